@@ -1,0 +1,110 @@
+"""The daemon: which roles run, in which threads, and how they end. The only wiring."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FrameType
+
+import structlog
+
+from monitor import __version__, metrics, references
+from monitor.config import Config
+from monitor.drift import DriftMonitor, References
+from monitor.health import Health
+from monitor.metrics import Metrics
+from monitor.roles import detect, ingest
+from monitor.web.server import WebServer
+
+log = structlog.get_logger(__name__)
+
+ROLES = ("ingest", "detect")
+DRAIN_SECONDS = 45.0
+"""How long the roles may take to commit and leave once told to."""
+
+
+class App:
+    """Runs roles until told to stop, or until one of them fails."""
+
+    def __init__(self, config: Config, roles: Sequence[str]) -> None:
+        self.config = config
+        self.roles = roles
+        self.metrics = Metrics()
+        self.health = Health()
+        self.stopping = threading.Event()
+        self.failed: list[str] = []
+        self.detect: detect.Detect | None = None
+
+    def run(self) -> int:
+        """Serve until stopped; the exit status: 0 after a stop, 1 when a role has failed.
+
+        Raises UnusableReferenceError and OSError (the port is taken) before anything starts.
+        """
+        known = references.load(self.config) if "detect" in self.roles else {}
+        http = self.config.http
+        with WebServer(http.host, http.port, metrics.registry(self.metrics), self.health) as web:
+            log.info("started", version=__version__, roles=list(self.roles), port=web.port)
+            threads = [self._start(role, known) for role in self.roles]
+            self._join(threads)
+        log.info("stopped", failed=self.failed)
+        return 1 if self.failed or any(thread.is_alive() for thread in threads) else 0
+
+    def monitors(self) -> Mapping[int, DriftMonitor]:
+        """The drift monitors of this process, by feature partition."""
+        return self.detect.monitors if self.detect else {}
+
+    def stop(self) -> None:
+        """Let the roles commit and leave."""
+        self.stopping.set()
+
+    def _start(self, role: str, known: References) -> threading.Thread:
+        self.health.expect(role)
+        stop = self.stopping.wait
+        worker: ingest.Ingest | detect.Detect
+        if role == "ingest":
+            worker = ingest.Ingest(self.config, self.metrics, self.health, stop)
+        else:
+            worker = self.detect = detect.Detect(
+                self.config, known, self.metrics, self.health, stop
+            )
+        thread = threading.Thread(
+            target=self._guard, args=(role, worker.run), name=role, daemon=True
+        )
+        thread.start()
+        return thread
+
+    def _guard(self, role: str, run: Callable[[], None]) -> None:
+        """A role that fails takes the daemon down: half a daemon looks alive and is not."""
+        try:
+            run()
+        except Exception:
+            log.exception("role failed", role=role)
+            self.failed.append(role)
+        finally:
+            self.stopping.set()
+
+    def _join(self, threads: Iterable[threading.Thread]) -> None:
+        self.stopping.wait()
+        for thread in threads:
+            thread.join(DRAIN_SECONDS)
+            if thread.is_alive():
+                log.error("role did not end in time", role=thread.name)
+
+
+def run(config: Config, roles: Sequence[str]) -> int:
+    """Run the daemon until SIGTERM or SIGINT; a second one ends it at once."""
+    app = App(config, roles)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if app.stopping.is_set():
+            sys.stderr.flush()
+            os._exit(128 + number)
+        log.info("stopping", signal=signal.Signals(number).name)
+        app.stop()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, on_signal)
+    return app.run()

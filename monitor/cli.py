@@ -1,0 +1,328 @@
+"""The command line. Errors that a user can mend are one line on standard error, and exit 2.
+
+Commands import what they need when they run: `plumbline version` must not wait for scipy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor import __version__
+from monitor.errors import UserError
+
+if TYPE_CHECKING:
+    from monitor.config import Config
+
+ROLES = ("ingest", "detect")
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except UserError as error:
+        print(error, file=sys.stderr)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has seen enough
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"{place}{error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 2
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from monitor import app, logs
+
+    config = _config(arguments)
+    logs.configure(config.log)
+    return app.run(config, arguments.roles)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from monitor.demo import show
+
+    return show.run(arguments.seconds, arguments.rate, arguments.report)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from monitor import console, report
+    from monitor.backtest import backtest
+
+    config = _config(arguments)
+    with console.reading(arguments.logs) as (progress, show):
+        result = backtest(arguments.logs, config, progress=progress, on_event=show)
+    if arguments.report:
+        report.write(result, arguments.report)
+    if arguments.json:
+        sys.stdout.buffer.write(report.encode(result))
+    else:
+        console.print_report(result)
+    return 0
+
+
+def _reference_build(arguments: argparse.Namespace) -> int:
+    from monitor import console, references
+
+    config = _config(arguments)
+    with console.reading(arguments.logs) as (progress, _):
+        profiles = references.from_files(arguments.logs, config, progress)
+    source = ", ".join(path.name for path in arguments.logs)
+    built = references.save(arguments.directory, arguments.name, profiles, source)
+    return _show_versions([built], arguments)
+
+
+def _reference_list(arguments: argparse.Namespace) -> int:
+    from monitor import references
+
+    return _show_versions(references.versions(arguments.directory), arguments)
+
+
+def _reference_show(arguments: argparse.Namespace) -> int:
+    from monitor import console, references
+
+    directory, name, number = arguments.directory, arguments.name, arguments.version
+    if number is None:
+        version = references.promoted(directory, name)
+    else:
+        version = references.version(directory, name, number)
+    if arguments.json:
+        return _print_json(references.describe(version, profiles=True))
+    console.print_profiles(version)
+    return 0
+
+
+def _reference_promote(arguments: argparse.Namespace) -> int:
+    from monitor import references
+
+    directory, name, number = arguments.directory, arguments.name, arguments.version
+    references.promote(directory, name, number)
+    return _show_versions([references.version(directory, name, number)], arguments)
+
+
+def _show_versions(versions: Sequence[Any], arguments: argparse.Namespace) -> int:
+    from monitor import console, references
+
+    if arguments.json:
+        return _print_json([references.describe(version) for version in versions])
+    console.print_versions(versions)
+    return 0
+
+
+def _config_check(arguments: argparse.Namespace) -> int:
+    from monitor.config import describe
+
+    config = _config(arguments)
+    if arguments.json:
+        return _print_json(describe(config))
+    print(f"{arguments.config or 'the defaults'}: all is well")
+    return 0
+
+
+def _config_schema(arguments: argparse.Namespace) -> int:
+    from monitor.config import schema
+
+    return _print_json(schema())
+
+
+def _version(arguments: argparse.Namespace) -> int:
+    if arguments.json:
+        return _print_json({"version": __version__})
+    print(f"plumbline {__version__}")
+    return 0
+
+
+def _config(arguments: argparse.Namespace) -> Config:
+    """The configuration of -c, or of plumbline.yaml if it is there, or the defaults."""
+    from monitor.config_file import load
+
+    if arguments.config is None and Path("plumbline.yaml").exists():
+        arguments.config = Path("plumbline.yaml")
+    return load(arguments.config, os.environ)
+
+
+def _print_json(value: object) -> int:
+    print(json.dumps(value, indent=2, default=str))
+    return 0
+
+
+def _roles(text: str) -> tuple[str, ...]:
+    roles = tuple(dict.fromkeys(text.split(",")))
+    unknown = [role for role in roles if role not in ROLES]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown role {unknown[0]!r}; there are {', '.join(ROLES)}"
+        )
+    return roles
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]  # it exits all the same
+        """One line, not the whole usage."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="plumbline", description="Watches language models in production for drift."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+    run = _command(commands, "run", _run, "the daemon", "plumbline run -c plumbline.yaml")
+    _add_config(run)
+    run.add_argument(
+        "--roles",
+        type=_roles,
+        default=ROLES,
+        metavar="ROLE,...",
+        help=f"which of {', '.join(ROLES)} to run (default: all)",
+    )
+
+    demo = _command(
+        commands,
+        "demo",
+        _demo,
+        "the whole thing on an embedded broker, with made traffic that drifts half-way",
+        "plumbline demo --seconds 40 --report demo.json",
+    )
+    demo.add_argument("--seconds", type=_positive, default=40.0, help="how long (default: 40)")
+    demo.add_argument(
+        "--rate", type=_positive, default=2000.0, help="records a second (default: 2000)"
+    )
+    demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
+
+    backtest = _command(
+        commands,
+        "backtest",
+        _backtest,
+        "what would have paged, from files of records",
+        "plumbline backtest logs.jsonl --report report.json",
+    )
+    _add_logs(backtest)
+    _add_config(backtest)
+    backtest.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
+    _add_json(backtest)
+
+    _add_reference_commands(commands)
+    _add_config_commands(commands)
+    version = _command(commands, "version", _version, "the version", "plumbline version")
+    _add_json(version)
+    return parser
+
+
+def _add_reference_commands(commands: Any) -> None:
+    group = _group(commands, "reference", "build, list, show and promote named references")
+    build = _command(
+        group,
+        "build",
+        _reference_build,
+        "build a new version from files of records",
+        "plumbline reference build --name chat logs.jsonl",
+    )
+    _add_logs(build)
+    build.add_argument("--name", required=True, help="what to call it")
+    _add_config(build)
+    listing = _command(
+        group, "list", _reference_list, "all names and versions", "plumbline reference list"
+    )
+    show = _command(
+        group,
+        "show",
+        _reference_show,
+        "what a version holds",
+        "plumbline reference show chat --version 2",
+    )
+    show.add_argument("name")
+    show.add_argument("--version", type=int, metavar="N", help="default: the promoted one")
+    promote = _command(
+        group,
+        "promote",
+        _reference_promote,
+        "let a version count from the next start on",
+        "plumbline reference promote chat 2",
+    )
+    promote.add_argument("name")
+    promote.add_argument("version", type=int)
+    for parser in (build, listing, show, promote):
+        parser.add_argument(
+            "--directory",
+            type=Path,
+            default=Path("references"),
+            help="where references are kept (default: references)",
+        )
+        _add_json(parser)
+
+
+def _add_config_commands(commands: Any) -> None:
+    group = _group(commands, "config", "check a configuration, or print its schema")
+    check = _command(
+        group,
+        "check",
+        _config_check,
+        "find all errors; --json prints what is in force, secrets masked",
+        "plumbline config check -c plumbline.yaml",
+    )
+    _add_config(check)
+    _add_json(check)
+    _command(
+        group,
+        "schema",
+        _config_schema,
+        "the JSON schema of plumbline.yaml",
+        "plumbline config schema > plumbline.schema.json",
+    )
+
+
+def _group(commands: Any, name: str, text: str) -> Any:
+    parser = commands.add_parser(name, help=text, description=text)
+    return parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+
+def _command(
+    commands: Any, name: str, run: Command, text: str, example: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=f"example: {example}"
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c",
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="configuration (default: plumbline.yaml, if it is there)",
+    )
+
+
+def _add_logs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "logs",
+        nargs="+",
+        type=Path,
+        metavar="LOGS.jsonl",
+        help="files of records, one a line; .gz is unpacked, - is standard input",
+    )
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for programs")

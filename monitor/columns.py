@@ -1,0 +1,147 @@
+"""The features of some records of one model as columns, and how they travel in Kafka.
+
+A chunk (PREFIX.features, key: the model) is a msgpack array whose columns are raw little-endian
+arrays: decoding one costs as much for ten thousand records as for one. Numbers stay float64, so
+that what is detected from the topic is what is detected from the log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Floats
+
+VERSION = 1
+
+
+class ChunkError(Exception):
+    """Bytes that are no chunk of a version that this program reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryColumn:
+    """One categorical feature: codes, shape (n,), into `vocabulary`; -1 where missing."""
+
+    name: str
+    vocabulary: tuple[str, ...]
+    codes: NDArray[np.int16]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Features of n records of one model, in the order of the log.
+
+    positions: shape (n,), where each record stood in its log: the line of a file, the offset of a
+    partition plus one.
+    times: shape (n,), event time in epoch seconds.
+    values: shape (F, n), the numeric features, then the binary ones; NaN where missing. A feature
+    that none of the records has is left out.
+    """
+
+    model: str
+    positions: NDArray[np.int64]
+    times: Floats
+    numeric: tuple[str, ...]
+    binary: tuple[str, ...]
+    values: Floats
+    categories: tuple[CategoryColumn, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def take(self, chosen: slice | NDArray[np.intp]) -> Columns:
+        """The chosen records."""
+        return Columns(
+            self.model,
+            self.positions[chosen],
+            self.times[chosen],
+            self.numeric,
+            self.binary,
+            self.values[:, chosen],
+            tuple(CategoryColumn(c.name, c.vocabulary, c.codes[chosen]) for c in self.categories),
+        )
+
+
+class _Category(msgspec.Struct, array_like=True):
+    name: str
+    vocabulary: tuple[str, ...]
+    codes: bytes
+
+
+class _Chunk(msgspec.Struct, array_like=True):
+    version: int
+    model: str
+    positions: bytes
+    times: bytes
+    numeric: tuple[str, ...]
+    binary: tuple[str, ...]
+    values: bytes
+    categories: list[_Category]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Chunk).decode
+
+
+def encode(columns: Columns) -> bytes:
+    """A chunk's bytes."""
+    return _encode(
+        _Chunk(
+            VERSION,
+            columns.model,
+            columns.positions.tobytes(),
+            columns.times.tobytes(),
+            columns.numeric,
+            columns.binary,
+            columns.values.tobytes(),
+            [_Category(c.name, c.vocabulary, c.codes.tobytes()) for c in columns.categories],
+        )
+    )
+
+
+def decode(payload: bytes) -> Columns:
+    """The columns of a chunk.
+
+    Raises ChunkError for anything else.
+    """
+    try:
+        chunk = _decode(payload)
+        if chunk.version != VERSION:
+            raise ChunkError(f"chunk of version {chunk.version}; this program reads {VERSION}")
+        times = np.frombuffer(chunk.times, np.float64)
+        rows = len(chunk.numeric) + len(chunk.binary)
+        columns = Columns(
+            chunk.model,
+            np.frombuffer(chunk.positions, np.int64),
+            times,
+            chunk.numeric,
+            chunk.binary,
+            np.frombuffer(chunk.values, np.float64).reshape(rows, len(times)),
+            tuple(
+                CategoryColumn(c.name, c.vocabulary, np.frombuffer(c.codes, np.int16))
+                for c in chunk.categories
+            ),
+        )
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ChunkError(f"not a chunk: {error}") from None
+    _check(columns)
+    return columns
+
+
+def _check(columns: Columns) -> None:
+    """A chunk whose columns disagree would be misread, not refused, further on."""
+    sizes = {
+        len(columns.positions),
+        len(columns.times),
+        *(len(c.codes) for c in columns.categories),
+    }
+    if sizes != {len(columns.times)}:
+        raise ChunkError("not a chunk: its columns differ in length")
+    for column in columns.categories:
+        codes = column.codes
+        if len(codes) and not (codes.min() >= -1 and codes.max() < len(column.vocabulary)):
+            raise ChunkError(f"not a chunk: a code of {column.name} is out of range")

@@ -1,0 +1,353 @@
+"""Made traffic: two invented models in one stream, of which one becomes slower half-way.
+
+Nothing here is anybody's text or anybody's request. The *shape* of the numbers follows published
+figures, so that the demo meets the distributions that production has: skewed, clustered, clipped.
+
+Token counts: Azure LLM inference trace 2023 (github.com/Azure/AzurePublicDataset, "conversation"
+and "code"; Patel et al., "Splitwise", arxiv 2311.18677). The summary figures of the trace, computed
+for this module from its 19,366 and 8,819 requests, stand in `PUBLISHED`; each count is drawn from
+a mixture of lognormals that was fitted to the trace by expectation maximisation (the upper part of
+the conversation's prompts by hand, to meet their 95th percentile) and is clipped to its range.
+
+Serving times: NVIDIA's published NIM measurements (docs.nvidia.com/nim/benchmarking/llm/1.0.0/
+performance, NIM 1.8.0). Llama 3.3 70B at 5,000 input tokens and 1 to 25 concurrent requests takes
+407 to 689 ms to the first token (so about 0.1 ms per prompt token) and 19 to 39 ms per output
+token; Llama 3.1 8B at 1 to 100 concurrent requests takes 10 to 120 ms and 4.6 to 7.6 ms.
+`chat-large` is made in the first range (560 ms at 5,000 prompt tokens, 30 ms per output token),
+`code-small` in the second (45 ms, 6 ms). The prices are invented.
+
+Within a phase the records are independent and identically distributed; the one change is
+`INJECTED`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+T = TypeVar("T")
+
+BLOCK: Final = 4096  # records drawn at once; a constant, because the bytes depend on it
+USERS: Final = 500
+ERROR_SHARE: Final = 0.005
+SCORED_SHARE: Final = 0.3
+FINISH_REASONS: Final = ("stop", "length", "content_filter")
+FINISH_SHARES: Final = (0.967, 0.03, 0.003)
+PROMPT_CHARS: Final = 240  # texts are abbreviated to at most this many characters,
+RESPONSE_CHARS: Final = 160  # so that a demo of a million records stays light
+ERRORS: Final = ("upstream timeout", "out of memory", "connection reset")
+
+
+@dataclass(frozen=True, slots=True)
+class Injected:
+    """The change that the traffic holds, in the words in which an alarm would report it.
+
+    One plain cause, a serving stack that takes `factor` times as long, shows two faces:
+    `latency_ms` is multiplied by `factor`, and `tokens_per_second`, which the daemon derives as
+    output tokens over latency, is divided by it. An alarm on either is right; any other is false.
+    """
+
+    model: str
+    features: tuple[str, ...]
+    factor: float
+    cause: str
+
+    def explains(self, model: str, feature: str) -> bool:
+        """Whether an alarm on this stream, raised after the change, is a true one."""
+        return model == self.model and feature in self.features
+
+
+INJECTED: Final = Injected(
+    model="chat-large",
+    features=("latency_ms", "tokens_per_second"),
+    factor=1.6,
+    cause="a slower serving stack: every answer takes 1.6 times as long",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """A mixture of lognormals over token counts, clipped: (weight, median, sd of the log) each."""
+
+    parts: tuple[tuple[float, float, float], ...]
+    least: int
+    most: int
+
+    def draw(self, rng: np.random.Generator, size: int) -> Integers:
+        """Token counts, shape (size,)."""
+        weights, medians, sigmas = (np.array(column) for column in zip(*self.parts, strict=True))
+        part = rng.choice(len(weights), size=size, p=weights)
+        values = medians[part] * np.exp(sigmas[part] * rng.standard_normal(size))
+        clipped: Floats = np.clip(np.rint(values), self.least, self.most)
+        return clipped.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How one made-up model behaves. Times in ms, prices in USD per million tokens."""
+
+    model: str
+    share: float  # of the stream
+    input_tokens: Mixture
+    output_tokens: Mixture
+    first_token_ms: float  # before any prompt token is read
+    prefill_ms: float  # per prompt token
+    decode_ms: float  # per output token
+    input_price: float
+    output_price: float
+    relevance: tuple[float, float]  # the two parameters of a beta distribution
+    routes: tuple[str, ...]
+    words: tuple[str, ...]
+
+
+PROFILES: Final = (
+    Profile(
+        model="chat-large",
+        share=0.6,
+        input_tokens=Mixture(
+            (
+                (0.19, 226, 1.0),
+                (0.24, 399, 0.06),
+                (0.40, 1092, 0.10),
+                (0.10, 2550, 0.35),
+                (0.07, 4090, 0.03),
+            ),
+            least=2,
+            most=14050,
+        ),
+        output_tokens=Mixture(
+            ((0.02, 15.3, 0.19), (0.65, 95.7, 0.47), (0.05, 536, 0.19), (0.28, 406, 0.06)), 7, 1000
+        ),
+        first_token_ms=60.0,
+        prefill_ms=0.1,
+        decode_ms=30.0,
+        input_price=1.0,
+        output_price=4.0,
+        relevance=(8.0, 2.0),
+        routes=("web", "mobile", "api"),
+        words=("bramo", "tilu", "sende", "karu", "oveld", "minta", "quero", "pash", "vitteren"),
+    ),
+    Profile(
+        model="code-small",
+        share=0.4,
+        input_tokens=Mixture(
+            ((0.32, 253, 1.29), (0.625, 1926, 0.63), (0.055, 7278, 0.06)), 3, 7437
+        ),
+        output_tokens=Mixture(((0.10, 6.3, 0.07), (0.57, 11.6, 0.34), (0.33, 38.4, 0.88)), 6, 1899),
+        first_token_ms=15.0,
+        prefill_ms=0.02,
+        decode_ms=6.0,
+        input_price=0.1,
+        output_price=0.4,
+        relevance=(6.0, 3.0),
+        routes=("editor", "ci"),
+        words=("zun(klo)", "=", "vek.tib[3];", "def", "mirp(ga):", "yelt", "+=", "1", "// osk"),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Summary of a token count: what the trace publishes and the made traffic has to meet."""
+
+    p50: float
+    mean: float
+    p95: float
+
+
+# Azure LLM inference trace 2023: conversation stands for chat-large, code for code-small.
+PUBLISHED: Final = {
+    ("chat-large", "input_tokens"): Figures(p50=1020, mean=1154.7, p95=4083),
+    ("chat-large", "output_tokens"): Figures(p50=129, mean=211.1, p95=451),
+    ("code-small", "input_tokens"): Figures(p50=1469, mean=2047.8, p95=7303),
+    ("code-small", "output_tokens"): Figures(p50=13, mean=27.9, p95=90),
+}
+
+
+class Line(msgspec.Struct, omit_defaults=True):
+    """One native record as it is written; a field that is None is left out, thus missing."""
+
+    request_id: str
+    timestamp: float
+    model: str
+    user_id: str
+    prompt: str
+    metadata: dict[str, str]
+    latency_ms: float
+    input_tokens: int
+    response: str | None = None
+    time_to_first_token_ms: float | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+    scores: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One model's part of a block, as columns of shape (n,); times in ms."""
+
+    input_tokens: Integers
+    output_tokens: Integers
+    first_token: Floats
+    latency: Floats
+    cost: Floats
+    finish: Integers  # index into FINISH_REASONS
+    failed: Flags
+    fault: Integers  # index into ERRORS
+    user: Integers
+    route: Integers  # index into Profile.routes
+    scored: Flags
+    relevance: Floats  # in [0, 1]
+    prompt_at: Integers  # where in the pool the prompt's text starts
+    response_at: Integers
+
+
+def traffic(
+    records: int, *, change_at: int, seed: int, rate: float, start: float
+) -> Iterator[bytes]:
+    """Yield `records` native JSON records, a bytes object each, of both models interleaved.
+
+    Record i (counted from 0) has the event time `start + i / rate` (epoch seconds; `rate` in
+    records per second). From record `change_at` on `INJECTED` holds; with `change_at >= records`
+    nothing ever changes. The same arguments give the same bytes, and another `records` or
+    `change_at` gives the same draws: two such streams differ in nothing but their end and the
+    injected latency.
+    """
+    if records < 0 or change_at < 0:
+        raise ValueError(f"records and change_at must not be negative: {records}, {change_at}")
+    if not (rate > 0 and np.isfinite(rate) and np.isfinite(start)):
+        raise ValueError(f"rate must be positive, rate and start finite: {rate}, {start}")
+    return _stream(records, change_at, seed, rate, start)
+
+
+def _stream(records: int, change_at: int, seed: int, rate: float, start: float) -> Iterator[bytes]:
+    rng = np.random.default_rng(seed)
+    writers = [_Writer(profile, seed, change_at, rate, start) for profile in PROFILES]
+    shares = [profile.share for profile in PROFILES]
+    for first in range(0, records, BLOCK):
+        # Always a whole block, so that a shorter stream is a prefix of a longer one.
+        chosen = rng.choice(len(writers), size=BLOCK, p=shares)
+        block = [b""] * BLOCK
+        for which, writer in enumerate(writers):
+            places = np.flatnonzero(chosen == which)
+            written = writer.write(rng, first + places)
+            for place, line in zip(places.tolist(), written, strict=True):
+                block[place] = line
+        yield from block[: records - first]
+
+
+class _Writer:
+    """Draws one model's columns and writes them as JSON."""
+
+    def __init__(
+        self, profile: Profile, seed: int, change_at: int, rate: float, start: float
+    ) -> None:
+        self.profile = profile
+        self.seed = seed
+        self.change_at = change_at
+        self.rate = rate
+        self.start = start
+        self.pool, self.word_starts = _pool(profile.words)
+        self.encode = msgspec.json.Encoder().encode
+
+    def write(self, rng: np.random.Generator, index: Integers) -> Iterator[bytes]:
+        """JSON of the records at these places of the stream, shape (n,), in their order."""
+        columns = self._draw(rng, len(index))
+        latency = np.where(index >= self.change_at, self._slowdown(), 1.0) * columns.latency
+        timestamps = np.round(self.start + index / self.rate, 6)
+        return map(self.encode, self._lines(columns, np.round(latency, 3), index, timestamps))
+
+    def _slowdown(self) -> float:
+        return INJECTED.factor if self.profile.model == INJECTED.model else 1.0
+
+    def _draw(self, rng: np.random.Generator, n: int) -> Columns:
+        p = self.profile
+        tokens_in, tokens_out = p.input_tokens.draw(rng, n), p.output_tokens.draw(rng, n)
+        first = (p.first_token_ms + p.prefill_ms * tokens_in) * rng.lognormal(0.0, 0.25, n)
+        decode = p.decode_ms * tokens_out * rng.lognormal(0.0, 0.15, n)
+        failed = rng.random(n) < ERROR_SHARE
+        cost = (p.input_price * tokens_in + p.output_price * tokens_out) / 1e6
+        return Columns(
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            first_token=np.round(first, 3),
+            latency=np.where(failed, first, first + decode),  # a failure comes instead of a token
+            cost=np.round(cost, 7),
+            finish=rng.choice(len(FINISH_REASONS), size=n, p=FINISH_SHARES),
+            failed=failed,
+            fault=rng.integers(len(ERRORS), size=n),
+            user=rng.integers(USERS, size=n),
+            route=rng.integers(len(p.routes), size=n),
+            scored=rng.random(n) < SCORED_SHARE,
+            relevance=np.round(rng.beta(*p.relevance, n), 3),
+            prompt_at=rng.choice(self.word_starts, size=n),
+            response_at=rng.choice(self.word_starts, size=n),
+        )
+
+    def _lines(
+        self, c: Columns, latency: Floats, index: Integers, timestamps: Floats
+    ) -> Iterator[Line]:
+        served = (~c.failed).tolist()
+        filtered = c.finish == FINISH_REASONS.index("content_filter")
+        response_chars = _chars(c.output_tokens, RESPONSE_CHARS, self._typical("output_tokens"))
+        # A filter withholds the answer, though its tokens were made and are billed.
+        response = self._texts(c.response_at, np.where(filtered, 0, response_chars))
+        scores = [{"relevance": value} for value in c.relevance.tolist()]
+        routes = [{"route": route} for route in self.profile.routes]
+        return map(
+            Line,  # a list a field, in the order of its fields
+            [f"demo-{self.seed}-{i:08d}" for i in index.tolist()],
+            timestamps.tolist(),
+            repeat(self.profile.model),
+            [f"user-{user:03d}" for user in c.user.tolist()],
+            self._texts(
+                c.prompt_at, _chars(c.input_tokens, PROMPT_CHARS, self._typical("input_tokens"))
+            ),
+            [routes[route] for route in c.route.tolist()],
+            latency.tolist(),
+            c.input_tokens.tolist(),
+            _where(served, response),
+            _where(served, c.first_token.tolist()),
+            _where(served, c.output_tokens.tolist()),
+            _where(served, c.cost.tolist()),
+            _where(served, [FINISH_REASONS[reason] for reason in c.finish.tolist()]),
+            _where(c.failed.tolist(), [ERRORS[fault] for fault in c.fault.tolist()]),
+            _where((c.scored & ~c.failed).tolist(), scores),
+        )
+
+    def _texts(self, starts: Integers, chars: Integers) -> list[str]:
+        ends = (starts + chars).tolist()
+        return [self.pool[a:b] for a, b in zip(starts.tolist(), ends, strict=True)]
+
+    def _typical(self, feature: str) -> float:
+        return PUBLISHED[self.profile.model, feature].p50
+
+
+def _where(present: list[bool], values: list[T]) -> list[T | None]:
+    return [value if here else None for here, value in zip(present, values, strict=True)]
+
+
+def _chars(tokens: Integers, cap: int, typical: float) -> Integers:
+    """Length of an abbreviated text, shape (n,): it grows with the tokens, but never past `cap`.
+
+    Saturating and not cut off, so that the lengths keep a distribution that can be watched.
+    """
+    return np.maximum(1, np.rint(cap * tokens / (tokens + typical))).astype(np.int64)
+
+
+def _pool(words: tuple[str, ...]) -> tuple[str, Integers]:
+    """A long text of invented words, and where a text may start in it (shape (k,))."""
+    picks = np.random.default_rng(0).integers(len(words), size=2000).tolist()
+    chosen = [words[pick] for pick in picks]
+    starts = np.cumsum([0, *(len(word) + 1 for word in chosen[:-1])])
+    text = " ".join(chosen)
+    return text, starts[starts < len(text) - max(PROMPT_CHARS, RESPONSE_CHARS)]

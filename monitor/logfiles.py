@@ -1,0 +1,95 @@
+"""Files of records, one a line: read in batches, decoded like messages from Kafka."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from monitor.config import Config
+from monitor.decode import Decode, decoder
+from monitor.features import Batch, FeatureExtractor
+from monitor.records import Record, RefusedError
+
+BATCH = 5_000
+STDIN = Path("-")
+
+
+@dataclass(slots=True)
+class LogReader:
+    """Turns files of records into batches of features, and counts what it refuses.
+
+    A position is a line number, counting from 1 through all the files; blank lines count, and are
+    neither records nor refused.
+    """
+
+    decode: Decode
+    extractor: FeatureExtractor
+    rejections: Counter[str] = field(default_factory=Counter)
+    lines: int = 0
+
+    def batches(self, paths: Sequence[Path], progress: Callable[[int], None]) -> Iterator[Batch]:
+        """The batches of all records; `progress` is told of the bytes read since it was last.
+
+        Raises OSError where a file cannot be read.
+        """
+        for path in paths:
+            with _open(path) as stream:
+                while lines := list(islice(stream, BATCH)):
+                    yield self._batch(lines)
+                    progress(sum(map(len, lines)))
+
+    def _batch(self, lines: Sequence[bytes]) -> Batch:
+        decode = self.decode
+        records: list[Record] = []
+        positions: list[int] = []
+        for position, line in enumerate(lines, self.lines + 1):
+            try:
+                records.append(decode(line))
+            except RefusedError as refused:
+                if line.strip():
+                    self.rejections[refused.reason] += 1
+            else:
+                positions.append(position)
+        self.lines += len(lines)
+        return self.extractor.batch(records, positions)
+
+
+def reader(config: Config) -> LogReader:
+    """A reader as the configuration wants it: the very decoder and features of the daemon."""
+    return LogReader(decode_of(config), extractor_of(config))
+
+
+def decode_of(config: Config) -> Decode:
+    """The decoder of the configured format."""
+    return decoder(config.format, metadata=bool(metadata_of(config)))
+
+
+def extractor_of(config: Config) -> FeatureExtractor:
+    """The feature extractor with the configured metadata and bounds."""
+    limits = config.limits
+    return FeatureExtractor(
+        metadata_of(config),
+        models=limits.models,
+        scores=limits.scores,
+        categories=limits.categories,
+    )
+
+
+def metadata_of(config: Config) -> dict[str, str]:
+    """Metadata keys to watch and their kinds; those that segments go by are categorical."""
+    by_segment = [key.removeprefix("metadata.") for key in config.segments if "." in key]
+    return dict.fromkeys(by_segment, "categorical") | dict(config.features.metadata)
+
+
+def _open(path: Path) -> IO[bytes]:
+    if path == STDIN:
+        return sys.stdin.buffer
+    if path.suffix == ".gz":
+        return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile reads like any file
+    return path.open("rb")

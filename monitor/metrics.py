@@ -1,0 +1,287 @@
+"""What Prometheus sees. Roles write plain numbers; the collector turns them into families.
+
+One process, one registry, no global state. Labels hold models, features, topics and reasons, never
+a prompt, a user or a request; the number of series is bounded, and what is cut off is counted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from monitor import __version__
+from monitor.events import DriftEvent
+from monitor.features import Batch
+from monitor.watch import Reading
+
+MAX_SERIES = 5_000
+LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+"""Seconds: a first token's time at one end, a long answer of a large model at the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelState:
+    """What the watch over one model says at one moment; psi and severities by feature."""
+
+    model: str
+    reference_records: int
+    window_records: int
+    readings: list[Reading]
+    psi: dict[str, float]
+    severities: dict[str, str]
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Sums over the records of each model, as arrays that grow with the models.
+
+    Axis 0 is the model. latency: shape (M, buckets + 1), counts by bucket.
+    """
+
+    models: tuple[str, ...] = ()
+    requests: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    latency: NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros((0, len(LATENCY_BUCKETS) + 1))
+    )
+    latency_sum: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    tokens: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    cost: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    def add(self, batch: Batch) -> None:
+        """Add the records of a batch."""
+        models = len(batch.models)
+        if models > len(self.models):
+            for name in ("requests", "latency", "latency_sum", "tokens", "cost"):
+                old = getattr(self, name)
+                setattr(
+                    self, name, np.concatenate((old, np.zeros((models - len(old), *old.shape[1:]))))
+                )
+            self.models = batch.models
+        codes = batch.codes.astype(np.intp)
+        latency = batch.row("latency_ms") / 1000
+        known = ~np.isnan(latency)
+        bucket = np.searchsorted(LATENCY_BUCKETS, latency[known], side="left")
+        width = len(LATENCY_BUCKETS) + 1
+        self.requests += _counts(codes * 2 + (batch.row("error") > 0), (models, 2))
+        self.latency += _counts(codes[known] * width + bucket, (models, width))
+        self.latency_sum += _sums(codes, latency, models)
+        self.tokens[:, 0] += _sums(codes, batch.row("input_tokens"), models)
+        self.tokens[:, 1] += _sums(codes, batch.row("output_tokens"), models)
+        self.cost += _sums(codes, batch.row("cost_usd"), models)
+
+
+def _counts(index: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.float64]:
+    return np.bincount(index, minlength=shape[0] * shape[1]).reshape(shape).astype(np.float64)
+
+
+def _sums(codes: NDArray[np.intp], values: NDArray[np.float64], models: int) -> NDArray[np.float64]:
+    """Sums by model; missing values and (a counter must not fall) negative ones add nothing."""
+    weights = np.nan_to_num(np.maximum(values, 0.0))
+    return np.bincount(codes, weights=weights, minlength=models).astype(np.float64)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """The numbers that the roles keep; `lock` guards what changes as a whole."""
+
+    consumed: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    scores_dropped: int = 0
+    segments_dropped: int = 0
+    chunks_rejected: int = 0
+    rebalances: Counter[str] = field(default_factory=Counter)
+    transactions_aborted: int = 0
+    lag: dict[tuple[str, int], int] = field(default_factory=dict)
+    newest_event_time: float | None = None
+    drift_events: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    traffic: Traffic = field(default_factory=Traffic)
+    models: dict[int, list[ModelState]] = field(default_factory=dict)
+    """By feature partition, what its watches say; replaced as a whole."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ingested(
+        self,
+        batches: Iterable[Batch],
+        consumed: Mapping[str, int],
+        rejected: Mapping[str, int],
+    ) -> None:
+        """Count what a committed transaction held."""
+        with self.lock:
+            self.consumed.update(consumed)
+            self.rejected.update(rejected)
+            for batch in batches:
+                if len(batch.codes):
+                    self.traffic.add(batch)
+                    newest = float(batch.times.max())
+                    self.newest_event_time = max(self.newest_event_time or newest, newest)
+
+    def drift(self, event: DriftEvent) -> None:
+        """Count an event of an alarm that opened or grew."""
+        if event.change != "resolved":
+            key = event.model, event.feature, event.detector, event.severity
+            with self.lock:
+                self.drift_events[key] += 1
+
+
+class MetricsCollector(Collector):
+    """Renders `Metrics` at a scrape."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def describe(self) -> list[Metric]:
+        """Nothing ahead of time: registering must not scrape."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All families; those of drift last, cut off where the series run out."""
+        with self._metrics.lock:
+            families = [*self._daemon(), *self._traffic()]
+            left = MAX_SERIES - sum(len(family.samples) for family in families) - 10
+            drift, dropped = _within(left, self._drift())
+        yield from families
+        yield from drift
+        yield _gauge("metric_series_dropped", "Series past the bound", [], {(): float(dropped)})
+
+    def _daemon(self) -> Iterator[Metric]:
+        m = self._metrics
+        yield _gauge("build_info", "Version", ["version"], {(__version__,): 1.0})
+        yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
+        yield _counter("records_rejected", "Messages refused", ["reason"], _keyed(m.rejected))
+        yield _counter("rebalances", "Partition changes", ["role"], _keyed(m.rebalances))
+        yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
+        yield _count("segments_dropped", "Chunks of segments past the bound", m.segments_dropped)
+        yield _count("chunks_rejected", "Feature chunks that could not be read", m.chunks_rejected)
+        yield _count("transactions_aborted", "Transactions rolled back", m.transactions_aborted)
+        lag = {(topic, str(partition)): float(n) for (topic, partition), n in m.lag.items()}
+        yield _gauge("consumer_lag_records", "Messages not yet read", ["topic", "partition"], lag)
+        if m.newest_event_time is not None:
+            age = max(0.0, time.time() - m.newest_event_time)
+            yield _gauge("event_time_lag_seconds", "Age of the newest record", [], {(): age})
+
+    def _traffic(self) -> Iterator[Metric]:
+        t = self._metrics.traffic
+        rows = [(i, model) for i, model in enumerate(t.models) if t.requests[i].sum() > 0]
+        requests = _by_column(rows, t.requests, ("ok", "error"))
+        yield _counter("inference_requests", "Inferences logged", ["model", "status"], requests)
+        yield _latency(t, rows)
+        tokens = _by_column(rows, t.tokens, ("input", "output"))
+        yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
+        cost = {(model,): float(t.cost[i]) for i, model in rows}
+        yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
+
+    def _drift(self) -> Iterator[Metric]:
+        """The drift families, those that alarms hang on first."""
+        events = self._metrics.drift_events
+        states = [state for part in self._metrics.models.values() for state in part]
+        stream = ["model", "feature"]
+        # an alarm that has ended stays as a zero: a series that just vanishes looks like an outage
+        active = {(model, feature, severity): 0.0 for model, feature, _, severity in events}
+        active |= {
+            (s.model, f, severity): 1.0 for s in states for f, severity in s.severities.items()
+        }
+        yield _gauge("drift_active", "Whether an alarm is open", [*stream, "severity"], active)
+        found = {key: float(count) for key, count in events.items()}
+        labels = [*stream, "detector", "severity"]
+        yield _counter("drift_events", "Alarms opened or become critical", labels, found)
+        records = {(s.model,): float(s.window_records) for s in states}
+        yield _gauge("window_records", "Records in the current window", ["model"], records)
+        accepted = {(s.model,): float(s.reference_records) for s in states}
+        yield _gauge("reference_records", "Records of the reference", ["model"], accepted)
+        psi = {(s.model, feature): value for s in states for feature, value in s.psi.items()}
+        yield _gauge("drift_psi", "Population stability index", stream, psi)
+        yield from _readings(states, [*stream, "detector"])
+
+
+def _readings(states: Iterable[ModelState], labels: list[str]) -> Iterator[Metric]:
+    """Statistics and thresholds; no verdict, no sample."""
+    known = {
+        (state.model, reading.feature, reading.detector): reading
+        for state in states
+        for reading in state.readings
+        if not np.isnan(reading.statistic)
+    }
+    statistics = {key: reading.statistic for key, reading in known.items()}
+    yield _gauge("drift_statistic", "The detector's statistic", labels, statistics)
+    thresholds = {key: reading.threshold for key, reading in known.items()}
+    yield _gauge("drift_threshold", "What the statistic must reach", labels, thresholds)
+
+
+def registry(metrics: Metrics) -> CollectorRegistry:
+    """A registry of its own for these metrics."""
+    own = CollectorRegistry(auto_describe=False)
+    own.register(MetricsCollector(metrics))
+    return own
+
+
+Series = Mapping[Any, float]
+"""Label values, a tuple of strings as long as the labels, -> value."""
+
+
+def _keyed(counts: Mapping[str, int]) -> Series:
+    return {(key,): float(count) for key, count in counts.items()}
+
+
+def _by_column(
+    rows: Iterable[tuple[int, str]], table: NDArray[np.float64], columns: Sequence[str]
+) -> Series:
+    """A table of shape (M, len(columns)) as series of (model, column)."""
+    return {
+        (model, column): float(table[i, j]) for i, model in rows for j, column in enumerate(columns)
+    }
+
+
+def _gauge(name: str, text: str, labels: Sequence[str], values: Series) -> Metric:
+    family = GaugeMetricFamily(f"plumbline_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _counter(name: str, text: str, labels: Sequence[str], values: Series) -> Metric:
+    family = CounterMetricFamily(f"plumbline_{name}", text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _count(name: str, text: str, value: int) -> Metric:
+    return _counter(name, text, [], {(): float(value)})
+
+
+def _latency(traffic: Traffic, rows: Iterable[tuple[int, str]]) -> Metric:
+    family = HistogramMetricFamily(
+        "plumbline_inference_latency_seconds", "Latency logged", labels=("model",)
+    )
+    names = [*(repr(bound) for bound in LATENCY_BUCKETS), "+Inf"]
+    for i, model in rows:
+        upto = np.cumsum(traffic.latency[i]).tolist()
+        buckets = list(zip(names, upto, strict=True))
+        family.add_metric((model,), buckets, sum_value=float(traffic.latency_sum[i]))
+    return family
+
+
+def _within(room: int, families: Iterable[Metric]) -> tuple[list[Metric], int]:
+    """The families cut off after `room` samples, and how many samples were left out."""
+    kept, dropped = [], 0
+    for family in families:
+        cut = max(0, min(room, len(family.samples)))
+        dropped += len(family.samples) - cut
+        room -= cut
+        family.samples = family.samples[:cut]
+        kept.append(family)
+    return kept, dropped

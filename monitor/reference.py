@@ -1,0 +1,246 @@
+"""References: a model's accepted traffic as a versioned, hashed profile.
+
+A profile keeps what exact tests need (every distinct value of every numeric stream with its count,
+the counts of categories, block sums for long-run variances) and the record rate that turns a
+false-page budget into levels. Its id is a hash of its content: the same records give the same id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.base import Floats, Kind
+from detectors.baseline import (
+    Baseline,
+    CategoricalStream,
+    NumericStream,
+    categorical_stream,
+    numeric_stream,
+)
+from monitor.columns import Columns
+from monitor.events import Summary
+
+VERSION = 1
+UNKNOWN_RATE = 100.0
+"""Records per second assumed of a reference whose records all have the same time."""
+
+
+class ProfileError(Exception):
+    """Bytes that are no profile of a version that this program reads."""
+
+
+class _Numeric(msgspec.Struct, array_like=True, frozen=True):
+    name: str
+    kind: str
+    support: bytes
+    below: bytes
+    missing: int
+    edges: bytes
+    cuts: bytes
+    block_sums: bytes
+    block_counts: bytes
+    rank_inflation: float
+
+
+class _Categorical(msgspec.Struct, array_like=True, frozen=True):
+    name: str
+    categories: tuple[str, ...]
+    counts: bytes
+    missing: int
+    other: int
+
+
+class _Profile(msgspec.Struct, array_like=True, frozen=True):
+    version: int
+    model: str
+    segment: str
+    records: int
+    first_time: float
+    last_time: float
+    numeric: tuple[_Numeric, ...]
+    categorical: tuple[_Categorical, ...]
+
+
+class Profile:
+    """The reference of one model (or of one of its segments).
+
+    records, first_time, last_time: of the traffic that it was built from, epoch seconds.
+    """
+
+    def __init__(self, data: _Profile) -> None:
+        self._data = data
+        self.model, self.segment = data.model, data.segment
+        self.records = data.records
+        self.first_time, self.last_time = data.first_time, data.last_time
+
+    @cached_property
+    def id(self) -> str:
+        """A hash of all that it holds."""
+        return hashlib.sha256(self.encode()).hexdigest()[:16]
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """What detectors compare with."""
+        numeric = tuple(_numeric_stream(stream) for stream in self._data.numeric)
+        categorical = tuple(_categorical_stream(stream) for stream in self._data.categorical)
+        return Baseline(self.records, numeric, categorical)
+
+    @property
+    def records_per_second(self) -> float:
+        """The rate of the traffic that it was built from."""
+        seconds = self.last_time - self.first_time
+        return self.records / seconds if seconds > 0 else UNKNOWN_RATE
+
+    def rows(self) -> Iterator[tuple[str, str, Summary]]:
+        """(feature, kind, summary) of every stream."""
+        for index, stream in enumerate(self.baseline.streams):
+            yield stream.name, stream.kind, summary(self.baseline, index)
+
+    def describe(self) -> dict[str, Any]:
+        """What it holds, as plain values."""
+        return {
+            "id": self.id,
+            "model": self.model,
+            "segment": self.segment,
+            "records": self.records,
+            "first_time": self.first_time,
+            "last_time": self.last_time,
+            "features": {
+                name: {"kind": kind} | msgspec.to_builtins(row) for name, kind, row in self.rows()
+            },
+        }
+
+    def encode(self) -> bytes:
+        """Its bytes."""
+        return msgspec.msgpack.encode(self._data)
+
+    @classmethod
+    def decode(cls, payload: bytes) -> Profile:
+        """The profile of bytes that `encode` made.
+
+        Raises ProfileError for any others.
+        """
+        try:
+            data = msgspec.msgpack.decode(payload, type=_Profile)
+        except msgspec.MsgspecError as error:
+            raise ProfileError(f"not a reference profile: {error}") from None
+        if data.version != VERSION:
+            raise ProfileError(f"profile of version {data.version}; this program reads {VERSION}")
+        return cls(data)
+
+
+def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: int) -> Profile:
+    """The profile of the records in `pieces`, all of one model, in their order.
+
+    window: records of the windows that will be compared with it.
+    categories: how many categories of a feature are told apart.
+    """
+    times = np.concatenate([piece.times for piece in pieces])
+    rows = {name: Kind.NUMERIC for piece in pieces for name in piece.numeric}
+    rows |= {name: Kind.BINARY for piece in pieces for name in piece.binary}
+    numeric = [
+        numeric_stream(name, kind, np.concatenate([_row(piece, name) for piece in pieces]), window)
+        for name, kind in rows.items()
+    ]
+    names = dict.fromkeys(column.name for piece in pieces for column in piece.categories)
+    categorical = [
+        categorical_stream(n, _category_counts(pieces, n), most=categories) for n in names
+    ]
+    return Profile(
+        _Profile(
+            VERSION,
+            pieces[0].model,
+            segment,
+            len(times),
+            float(times.min()),
+            float(times.max()),
+            tuple(_numeric(stream) for stream in numeric),
+            tuple(_categorical(stream) for stream in categorical if stream.count),
+        )
+    )
+
+
+def _row(piece: Columns, name: str) -> Floats:
+    names = (*piece.numeric, *piece.binary)
+    return piece.values[names.index(name)] if name in names else np.full(len(piece), np.nan)
+
+
+def _category_counts(pieces: Iterable[Columns], name: str) -> Counter[str | None]:
+    counts: Counter[str | None] = Counter()
+    for piece in pieces:
+        column = next((c for c in piece.categories if c.name == name), None)
+        if column is None:
+            counts[None] += len(piece)
+            continue
+        codes, found = np.unique(column.codes, return_counts=True)
+        for code, count in zip(codes.tolist(), found.tolist(), strict=True):
+            counts[None if code < 0 else column.vocabulary[code]] += count
+    return counts
+
+
+def summary(baseline: Baseline, index: int) -> Summary:
+    """The reference side of an event about the baseline's index-th stream."""
+    stream = baseline.streams[index]
+    missing = stream.missing / baseline.records
+    if isinstance(stream, NumericStream):
+        return Summary(
+            n=stream.count,
+            missing=missing,
+            mean=stream.mean,
+            p50=stream.quantile(0.5),
+            p95=stream.quantile(0.95),
+        )
+    shares = dict(
+        zip(stream.categories[:5], (stream.counts[:5] / stream.count).tolist(), strict=True)
+    )
+    return Summary(n=stream.count, missing=missing, shares=shares)
+
+
+def _numeric(s: NumericStream) -> _Numeric:
+    return _Numeric(
+        s.name,
+        s.kind,
+        s.support.tobytes(),
+        s.below.tobytes(),
+        s.missing,
+        s.edges.tobytes(),
+        s.cuts.tobytes(),
+        s.block_sums.tobytes(),
+        s.block_counts.tobytes(),
+        s.rank_inflation,
+    )
+
+
+def _numeric_stream(s: _Numeric) -> NumericStream:
+    return NumericStream(
+        name=s.name,
+        kind=Kind(s.kind),
+        support=np.frombuffer(s.support, np.float64),
+        below=_integers(s.below),
+        missing=s.missing,
+        edges=np.frombuffer(s.edges, np.float64),
+        cuts=np.frombuffer(s.cuts, np.float64),
+        block_sums=np.frombuffer(s.block_sums, np.float64),
+        block_counts=_integers(s.block_counts),
+        rank_inflation=s.rank_inflation,
+    )
+
+
+def _categorical(s: CategoricalStream) -> _Categorical:
+    return _Categorical(s.name, s.categories, s.counts.tobytes(), s.missing, s.other)
+
+
+def _categorical_stream(s: _Categorical) -> CategoricalStream:
+    return CategoricalStream(s.name, s.categories, _integers(s.counts), s.missing, s.other)
+
+
+def _integers(data: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(data, np.int64)

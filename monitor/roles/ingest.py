@@ -1,0 +1,313 @@
+"""Ingest: logs in; feature chunks, dead letters and the logs' offsets out, in one transaction.
+
+A turn of the loop takes a batch and produces what came of it; about twice a second the transaction
+is committed together with the offsets. Whatever goes wrong before that is rolled back, and the
+same messages are read again: no record is lost and none counted twice, here or in the metrics.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+
+from monitor import columns, kafka, logfiles
+from monitor.config import Config
+from monitor.features import Batch
+from monitor.health import Health
+from monitor.kafka import Place, Topics
+from monitor.metrics import Metrics
+from monitor.records import Record, RefusedError
+
+log = structlog.get_logger(__name__)
+
+ROLE = "ingest"
+BATCH = 5_000
+POLL_SECONDS = 0.1
+COMMIT_SECONDS = 0.5
+OPERATION_SECONDS = 30.0
+"""How long a commit or an abort may take before it is tried again, or given up on shutdown."""
+
+Headers = list[tuple[str, str | bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to be produced."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers | None = None
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What the open transaction holds.
+
+    starts: by partition, the first offset in it: where reading resumes when it is rolled back.
+    ends: by partition, the offset after the last one in it: what is committed with it.
+    """
+
+    opened: float
+    starts: dict[Place, int] = field(default_factory=dict)
+    ends: dict[Place, int] = field(default_factory=dict)
+    consumed: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    batches: list[Batch] = field(default_factory=list)
+
+    def cover(self, messages: Sequence[Message]) -> None:
+        """Take in messages; those of one partition are in order."""
+        places = [kafka.place(message) for message in messages]
+        offsets = [kafka.offset(message) for message in messages]
+        firsts = dict(zip(reversed(places), reversed(offsets), strict=True))
+        self.starts = firsts | self.starts
+        self.ends |= {place: last + 1 for place, last in zip(places, offsets, strict=True)}
+        self.consumed.update(topic for topic, _ in places)
+
+
+class Ingest:
+    """One member of the ingest group.
+
+    stop: waits so many seconds and says whether to end.
+    """
+
+    def __init__(
+        self, config: Config, metrics: Metrics, health: Health, stop: Callable[[float], bool]
+    ) -> None:
+        self.config = config
+        self.metrics = metrics
+        self.health = health
+        self.stop = stop
+        self.topics = Topics(config.kafka.prefix)
+        self.decode = logfiles.decode_of(config)
+        self.extractor = logfiles.extractor_of(config)
+        self.transaction: Transaction | None = None
+        self.outbox: deque[Outgoing] = deque()
+        self.paused = False
+
+    def run(self) -> None:
+        """Join, work until told to stop, commit what is in hand, leave."""
+        existing = kafka.wait_for_broker(self.config.kafka, self._waiting, ROLE)
+        if existing is None:
+            return
+        kafka.ensure_topics(self.config.kafka, existing, ROLE)
+        for topic in self.config.kafka.logs:
+            if topic not in existing:
+                log.warning("waiting for a topic to read", topic=topic)
+        self.producer = Producer(
+            kafka.producer_settings(self.config.kafka, ROLE, transactional=True)
+        )
+        self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
+        try:
+            self.producer.init_transactions(OPERATION_SECONDS)
+            self.consumer.subscribe(
+                list(self.config.kafka.logs),
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._lost,
+            )
+            while not self.stop(0):
+                self._turn()
+            self._drain()
+        finally:
+            self.consumer.close()
+
+    def _waiting(self, seconds: float) -> bool:
+        self.health.beat(ROLE)
+        return self.stop(seconds)
+
+    def _turn(self) -> None:
+        self.health.beat(ROLE)
+        messages = self.consumer.consume(BATCH, POLL_SECONDS)
+        try:
+            if messages:
+                self._take(messages)
+            self._produce()
+            self._apply_backpressure()
+            if self._due():
+                self._commit()
+        except KafkaException as error:
+            self._recover(error)
+
+    def _take(self, messages: Sequence[Message]) -> None:
+        """Decode a batch and put what comes of it into the outbox."""
+        arrived = [message for message in messages if message.error() is None]
+        if len(arrived) < len(messages):
+            self._complain(messages)
+        transaction = self._open()
+        transaction.cover(arrived)
+        records: list[Record] = []
+        positions: list[int] = []
+        decode = self.decode
+        for message in arrived:
+            try:
+                records.append(decode(message.value() or b""))
+            except RefusedError as refused:
+                self._refuse(message, refused, transaction)
+            else:
+                positions.append(kafka.offset(message) + 1)
+        batch = self.extractor.batch(records, positions)
+        transaction.batches.append(batch)
+        for chunk in batch.by_model():
+            key = chunk.model.encode()
+            self.outbox.append(Outgoing(self.topics.features, key, columns.encode(chunk)))
+
+    def _refuse(self, message: Message, refused: RefusedError, transaction: Transaction) -> None:
+        """Put a message into the dead letters, byte for byte, with the reason in its headers."""
+        topic, partition = kafka.place(message)
+        transaction.rejected[refused.reason] += 1
+        headers: Headers = [
+            *(message.headers() or []),
+            ("plumbline.reason", refused.reason.encode()),
+            ("plumbline.detail", refused.detail.encode()),
+            ("plumbline.topic", topic.encode()),
+            ("plumbline.partition", str(partition).encode()),
+            ("plumbline.offset", str(kafka.offset(message)).encode()),
+        ]
+        letter = Outgoing(self.topics.dead_letters, message.key(), message.value(), headers)
+        self.outbox.append(letter)
+
+    def _complain(self, messages: Sequence[Message]) -> None:
+        """Say once a batch what cannot be read; a fatal error ends the role."""
+        for text in {kafka.trouble(message) for message in messages} - {None}:
+            log.warning("cannot read for now", role=ROLE, error=text)
+
+    def _open(self) -> Transaction:
+        if self.transaction is None:
+            self.producer.begin_transaction()
+            self.transaction = Transaction(time.monotonic())
+        return self.transaction
+
+    def _produce(self) -> None:
+        """Hand the outbox to the producer, as far as its queue has room."""
+        while self.outbox:
+            out = self.outbox[0]
+            try:
+                self.producer.produce(out.topic, out.value, out.key, headers=out.headers)
+            except BufferError:
+                break
+            self.outbox.popleft()
+        self.producer.poll(0)
+
+    def _apply_backpressure(self) -> None:
+        """Read nothing more while the outbox waits; the group still sees a member that polls."""
+        waiting = bool(self.outbox)
+        if waiting != self.paused:
+            (self.consumer.pause if waiting else self.consumer.resume)(self.consumer.assignment())
+            self.paused = waiting
+
+    def _due(self) -> bool:
+        transaction = self.transaction
+        if transaction is None or self.outbox:
+            return False
+        return time.monotonic() - transaction.opened >= COMMIT_SECONDS
+
+    def _commit(self) -> None:
+        """Make the transaction and the offsets that it covers durable, then count it."""
+        transaction = self.transaction
+        if transaction is None:
+            return
+        ends = [TopicPartition(t, p, offset) for (t, p), offset in transaction.ends.items()]
+        group = self.consumer.consumer_group_metadata()
+        self._patiently(
+            lambda: self.producer.send_offsets_to_transaction(ends, group, OPERATION_SECONDS)
+        )
+        self._patiently(lambda: self.producer.commit_transaction(OPERATION_SECONDS))
+        self.transaction = None
+        self.metrics.ingested(transaction.batches, transaction.consumed, transaction.rejected)
+        self.metrics.scores_dropped = self.extractor.scores_dropped
+        self._measure_lag(transaction)
+
+    def _patiently(self, operation: Callable[[], None]) -> None:
+        """Retry what librdkafka says can be retried; the caller sees every other error."""
+        while True:
+            try:
+                return operation()
+            except KafkaException as error:
+                if not error.args[0].retriable() or self.stop(0):
+                    raise
+                self.health.beat(ROLE)
+
+    def _recover(self, error: KafkaException) -> None:
+        """Roll back and read again from where the transaction began, unless that is hopeless."""
+        cause = error.args[0]
+        if (
+            not isinstance(cause, KafkaError)
+            or cause.fatal()
+            or not (cause.txn_requires_abort() or cause.retriable())
+        ):
+            raise error
+        log.warning("transaction rolled back, reading again", error=cause.str())
+        for (topic, partition), offset in self._abort().items():
+            self.consumer.seek(TopicPartition(topic, partition, offset))
+
+    def _abort(self) -> dict[Place, int]:
+        """Roll back; by partition, where the transaction had begun."""
+        transaction, self.transaction = self.transaction, None
+        self.outbox.clear()
+        if transaction is None:
+            return {}
+        self.metrics.transactions_aborted += 1
+        self._patiently(lambda: self.producer.abort_transaction(OPERATION_SECONDS))
+        return transaction.starts
+
+    def _drain(self) -> None:
+        """Commit what is in hand before leaving, within a bounded time."""
+        until = time.monotonic() + OPERATION_SECONDS
+        try:
+            while self.outbox and time.monotonic() < until:
+                self._produce()
+                self.producer.poll(POLL_SECONDS)
+            if self.outbox:
+                self._abort()
+            self._commit()
+        except KafkaException as error:
+            log.warning("not committed; it will be read again", error=error.args[0].str())
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.metrics.rebalances[ROLE] += 1
+        self.paused = False  # new partitions are not paused: look again
+        log.info("partitions assigned", role=ROLE, partitions=_names(partitions))
+        self.health.ready(ROLE)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Commit before the partitions go to another member."""
+        log.info("partitions revoked", role=ROLE, partitions=_names(partitions))
+        self._drain()
+        self._forget(partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another member has the partitions already: what is in hand must not be committed."""
+        log.warning("partitions lost", role=ROLE, partitions=_names(partitions))
+        try:
+            self._abort()
+        finally:
+            self._forget(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for partition in partitions:
+            self.metrics.lag.pop((partition.topic, partition.partition), None)
+
+    def _measure_lag(self, transaction: Transaction) -> None:
+        for (topic, partition), end in transaction.ends.items():
+            _, high = self.consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), cached=True
+            )
+            if high >= 0:
+                self.metrics.lag[topic, partition] = max(0, high - end)
+
+
+def _names(partitions: Sequence[TopicPartition]) -> list[str]:
+    return [f"{p.topic}[{p.partition}]" for p in partitions]

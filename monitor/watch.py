@@ -1,0 +1,278 @@
+"""The watch over one model (or one segment of it): warm-up, windows, detectors, alarms, events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors import registry
+from detectors.base import Bools, Detector, Floats
+from detectors.baseline import CategoricalStream
+from detectors.calibration import level_per_evaluation
+from detectors.psi import population_stability_index
+from detectors.window import Window
+from monitor import reference
+from monitor.alarms import Alarm, AlarmPolicy
+from monitor.columns import Columns
+from monitor.config import Config, WarmupReference
+from monitor.events import Change, DriftEvent, Summary, event_id
+from monitor.reference import Profile
+from monitor.windows import Stride, StrideBuffer
+
+Pace = Callable[[], float | None]
+"""Records per second of the whole model; None before that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One detector's numbers on one stream, for those who ask; NaN where there is no verdict."""
+
+    feature: str
+    detector: str
+    statistic: float
+    threshold: float
+    p_value: float
+
+
+class Watch:
+    """Takes the columns of one model in order and finds its drift.
+
+    Until there is a reference, records are gathered for it (warm-up); from then on every full
+    stride moves the window on and is evaluated. The outcome depends on the records and their order
+    and on nothing else.
+    """
+
+    def __init__(self, model: str, segment: str, config: Config, pace: Pace) -> None:
+        self.model = model
+        self.segment = segment
+        self.config = config
+        self.pace = pace
+        self.records = 0
+        self.profile: Profile | None = None
+        self.alarms: dict[int, Alarm] = {}
+        self.policy = AlarmPolicy(
+            config.alarms.min_psi, config.alarms.critical_psi, config.windows.records
+        )
+        self._warmup: list[Columns] = []
+        self._gathered = 0
+
+    def adopt(self, profile: Profile) -> None:
+        """Compare with `profile` from now on."""
+        windows, baseline = self.config.windows, profile.baseline
+        self.profile = profile
+        self._warmup = []
+        self.level = self._level(profile)
+        self.buffer = StrideBuffer(baseline, windows.stride)
+        self.window = Window(baseline, windows.records, windows.stride)
+        self.detectors: Sequence[Detector] = registry.create(
+            self.config.detectors, baseline, self.window, self.level
+        )
+
+    def _level(self, profile: Profile) -> float:
+        alarms, detectors = self.config.alarms, self.config.detectors
+        return level_per_evaluation(
+            false_pages=alarms.false_pages,
+            per_days=alarms.per_days,
+            records_per_second=self.pace() or profile.records_per_second,
+            stride=self.config.windows.stride,
+            # the segments of one key together are evaluated as often as the whole model
+            tests=registry.tests(detectors, profile.baseline) * (1 + len(self.config.segments)),
+        )
+
+    def feed(self, columns: Columns) -> list[DriftEvent]:
+        """What is found in the next records."""
+        events: list[DriftEvent] = []
+        rest = columns if self.profile else self._warm_up(columns)
+        if rest is not None:
+            for stride in self.buffer.strides(rest):
+                self.records += self.config.windows.stride
+                events += self._evaluate(stride)
+        return events
+
+    def _warm_up(self, columns: Columns) -> Columns | None:
+        """Gather records until they make a reference; what is beyond it is left to be watched."""
+        needed = _warmup_records(self.config) - self._gathered
+        taken = columns.take(slice(0, needed))
+        self._warmup.append(taken)
+        self._gathered += len(taken)
+        self.records += len(taken)
+        if len(columns) < needed:
+            return None
+        self.adopt(
+            reference.build(
+                self._warmup,
+                segment=self.segment,
+                window=self.config.windows.records,
+                categories=self.config.limits.categories,
+            )
+        )
+        return columns.take(slice(needed, None))
+
+    def _evaluate(self, stride: Stride) -> list[DriftEvent]:
+        self.window.append(stride.values, stride.categories)
+        found = [detector.update(self.window) for detector in self.detectors]
+        if not self.window.full or not (self.alarms or any(mask.any() for mask in found)):
+            return []
+        psi = self._psi()
+        finders = self._finders(found)
+        events = []
+        for stream in sorted({*finders, *self.alarms}):
+            alarm = self.alarms.get(stream)
+            material = stream in finders and self.policy.material(psi[stream], alarm)
+            change = self.policy.change(alarm, material, psi[stream], self.records)
+            if change is not None:
+                names = finders.get(stream, ())
+                events.append(self._event(change, stream, names, float(psi[stream]), stride))
+            if material:
+                self.alarms[stream].last_found = self.records
+        return events
+
+    def _psi(self) -> Floats:
+        baseline = self.window.baseline
+        return population_stability_index(
+            baseline.bin_counts, baseline.records, self.window.bin_counts(), self.window.records
+        )
+
+    def _finders(self, found: Sequence[Bools]) -> dict[int, tuple[str, ...]]:
+        """Stream -> the detectors that found a change in it."""
+        finders: dict[int, tuple[str, ...]] = {}
+        for detector, mask in zip(self.detectors, found, strict=True):
+            for stream in detector.streams[mask].tolist():
+                finders[stream] = (*finders.get(stream, ()), detector.name)
+        return finders
+
+    def _event(
+        self, change: Change, stream: int, finders: tuple[str, ...], psi: float, at: Stride
+    ) -> DriftEvent:
+        """The event of a change of the stream's alarm, and the change itself."""
+        assert self.profile is not None
+        alarm = self.alarms.get(stream)
+        readings = self._readings_of(stream, finders or ((alarm.detector,) if alarm else ()))
+        # the smallest p-value speaks; a detector without one only where it is alone
+        best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
+        baseline = self.window.baseline
+        identity = event_id(
+            model=self.model,
+            segment=self.segment,
+            feature=best.feature,
+            detector=best.detector,
+            record=self.records,
+            time=at.time,
+        )
+        if alarm is None or change == "escalated":
+            opened = alarm.id if alarm else identity
+            alarm = Alarm(opened, best.detector, self.policy.severity(psi), self.records)
+            self.alarms[stream] = alarm
+        if change == "resolved":
+            del self.alarms[stream]
+        return DriftEvent(
+            id=identity,
+            alarm=alarm.id,
+            change=change,
+            model=self.model,
+            segment=self.segment,
+            feature=best.feature,
+            detector=best.detector,
+            found_by=finders,
+            severity=alarm.severity,
+            position=at.position,
+            record=self.records,
+            time=at.time,
+            statistic=_known(best.statistic),
+            threshold=_known(best.threshold),
+            p_value=_known(best.p_value),
+            psi=psi,
+            reference_id=self.profile.id,
+            reference=reference.summary(baseline, stream),
+            current=self._current(stream),
+        )
+
+    def _readings_of(self, stream: int, names: Sequence[str]) -> list[Reading]:
+        chosen = [detector for detector in self.detectors if detector.name in names]
+        feature = self.window.baseline.streams[stream].name
+        return [reading for reading in self._readings(chosen) if reading.feature == feature]
+
+    @property
+    def seen(self) -> int:
+        """Records taken in, those that still wait for a full stride included."""
+        return self.records + (self.buffer.fill if self.profile else 0)
+
+    def values(self, feature: str) -> tuple[Floats, Floats]:
+        """All values of a numeric feature in the reference and in the window, NaN where missing.
+
+        Raises KeyError while warming up, or for a feature that is not watched.
+        """
+        for row, stream in enumerate(self.window.baseline.numeric if self.profile else ()):
+            if stream.name == feature:
+                return stream.values(), self.window.values[row].copy()
+        raise KeyError(feature)
+
+    def window_records(self) -> int:
+        """Records in the current window; none while warming up."""
+        windows = self.config.windows
+        return (
+            0
+            if self.profile is None
+            else min(self.window.strides * windows.stride, windows.records)
+        )
+
+    def readings(self) -> list[Reading]:
+        """All detectors' numbers on all streams; none while warming up."""
+        return [] if self.profile is None else self._readings(self.detectors)
+
+    def _readings(self, detectors: Sequence[Detector]) -> list[Reading]:
+        names = [stream.name for stream in self.window.baseline.streams]
+        found = []
+        for detector in detectors:
+            numbers = detector.readings(self.window)
+            rows = zip(
+                detector.streams.tolist(),
+                numbers.statistic.tolist(),
+                numbers.threshold.tolist(),
+                numbers.p_value.tolist(),
+                strict=True,
+            )
+            found += [Reading(names[stream], detector.name, *row) for stream, *row in rows]
+        return found
+
+    def psi(self) -> dict[str, float]:
+        """PSI by feature; nothing while the window fills."""
+        if self.profile is None or not self.window.full:
+            return {}
+        names = (stream.name for stream in self.window.baseline.streams)
+        return dict(zip(names, self._psi().tolist(), strict=True))
+
+    def severities(self) -> dict[str, str]:
+        """Feature -> severity of its open alarm."""
+        streams = self.window.baseline.streams if self.profile else ()
+        return {streams[index].name: alarm.severity for index, alarm in self.alarms.items()}
+
+    def _current(self, index: int) -> Summary:
+        """The current side of an event about the index-th stream."""
+        stream = self.window.baseline.streams[index]
+        if isinstance(stream, CategoricalStream):
+            shares = self.window.cell_counts[index, : stream.bins] / self.window.records
+            named = dict(zip(stream.bin_names(), shares.tolist(), strict=True))
+            missing = named.pop("missing")
+            top = dict(sorted(named.items(), key=lambda item: -item[1])[:5])
+            present = self.window.records - int(self.window.cell_counts[index, stream.bins - 1])
+            return Summary(n=present, missing=missing, shares=top)
+        values = self.window.values[index]
+        known = values[~np.isnan(values)]
+        missing = 1 - len(known) / len(values)
+        if not len(known):
+            return Summary(n=0, missing=missing)
+        p50, p95 = np.quantile(known, [0.5, 0.95], method="inverted_cdf").tolist()
+        return Summary(n=len(known), missing=missing, mean=float(known.mean()), p50=p50, p95=p95)
+
+
+def _warmup_records(config: Config) -> int:
+    """Records of a warm-up; the default one for models that a built reference does not know."""
+    source = config.reference
+    return source.records if source.source == "warmup" else WarmupReference().records
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else number

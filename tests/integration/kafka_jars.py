@@ -1,0 +1,118 @@
+"""Gets the published Apache Kafka jars, so that tests can run the real broker.
+
+A broker from its own jars needs neither a container runtime nor a system service, and it behaves
+as in production: transactions, retention and group protocols are the real ones, which no mock has.
+Maven fetches the jars because it honours whatever mirror the machine is configured for.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+KAFKA_VERSION = "4.3.1"
+COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+DOWNLOAD_TIMEOUT_S = 600
+DEBIAN_PACKAGES = {"java": "openjdk-17-jre-headless", "mvn": "maven"}
+
+# A bare POM on purpose: an inherited parent or BOM may silently downgrade single Kafka modules.
+# slf4j-simple gives the broker a log on stderr; its version must match Kafka's slf4j-api.
+POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>plumbline.tests</groupId>
+  <artifactId>kafka-jars</artifactId>
+  <version>1</version>
+  <dependencies>
+    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>{KAFKA_VERSION}</version>
+    </dependency>
+    <dependency>
+      <groupId>org.slf4j</groupId>
+      <artifactId>slf4j-simple</artifactId>
+      <version>1.7.36</version>
+    </dependency>
+  </dependencies>
+</project>
+"""
+
+
+class KafkaUnavailable(RuntimeError):
+    """The jars, or the Java that runs them, cannot be had on this machine."""
+
+
+def default_cache() -> Path:
+    """Where the jars are kept between runs; each version has a cache of its own."""
+    base = os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline"
+    return Path(base).expanduser() / f"kafka-{KAFKA_VERSION}"
+
+
+def kafka_classpath(cache: Path | None = None) -> str:
+    """Return the Java class path of the broker, downloading its jars on first use."""
+    directory = cache or default_cache()
+    with _locked(directory):
+        _require("java")
+        if not directory.exists():
+            _download(directory)
+    return os.pathsep.join(str(jar) for jar in sorted(directory.glob("*.jar")))
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one process at a time download or install: parallel test workers all start here."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _download(directory: Path) -> None:
+    """Fill a sibling directory, then rename it: half a download is never taken for a whole one."""
+    _require("mvn")
+    partial = directory.with_name(f"{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    pom = partial / "pom.xml"
+    pom.write_text(POM)
+    scope = ["-DincludeScope=runtime", f"-DoutputDirectory={partial}"]
+    _run(["mvn", "-q", "-B", "-ntp", "-f", str(pom), COPY_GOAL, *scope], "Maven")
+    partial.rename(directory)
+
+
+def _require(program: str) -> None:
+    """Make sure that a program is on the PATH, installing its Debian package where we may."""
+    if shutil.which(program):
+        return
+    package = DEBIAN_PACKAGES[program]
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise KafkaUnavailable(
+            f"The test broker needs '{program}' (Debian package {package}), which is not on the "
+            "PATH and cannot be installed from here: that takes root and apt-get."
+        )
+    _run(["apt-get", "update", "-q"], "apt-get update")
+    _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", package], "apt-get install")
+
+
+def _run(command: list[str], what: str) -> None:
+    """Run a command in bounded time and turn every way it can fail into one sentence."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        done = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise KafkaUnavailable(f"{what} did not finish in {DOWNLOAD_TIMEOUT_S} s.") from late
+    if done.returncode != 0:
+        tail = done.stdout[-2000:]
+        raise KafkaUnavailable(f"{what} failed with exit status {done.returncode}:\n{tail}")

@@ -1,0 +1,1 @@
+"""Tests of the demo's made traffic and of its plot."""

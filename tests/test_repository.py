@@ -1,0 +1,205 @@
+"""What holds for every file of the repository: portable, reproducible, and honest about ignores."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import tokenize
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import monitor
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = sorted((ROOT / "constraints").glob("*.txt"))
+
+# In halves, so that this file does not hold what it forbids.
+REGISTRIES = [
+    f"{name}.{domain}"
+    for name, domain in (
+        ("pypi", "org"),
+        ("pypi", "python.org"),
+        ("pythonhosted", "org"),
+        ("download.pytorch", "org"),
+        ("pypi.nvidia", "com"),
+        ("anaconda", "org"),
+        ("npmjs", "org"),
+        ("npmjs", "com"),
+        ("repo1.maven", "org"),
+        ("repo.maven", "apache.org"),
+        ("proxy.golang", "org"),
+        ("index.crates", "io"),
+    )
+]
+# Directories that files name with good reason, wherever the checkout happens to be.
+WELL_KNOWN = {Path(p) for p in ("/", "/app", "/home", "/opt", "/root", "/srv", "/tmp", "/var/tmp")}
+
+MARKER = re.compile(
+    r"#\s*(type:\s*ignore(\[[^]]*\])?|(ruff:\s*)?noqa(:\s*[A-Z]+\d+(,\s*[A-Z]+\d+)*)?)"
+)
+LOCKED_LINE = re.compile(
+    r"\s*#.*"  # a comment
+    r"|[a-z0-9-]+(\[[a-z0-9,-]+\])?==\S+( ; [^\\]+)? \\"  # a pinned requirement
+    r"|    --hash=sha256:[0-9a-f]{64}( \\)?"
+)
+PIN = re.compile(r"^([a-z0-9-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """The files in git, and those that would be added to it."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a checkout")
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    paths = (ROOT / name for name in listed.split("\0") if name)
+    return tuple(path for path in paths if path.is_file())
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    """Every line of every text file, with its place."""
+    for path in files():
+        content = path.read_bytes()
+        if b"\0" in content:  # an image or an archive
+            continue
+        for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
+            yield f"{path.relative_to(ROOT)}:{number}", line
+
+
+@cache
+def project() -> dict[str, Any]:
+    """pyproject.toml."""
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def pins(lock: str) -> dict[str, set[str]]:
+    """Package -> the versions that a lock file holds, one for each kind of environment."""
+    found: dict[str, set[str]] = {}
+    for name, version in PIN.findall((ROOT / "constraints" / lock).read_text(encoding="utf-8")):
+        found.setdefault(name, set()).add(version)
+    return found
+
+
+def machine_path(checkout: Path) -> re.Pattern[str]:
+    """Finds paths of the machine that holds this checkout: the checkout, and what is beside it."""
+    own = [str(path) for path in (checkout.parent, checkout) if path not in WELL_KNOWN]
+    return re.compile(rf"(?<![\w.~-])({'|'.join(map(re.escape, own)) or '(?!)'})(?![\w.-])")
+
+
+def unexplained(source: str) -> list[int]:
+    """The lines of a Python source that silence a check without saying why."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = [(t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT]
+    return [
+        line
+        for line, comment in comments
+        if MARKER.search(comment) and not re.search(r"[A-Za-z]{2}", MARKER.sub("", comment))
+    ]
+
+
+def test_no_path_of_this_machine() -> None:
+    """No file names the place that this checkout happens to lie in."""
+    ours = machine_path(ROOT)
+    assert [place for place, line in lines() if ours.search(line)] == []
+
+
+@pytest.mark.parametrize(
+    ("checkout", "line", "found"),
+    [
+        ("/sandbox/team/plumbline", "see /sandbox/team/notes.md", True),
+        ("/sandbox/team/plumbline", "root = '/sandbox/team/plumbline'", True),
+        ("/sandbox/team/plumbline", "/sandbox/teams, ./sandbox/team/x and a/sandbox/team", False),
+        ("/tmp/plumbline", "mkdir /tmp/x", False),
+        ("/tmp/plumbline", "cd /tmp/plumbline", True),
+        ("/app", "WORKDIR /app", False),
+    ],
+)
+def test_machine_paths_are_recognised(checkout: str, line: str, found: bool) -> None:
+    """The checkout and its surroundings are found; a directory that every machine has is not."""
+    assert bool(machine_path(Path(checkout)).search(line)) == found
+
+
+def test_no_package_registry() -> None:
+    """No file names a package registry: which one serves is for the machine to say."""
+    host = re.compile("|".join(map(re.escape, REGISTRIES)), re.IGNORECASE)
+    assert [place for place, line in lines() if host.search(line)] == []
+
+
+def test_every_ignore_says_why() -> None:
+    """A check that is silenced carries its reason on the same line."""
+    sources = [path for path in files() if path.suffix == ".py"]
+    assert sources
+    assert [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sources
+        for line in unexplained(path.read_text(encoding="utf-8"))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("comment", "explained"),
+    [
+        ("# type: ignore", False),
+        ("# type: ignore[arg-type]", False),
+        ("# noqa", False),
+        ("# noqa: PLC0415, E501", False),
+        ("# ruff: noqa: E501", False),
+        ("# type: ignore[arg-type]  # noqa: E501", False),
+        ("# type: ignore[arg-type]  # None is gone", True),
+        ("# type: ignore[arg-type]  # noqa: E501  # a long name of theirs", True),
+        ("# noqa: PLC0415 - heavy, and rarely needed", True),
+    ],
+)
+def test_reasons_are_recognised(comment: str, explained: bool) -> None:
+    """Codes are no reason; words are."""
+    assert unexplained(f"x = '# noqa'\ny = 1  {comment}\n") == ([] if explained else [2])
+
+
+def test_version_is_said_once() -> None:
+    """The package and its metadata agree on the version."""
+    assert project()["project"]["version"] == monitor.__version__
+
+
+def test_lock_files_are_there() -> None:
+    """`make lock` writes these three."""
+    assert [path.name for path in LOCKS] == ["all.txt", "core.txt", "dev.txt"]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
+def test_lock_holds_pins_and_hashes_only(path: Path) -> None:
+    """A lock names no URL, no index and no path, and every pin has a hash."""
+    text = path.read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if not LOCKED_LINE.fullmatch(line)] == []
+    assert re.findall(r"\w+://\S*|(?<!\S)/\S+", text) == []
+    assert re.findall(r"==.* \\\n(?!    --hash)", text) == []
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("core", []), ("dev", ["dev"]), ("all", ["judges", "replay"])]
+)
+def test_lock_answers_the_project(lock: str, extras: list[str]) -> None:
+    """Each lock pins every requirement of the project that it is for, within its bounds."""
+    metadata, pinned = project()["project"], pins(f"{lock}.txt")
+    wanted = [*metadata["dependencies"], *project()["build-system"]["requires"]]
+    wanted += [text for extra in extras for text in metadata["optional-dependencies"][extra]]
+    for requirement in map(Requirement, wanted):
+        versions = pinned.get(canonicalize_name(requirement.name), set())
+        assert versions, f"{requirement.name} is not locked; run make lock"
+        for version in versions:
+            assert requirement.specifier.contains(version), f"{requirement}; run make lock"
+
+
+def test_locks_agree() -> None:
+    """A package has the same versions in every lock, so that tests run what is deployed."""
+    everything = pins("all.txt")
+    for lock in ("core.txt", "dev.txt"):
+        shared = pins(lock).items()
+        assert {n: v for n, v in shared if not v <= everything.get(n, v)} == {}
