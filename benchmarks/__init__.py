@@ -1,0 +1,1 @@
+"""Speed and false alarms, measured against alternatives in the same run."""

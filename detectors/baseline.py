@@ -250,19 +250,16 @@ def numeric_stream(name: str, kind: Kind, values: Floats, window: int) -> Numeri
     )
     cells = stream.cell_of(values)
     scores = _blocks(stream.cell_scores()[cells], BLOCK)
-    inflation = [
-        inflate(of_cell[cells], size)
-        for size in {BLOCK, max(BLOCK, window)}
-        for inflate, of_cell in (
-            (_mean_inflation, stream.cell_ranks()),
-            (_share_inflation, stream.bin_of_cell()),
-        )
-    ]
+    ranks, bins_of = stream.cell_ranks()[cells], stream.bin_of_cell()[cells]
+    sizes = {BLOCK, max(BLOCK, window)}
     return replace(
         stream,
         block_sums=np.nansum(scores, axis=1),
         block_counts=(~np.isnan(scores)).sum(axis=1),
-        rank_inflation=max(1.0, *inflation),
+        rank_inflation=max(
+            *(_mean_inflation(ranks, size) for size in sizes),
+            *(_share_inflation(bins_of, size) for size in sizes),
+        ),
     )
 
 
@@ -357,7 +354,7 @@ def _share_inflation(bins: Ints, size: int) -> float:
     if largest <= (1 + ratio**0.5) ** 2:
         return 1.0
     middle = largest + 1 - ratio
-    return (middle + (middle**2 - 4 * largest) ** 0.5) / 2
+    return (middle + float(np.sqrt(middle**2 - 4 * largest))) / 2
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,13 @@ class KolmogorovSmirnov(WindowTest):
         D >= sqrt(-1/2 ln(level / 2) v (1/N + 1/n)),
 
     N and n counting the values that are not missing, v being the variance inflation of the
-    reference's autocorrelation (1 without). The p-value 2 exp(-2 D^2 / (v (1/N + 1/n))) is the first term of Kolmogorov's series, an upper bound that is exact in the tail; with ties it is
+    reference's autocorrelation (1 without). The p-value 2 exp(-2 D^2 / (v (1/N + 1/n))) is the
+    first term of Kolmogorov's series, an upper bound that is exact in the tail; with ties it is
     conservative (Smirnov 1948; Hodges 1958). D equals `scipy.stats.ks_2samp(...).statistic`.
 
-    Sorting the window at every stride would cost more than all other detectors together. Between
-    the edges of a cell (see `baseline`) D can exceed the gaps at its edges by no more than the
-    cell's share of the reference, so the counts by cell tell most streams apart without a sort.
+    Sorting the window at every stride would cost more than all other detectors together. Within
+    a cell (see `baseline`) D can exceed the larger of the gaps at its edges by no more than the
+    cell's share of the reference, so the counts by cell decide most streams without a sort.
 
     Trade-off: no bins to choose and blind to nothing in the middle of a distribution; weak in the
     far tails, and it sees neither missing values nor how large a shift is in the feature's unit.

@@ -26,7 +26,9 @@ class ZScore(WindowTest):
     sigma_LR is the long-run standard deviation: for autocorrelated records it is larger than that
     of a record, and s / sqrt(W) would page for nothing (Flyvbjerg & Petersen 1989, block averages).
     It is itself estimated from K blocks, so z is held against Student's t with K - 1 degrees of
-    freedom: a reference of few windows gives a high threshold.
+    freedom: a reference of few windows gives a high threshold. sigma_LR is not taken to be less
+    than a record's standard deviation, which is known better, so that an unlucky reference of
+    independent records does no harm.
 
     The mean of W skewed values is still skewed in the far tail, by s = skewness / sqrt(W). On the
     side of the longer tail, Student's quantile h is raised to that of a gamma distribution of this
@@ -103,7 +105,8 @@ def _moments(stream: NumericStream, window: int) -> tuple[float, float, float, f
     mean = float(weights @ scores)
     variance = float(weights @ (scores - mean) ** 2)
     skewness = float(weights @ (scores - mean) ** 3) / variance**1.5
-    inflation = max(1.0, sigma**2 / variance)
+    sigma = max(sigma, variance**0.5)
+    inflation = sigma**2 / variance
     values = max(1.0, _block_size(stream, window))
     return mean, sigma, blocks, skewness * float(np.sqrt(inflation / values))
 

@@ -103,6 +103,7 @@ class Metrics:
     scores_dropped: int = 0
     segments_dropped: int = 0
     chunks_rejected: int = 0
+    watched: Counter[str] = field(default_factory=Counter)
     rebalances: Counter[str] = field(default_factory=Counter)
     transactions_aborted: int = 0
     lag: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -162,6 +163,7 @@ class MetricsCollector(Collector):
         yield _gauge("build_info", "Version", ["version"], {(__version__,): 1.0})
         yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
         yield _counter("records_rejected", "Messages refused", ["reason"], _keyed(m.rejected))
+        yield _counter("records_watched", "Records seen by detect", ["model"], _keyed(m.watched))
         yield _counter("rebalances", "Partition changes", ["role"], _keyed(m.rebalances))
         yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
         yield _count("segments_dropped", "Chunks of segments past the bound", m.segments_dropped)

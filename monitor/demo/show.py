@@ -105,8 +105,8 @@ def _introduce(screen: Console, config: Config, records: int) -> None:
     models = " and ".join(f"[bold]{profile.model}[/]" for profile in PROFILES)
     screen.print(
         f"An embedded Kafka broker, {records:,} made inference logs of {models}, and the daemon.\n"
-        f"The first {REFERENCE_WINDOWS * config.windows.records:,} records of each model become its "
-        f"reference. Half-way, {INJECTED.model} changes: {INJECTED.cause}.\n"
+        f"The first {REFERENCE_WINDOWS * config.windows.records:,} records of each model become "
+        f"its reference. Half-way, {INJECTED.model} changes: {INJECTED.cause}.\n"
     )
 
 

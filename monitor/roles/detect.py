@@ -110,6 +110,7 @@ class Detect:
             where = {"partition": partition, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
             return
+        self.metrics.watched[chunk.model] += len(chunk)
         for event in monitor.process(chunk):
             self._emit(event)
 
