@@ -23,8 +23,8 @@ class ChiSquared(WindowTest):
     divides by r_i alone. In the far tail that is wrong, always towards false alarms: at a level of
     1e-7 two times for ten bins that expect 100 records each, sixty times for a binary feature that
     expects 10. The second part of the denominator is Bernstein's (1924), whose inequality holds
-    for any count: 0.1 % of X^2 in thick bins, and a bin that is thin must gather a good many
-    records before it speaks.
+    for any count: an ordinary deviation loses 3 % by it in a bin that expects 100 records, and a
+    bin that is thin must gather a good many before it speaks.
 
     For binary features the threshold is multiplied by the variance inflation of the reference's
     autocorrelation; of categories the baseline keeps no order.

@@ -107,7 +107,7 @@ def _moments(stream: NumericStream, window: int) -> tuple[float, float, float, f
     skewness = float(weights @ (scores - mean) ** 3) / variance**1.5
     sigma = max(sigma, variance**0.5)
     inflation = sigma**2 / variance
-    values = max(1.0, _block_size(stream, window))
+    values = max(1.0, window * _share_present(stream))
     return mean, sigma, blocks, skewness * float(np.sqrt(inflation / values))
 
 
@@ -116,10 +116,10 @@ def long_run_sd(stream: NumericStream, window: int) -> float:
     means = stream.block_means(window)
     if len(means) < MIN_BLOCKS:
         return float("nan")
-    scaled: Floats = np.sqrt(_block_size(stream, window)) * means
-    return float(np.std(scaled, ddof=1))
+    # the reference's blocks are whole multiples of BLOCK, which `window` need not be
+    values = max(1, window // BLOCK) * BLOCK * _share_present(stream)
+    return float(np.sqrt(values) * np.std(means, ddof=1))
 
 
-def _block_size(stream: NumericStream, window: int) -> float:
-    """Values in a block of `window` records: fewer than records where some are missing."""
-    return window * float(stream.block_counts.mean()) / BLOCK
+def _share_present(stream: NumericStream) -> float:
+    return float(stream.block_counts.mean()) / BLOCK

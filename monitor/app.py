@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 import structlog
@@ -52,9 +52,9 @@ class App:
         log.info("stopped", failed=self.failed)
         return 1 if self.failed or any(thread.is_alive() for thread in threads) else 0
 
-    def monitors(self) -> Mapping[int, DriftMonitor]:
-        """The drift monitors of this process, by feature partition."""
-        return self.detect.monitors if self.detect else {}
+    def monitors(self) -> list[DriftMonitor]:
+        """The drift monitors of this process, one for each feature partition that it has."""
+        return [p.monitor for p in self.detect.partitions.values()] if self.detect else []
 
     def stop(self) -> None:
         """Let the roles commit and leave."""

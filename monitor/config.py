@@ -130,6 +130,15 @@ class KafkaConfig(_Section):
     partitions: int = Field(
         default=6, ge=1, description="Partitions of each topic that Plumbline creates."
     )
+    group_protocol: Literal["classic", "consumer"] = Field(
+        default="classic",
+        description='Rebalance protocol: "consumer" (KIP-848) needs brokers of 4.0 or later.',
+    )
+    instance: _Name | None = Field(
+        default=None,
+        description="A name that this process keeps across restarts, unique in its groups: a "
+        "restart within the session timeout then causes no rebalance.",
+    )
     client: ClientSettings = Field(
         default={},
         description="Further librdkafka settings by name, for instance for SASL and TLS.",
@@ -285,6 +294,19 @@ class AlarmsConfig(_Section):
         return critical_psi
 
 
+class StateConfig(_Section):
+    """Checkpoints of windows, detectors and alarms."""
+
+    checkpoint_seconds: _Positive = Field(
+        default=5.0, description="Seconds between checkpoints; a crash repeats that much work."
+    )
+    unusable: Literal["earliest", "latest", "stop"] = Field(
+        default="earliest",
+        description="What to do where a checkpoint cannot be used: start afresh from the earliest "
+        "or the latest feature chunk, or stop.",
+    )
+
+
 class HttpConfig(_Section):
     """The address of metrics, health, API and page."""
 
@@ -328,6 +350,7 @@ class Config(_Section):
         default=(),
         description="finish_reason or metadata.KEY; drift is also looked for within its values.",
     )
+    state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
 

@@ -35,6 +35,8 @@ OWNED_SETTINGS: Final = {
     "partitioner": _ORDER,
     "bootstrap.servers": _SERVERS,
     "metadata.broker.list": _SERVERS,
+    "group.protocol": "give kafka.group_protocol instead",
+    "group.instance.id": "give kafka.instance instead",
 }
 
 _SETTING_NAME = re.compile(r"[a-z0-9_]+(\.[a-z0-9_]+)*")

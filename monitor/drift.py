@@ -21,7 +21,8 @@ References = Mapping[tuple[str, str], Profile]
 class DriftMonitor:
     """A watch for every model, and for every segment of the configured keys, up to a bound.
 
-    records: by model, all that were seen, those of "other" included.
+    records: by model, all that were seen; those of "other" and of models past the bound are "other".
+    segments_dropped: records that were in a segment past the bound.
     """
 
     def __init__(self, config: Config, references: References) -> None:
@@ -33,29 +34,40 @@ class DriftMonitor:
 
     def process(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records of one model."""
-        self.records[columns.model] += len(columns)
-        if columns.model == OTHER:
+        model = columns.model if self._knows(columns.model) else OTHER
+        self.records[model] += len(columns)
+        if model == OTHER:
             return []
         events: list[DriftEvent] = []
         for segment, part in segments.split(columns, self.config.segments):
-            watch = self._watch(columns.model, segment)
-            if watch is not None:
+            watch = self._watch(model, segment)
+            if watch is None:
+                self.segments_dropped += len(part)
+            else:
                 events += watch.feed(part)
         return events
+
+    def _knows(self, model: str) -> bool:
+        """Whether a model is watched, or there is room for one more."""
+        if model in self.records:
+            return True
+        # every ingest worker has a bound of its own, and they need not have met the same models
+        return len(self.records.keys() - {OTHER}) < self.config.limits.models
 
     def _watch(self, model: str, segment: str) -> Watch | None:
         key = model, segment
         watch = self.watches.get(key)
         if watch is None:
             if segment != WHOLE and not self._room_for(model, segment):
-                self.segments_dropped += 1
                 return None
-            watch = self.watches[key] = self._new_watch(model, segment)
+            watch = self.watches[key] = self.new_watch(model, segment)
             if key in self.references:
                 watch.adopt(self.references[key])
         return watch
 
-    def _new_watch(self, model: str, segment: str) -> Watch:
+    def new_watch(self, model: str, segment: str) -> Watch:
+        """A watch that has seen nothing yet."""
+
         def pace() -> float | None:
             whole = self.watches.get((model, WHOLE))
             return whole.profile.records_per_second if whole and whole.profile else None

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+)
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is there, not exported
     AdminClient,
     NewTopic,
@@ -45,6 +52,11 @@ class Topics:
         """Drift events, keyed by model."""
         return f"{self.prefix}.events"
 
+    @property
+    def state(self) -> str:
+        """Checkpoints of detect, compacted; partitioned like the features."""
+        return f"{self.prefix}.state"
+
     def settings(self) -> dict[str, dict[str, str]]:
         """Each topic with the settings that it is created with."""
         two_weeks = {"retention.ms": str(14 * DAY_MS), "cleanup.policy": "delete"}
@@ -52,6 +64,11 @@ class Topics:
         return {
             self.features: two_weeks | large,
             self.dead_letters: two_weeks | large,
+            self.state: {
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.2",
+                "segment.bytes": str(64 * 1024 * 1024),
+            },
             self.events: {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"},
         }
 
@@ -68,25 +85,33 @@ def client_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
 
 def consumer_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
     """A member of the role's group that reads committed records only and commits by itself."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "auto.offset.reset": "earliest",
         # enough prefetched that a busy loop never waits, little enough to bound memory
         "queued.max.messages.kbytes": 65_536,
         "fetch.max.bytes": 16 * 1024 * 1024,
+        # a restore, or a commit at a revocation, must not get the member thrown out
+        "max.poll.interval.ms": 600_000,
     }
-    ours = {
+    ours: dict[str, Any] = {
         "group.id": f"{config.prefix}-{role}",
         "isolation.level": "read_committed",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
-        "partition.assignment.strategy": "cooperative-sticky",
     }
+    if config.group_protocol == "consumer":
+        ours["group.protocol"] = "consumer"  # here the broker assigns, and knows the timeouts
+    else:
+        defaults["session.timeout.ms"] = 15_000
+        ours["partition.assignment.strategy"] = "cooperative-sticky"
+    if config.instance is not None:
+        ours["group.instance.id"] = f"{config.instance}-{role}"
     return defaults | client_settings(config, role) | ours
 
 
 def producer_settings(config: KafkaConfig, role: str, *, transactional: bool) -> dict[str, Any]:
     """An idempotent producer; a transactional one is fenced by its consumer group (KIP-447)."""
-    defaults = {
+    defaults: dict[str, Any] = {
         "linger.ms": 20,
         "compression.type": "lz4",
         "message.max.bytes": 8 * 1024 * 1024,
@@ -95,7 +120,11 @@ def producer_settings(config: KafkaConfig, role: str, *, transactional: bool) ->
     # murmur2 is what Java producers use: a model's key finds the same partition from anywhere
     ours: dict[str, Any] = {"enable.idempotence": True, "partitioner": "murmur2"}
     if transactional:
-        ours["transactional.id"] = f"{config.prefix}-{role}-{uuid.uuid4().hex}"
+        # a name that is kept lets a restart end what its predecessor left open at once; without
+        # one the broker does, after transaction.timeout.ms
+        name = config.instance or uuid.uuid4().hex
+        ours["transactional.id"] = f"{config.prefix}-{role}-{name}"
+        defaults["transaction.timeout.ms"] = 20_000
     return defaults | client_settings(config, role) | ours
 
 
@@ -129,6 +158,39 @@ def trouble(message: Message) -> str | None:
     if error.fatal():
         raise KafkaException(error)
     return f"{message.topic()}: {error.str()}"
+
+
+def read_compacted(
+    config: KafkaConfig, topic: str, partition: int, beat: Callable[[], None]
+) -> dict[bytes, bytes]:
+    """The newest committed value of every key of a partition; deleted ones are left out.
+
+    beat: is called every now and then, for this may take a while.
+    Raises KafkaException where the partition cannot be read.
+    """
+    settings = consumer_settings(config, "restore") | {"enable.partition.eof": True}
+    reader = Consumer(settings)
+    newest: dict[bytes, bytes] = {}
+    try:
+        reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        while True:
+            beat()
+            for message in reader.consume(1_000, 0.5):
+                error = message.error()
+                if error is not None:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        return newest
+                    if not error.retriable():
+                        raise KafkaException(error)
+                    log.warning("cannot read the state for now", topic=topic, error=error.str())
+                    continue
+                key, value = message.key() or b"", message.value()
+                if value is None:
+                    newest.pop(key, None)
+                else:
+                    newest[key] = value
+    finally:
+        reader.close()
 
 
 class _ClientLog:

@@ -106,6 +106,11 @@ class Metrics:
     watched: Counter[str] = field(default_factory=Counter)
     rebalances: Counter[str] = field(default_factory=Counter)
     transactions_aborted: int = 0
+    checkpoints_failed: int = 0
+    checkpoints_unusable: int = 0
+    checkpoint_seconds: float | None = None
+    checkpoint_bytes: int = 0
+    last_checkpoint: float | None = None
     lag: dict[tuple[str, int], int] = field(default_factory=dict)
     newest_event_time: float | None = None
     drift_events: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -129,6 +134,12 @@ class Metrics:
                     self.traffic.add(batch)
                     newest = float(batch.times.max())
                     self.newest_event_time = max(self.newest_event_time or newest, newest)
+
+    def checkpoint(self, seconds: float, size: int) -> None:
+        """A checkpoint of `size` bytes was committed after so many seconds."""
+        self.checkpoint_seconds = seconds
+        self.checkpoint_bytes += size
+        self.last_checkpoint = time.time()
 
     def drift(self, event: DriftEvent) -> None:
         """Count an event of an alarm that opened or grew."""
@@ -169,6 +180,13 @@ class MetricsCollector(Collector):
         yield _count("segments_dropped", "Chunks of segments past the bound", m.segments_dropped)
         yield _count("chunks_rejected", "Feature chunks that could not be read", m.chunks_rejected)
         yield _count("transactions_aborted", "Transactions rolled back", m.transactions_aborted)
+        yield _count("checkpoints_failed", "Checkpoints rolled back", m.checkpoints_failed)
+        yield _count("checkpoints_unusable", "Not restored at assignment", m.checkpoints_unusable)
+        yield _count("checkpoint_bytes", "Written to the state topic", m.checkpoint_bytes)
+        if m.checkpoint_seconds is not None and m.last_checkpoint is not None:
+            took, at = {(): m.checkpoint_seconds}, {(): m.last_checkpoint}
+            yield _gauge("checkpoint_seconds", "What the last checkpoint took", [], took)
+            yield _gauge("last_checkpoint_timestamp_seconds", "When it was committed", [], at)
         lag = {(topic, str(partition)): float(n) for (topic, partition), n in m.lag.items()}
         yield _gauge("consumer_lag_records", "Messages not yet read", ["topic", "partition"], lag)
         if m.newest_event_time is not None:

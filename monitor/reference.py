@@ -29,6 +29,9 @@ from monitor.columns import Columns
 from monitor.events import Summary
 
 VERSION = 1
+SHARES = 5
+"""How many categories a summary names."""
+
 UNKNOWN_RATE = 100.0
 """Records per second assumed of a reference whose records all have the same time."""
 
@@ -65,6 +68,7 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
     records: int
     first_time: float
     last_time: float
+    records_per_second: float
     numeric: tuple[_Numeric, ...]
     categorical: tuple[_Categorical, ...]
 
@@ -72,7 +76,8 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
 class Profile:
     """The reference of one model (or of one of its segments).
 
-    records, first_time, last_time: of the traffic that it was built from, epoch seconds.
+    records, first_time, last_time, records_per_second: of the traffic that it was built from, times
+    in epoch seconds.
     """
 
     def __init__(self, data: _Profile) -> None:
@@ -80,6 +85,7 @@ class Profile:
         self.model, self.segment = data.model, data.segment
         self.records = data.records
         self.first_time, self.last_time = data.first_time, data.last_time
+        self.records_per_second = data.records_per_second
 
     @cached_property
     def id(self) -> str:
@@ -92,12 +98,6 @@ class Profile:
         numeric = tuple(_numeric_stream(stream) for stream in self._data.numeric)
         categorical = tuple(_categorical_stream(stream) for stream in self._data.categorical)
         return Baseline(self.records, numeric, categorical)
-
-    @property
-    def records_per_second(self) -> float:
-        """The rate of the traffic that it was built from."""
-        seconds = self.last_time - self.first_time
-        return self.records / seconds if seconds > 0 else UNKNOWN_RATE
 
     def rows(self) -> Iterator[tuple[str, str, Summary]]:
         """(feature, kind, summary) of every stream."""
@@ -130,10 +130,12 @@ class Profile:
         """
         try:
             data = msgspec.msgpack.decode(payload, type=_Profile)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"not a reference profile: {error}") from None
         if data.version != VERSION:
             raise ProfileError(f"profile of version {data.version}; this program reads {VERSION}")
+        if not (all(map(_fits, data.numeric)) and all(map(_counts_fit, data.categorical))):
+            raise ProfileError("not a reference profile: its columns differ in length")
         return cls(data)
 
 
@@ -146,11 +148,12 @@ def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: i
     times = np.concatenate([piece.times for piece in pieces])
     rows = {name: Kind.NUMERIC for piece in pieces for name in piece.numeric}
     rows |= {name: Kind.BINARY for piece in pieces for name in piece.binary}
+    # in the order of names: another order of streams would be another id
     numeric = [
         numeric_stream(name, kind, np.concatenate([_row(piece, name) for piece in pieces]), window)
-        for name, kind in rows.items()
+        for name, kind in sorted(rows.items())
     ]
-    names = dict.fromkeys(column.name for piece in pieces for column in piece.categories)
+    names = sorted({column.name for piece in pieces for column in piece.categories})
     categorical = [
         categorical_stream(n, _category_counts(pieces, n), most=categories) for n in names
     ]
@@ -162,10 +165,18 @@ def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: i
             len(times),
             float(times.min()),
             float(times.max()),
-            tuple(_numeric(stream) for stream in numeric),
+            _pace(times),
+            # a piece may name a feature of which it has no value
+            tuple(_numeric(stream) for stream in numeric if stream.count),
             tuple(_categorical(stream) for stream in categorical if stream.count),
         )
     )
+
+
+def _pace(times: Floats) -> float:
+    """Records per second in the middle nine tenths: a few wrong clocks must not move it."""
+    early, late = np.quantile(times, [0.05, 0.95]).tolist()
+    return 0.9 * len(times) / (late - early) if late > early else UNKNOWN_RATE
 
 
 def _row(piece: Columns, name: str) -> Floats:
@@ -194,14 +205,49 @@ def summary(baseline: Baseline, index: int) -> Summary:
         return Summary(
             n=stream.count,
             missing=missing,
-            mean=stream.mean,
-            p50=stream.quantile(0.5),
-            p95=stream.quantile(0.95),
+            mean=known(stream.mean),
+            p50=known(stream.quantile(0.5)),
+            p95=known(stream.quantile(0.95)),
         )
-    shares = dict(
-        zip(stream.categories[:5], (stream.counts[:5] / stream.count).tolist(), strict=True)
+    shares = category_shares(stream, stream.bin_counts())
+    top = sorted(shares.items(), key=lambda item: -item[1])[:SHARES]
+    return Summary(n=stream.count, missing=missing, shares=dict(top))
+
+
+def category_shares(stream: CategoricalStream, counts: Floats) -> dict[str, float]:
+    """The share of each category among the records that have one.
+
+    counts: records by bin of the stream, shape (bins,). "rare" and "other" are the bins of known
+    but rare and of unknown categories; they are left out where they are empty on both sides.
+    """
+    total = max(1.0, float(counts[:-1].sum()))
+    shares: dict[str, float] = {}
+    for name, count, before in zip(
+        stream.bin_names()[:-1], counts[:-1].tolist(), stream.bin_counts().tolist(), strict=False
+    ):
+        if count or before:  # a category may itself be called "other"
+            shares[name] = shares.get(name, 0.0) + count / total
+    return shares
+
+
+def known(number: float) -> float | None:
+    """None instead of what is no number: JSON has neither NaN nor infinity."""
+    return number if np.isfinite(number) else None
+
+
+def _fits(s: _Numeric) -> bool:
+    sizes = [len(b) for b in (s.support, s.below, s.edges, s.cuts, s.block_sums, s.block_counts)]
+    return (
+        s.kind in set(Kind)
+        and not any(size % 8 for size in sizes)
+        and sizes[1] == sizes[0] + 8
+        and sizes[3] > 0
+        and sizes[4] == sizes[5]
     )
-    return Summary(n=stream.count, missing=missing, shares=shares)
+
+
+def _counts_fit(s: _Categorical) -> bool:
+    return len(s.counts) == 8 * len(s.categories)
 
 
 def _numeric(s: NumericStream) -> _Numeric:

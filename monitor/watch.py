@@ -19,6 +19,7 @@ from monitor.columns import Columns
 from monitor.config import Config, WarmupReference
 from monitor.events import Change, DriftEvent, Summary, event_id
 from monitor.reference import Profile
+from monitor.warmup import Warmup
 from monitor.windows import Stride, StrideBuffer
 
 Pace = Callable[[], float | None]
@@ -55,14 +56,13 @@ class Watch:
         self.policy = AlarmPolicy(
             config.alarms.min_psi, config.alarms.critical_psi, config.windows.records
         )
-        self._warmup: list[Columns] = []
-        self._gathered = 0
+        self.warmup = Warmup(_warmup_records(config))
 
     def adopt(self, profile: Profile) -> None:
         """Compare with `profile` from now on."""
         windows, baseline = self.config.windows, profile.baseline
         self.profile = profile
-        self._warmup = []
+        self.warmup = Warmup(0)
         self.level = self._level(profile)
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.window = Window(baseline, windows.records, windows.stride)
@@ -93,22 +93,17 @@ class Watch:
 
     def _warm_up(self, columns: Columns) -> Columns | None:
         """Gather records until they make a reference; what is beyond it is left to be watched."""
-        needed = _warmup_records(self.config) - self._gathered
-        taken = columns.take(slice(0, needed))
-        self._warmup.append(taken)
-        self._gathered += len(taken)
-        self.records += len(taken)
-        if len(columns) < needed:
-            return None
-        self.adopt(
-            reference.build(
-                self._warmup,
+        rest = self.warmup.take(columns)
+        self.records = self.warmup.gathered
+        if rest is not None:
+            profile = reference.build(
+                self.warmup.pieces,
                 segment=self.segment,
                 window=self.config.windows.records,
                 categories=self.config.limits.categories,
             )
-        )
-        return columns.take(slice(needed, None))
+            self.adopt(profile)
+        return rest
 
     def _evaluate(self, stride: Stride) -> list[DriftEvent]:
         self.window.append(stride.values, stride.categories)

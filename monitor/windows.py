@@ -33,13 +33,16 @@ class StrideBuffer:
     def __init__(self, baseline: Baseline, stride: int) -> None:
         self.baseline = baseline
         self.stride = stride
-        self.fill = 0
-        self.values = np.full((len(baseline.numeric), stride), np.nan)
-        self.categories = np.zeros((len(baseline.categorical), stride), np.uint8)
         self.unwatched: set[str] = set()
+        self._empty()
         self._row_of = {stream.name: row for row, stream in enumerate(baseline.numeric)}
-        self._bin_of = [stream.bin_of() for stream in baseline.categorical]
-        self._rows: dict[tuple[str, ...], tuple[list[int], list[int]]] = {}
+        self._bin_of = {stream.name: stream.bin_of() for stream in baseline.categorical}
+        self._rows: dict[tuple[str, ...], tuple[list[int], list[int], list[int]]] = {}
+
+    def _empty(self) -> None:
+        self.fill = 0
+        self.values = np.full((len(self.baseline.numeric), self.stride), np.nan)
+        self.categories = np.zeros((len(self.baseline.categorical), self.stride), np.uint8)
 
     def strides(self, columns: Columns) -> Iterator[Stride]:
         """The strides that `columns` complete; what is left waits for the next ones."""
@@ -49,8 +52,8 @@ class StrideBuffer:
             end = start + size - self.fill
             if self.fill:
                 self._keep(values, categories, start, end)
-                self.fill = 0
-                block = self.values.copy(), self.categories.copy()
+                block = self.values, self.categories
+                self._empty()
             else:
                 block = values[:, start:end], categories[:, start:end]
             yield Stride(*block, int(columns.positions[end - 1]), float(columns.times[end - 1]))
@@ -65,18 +68,21 @@ class StrideBuffer:
 
     def _aligned(self, columns: Columns) -> Floats:
         """The baseline's numeric and binary features, shape (F, n)."""
-        ours, theirs = self._matching(columns.numeric + columns.binary)
+        names = columns.numeric + columns.binary
+        ours, theirs, new = self._matching(names)
+        # a name may stand for nothing: a part of a chunk has the names of all of it
+        self.unwatched.update(names[row] for row in new if not np.isnan(columns.values[row]).all())
         aligned = np.full((len(self.baseline.numeric), len(columns)), np.nan)
         aligned[ours] = columns.values[theirs]
         return aligned
 
-    def _matching(self, names: tuple[str, ...]) -> tuple[list[int], list[int]]:
-        """Which of our rows are which of theirs."""
+    def _matching(self, names: tuple[str, ...]) -> tuple[list[int], list[int], list[int]]:
+        """Which of our rows are which of theirs, and which of theirs are not ours."""
         rows = self._rows.get(names)
         if rows is None:
-            self.unwatched.update(name for name in names if name not in self._row_of)
             theirs = [row for row, name in enumerate(names) if name in self._row_of]
-            rows = [self._row_of[names[row]] for row in theirs], theirs
+            new = [row for row, name in enumerate(names) if name not in self._row_of]
+            rows = [self._row_of[names[row]] for row in theirs], theirs, new
             if len(self._rows) < 64:  # a log with ever new sets of features must not fill memory
                 self._rows[names] = rows
         return rows
@@ -84,11 +90,11 @@ class StrideBuffer:
     def _binned(self, columns: Columns) -> NDArray[np.uint8]:
         """The bins of the baseline's categorical features, shape (C, n)."""
         theirs = {column.name: column for column in columns.categories}
+        new = [theirs[name] for name in theirs.keys() - self._bin_of.keys()]
+        self.unwatched.update(column.name for column in new if (column.codes >= 0).any())
         binned = np.empty((len(self.baseline.categorical), len(columns)), np.uint8)
-        for row, stream, bin_of in zip(
-            binned, self.baseline.categorical, self._bin_of, strict=True
-        ):
-            column = theirs.get(stream.name, CategoryColumn(stream.name, (), _MISSING))
+        for row, stream in zip(binned, self.baseline.categorical, strict=True):
+            column, bin_of = theirs.get(stream.name, _ABSENT), self._bin_of[stream.name]
             other, missing = stream.bins - 2, stream.bins - 1
             # code -1, a missing value, finds the last entry
             table = np.array([*(bin_of.get(v, other) for v in column.vocabulary), missing])
@@ -96,4 +102,4 @@ class StrideBuffer:
         return binned
 
 
-_MISSING = np.array(-1, np.int16)
+_ABSENT = CategoryColumn("", (), np.array(-1, np.int16))

@@ -184,7 +184,7 @@ def _heard(listener: Consumer, patience: float = 0.1) -> Iterator[DriftEvent]:
 
 
 def _watches(daemon: App) -> list[Watch]:
-    monitors = list(daemon.monitors().values())
+    monitors = daemon.monitors()
     return [w for m in monitors for (_, segment), w in list(m.watches.items()) if segment == WHOLE]
 
 

@@ -1,7 +1,8 @@
 """Detect: feature chunks in, drift events out. One worker sees a model's whole traffic in order.
 
-The feature topic is the history: on assignment a partition is read from its beginning, so the
-windows and alarms of its models are what they were, and events found again have the ids they had.
+A checkpoint makes the state of each feature partition, and the offset that it belongs to, durable
+in one transaction; on assignment both are restored and reading resumes at the checkpoint's own
+offset. Events are written at once: after a crash some are found again, with the ids that they had.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
+    KafkaException,
     Message,
     Producer,
     TopicPartition,
 )
 
-from monitor import columns, events, kafka
+from monitor import checkpoint, columns, events, kafka
+from monitor.checkpoint import Partition
 from monitor.columns import ChunkError
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
@@ -27,6 +29,7 @@ from monitor.health import Health
 from monitor.kafka import Topics
 from monitor.metrics import Metrics, ModelState
 from monitor.segments import WHOLE
+from monitor.state import Messages, StateError
 from monitor.watch import Watch
 
 log = structlog.get_logger(__name__)
@@ -36,13 +39,17 @@ BATCH = 500
 POLL_SECONDS = 0.1
 PUBLISH_SECONDS = 2.0
 """How often the numbers behind the verdicts are worked out for the metrics."""
-FLUSH_SECONDS = 30.0
+FLUSH_SECONDS = 10.0
+COMMIT_SECONDS = 15.0
+OPERATION_SECONDS = 30.0
+STATE_BYTES_PER_SECOND = 8 * 1024 * 1024
+"""Checkpoints are written no faster than this on average."""
 
 
 class Detect:
-    """One member of the detect group: a DriftMonitor for each feature partition that it has.
+    """One member of the detect group: a drift monitor for each feature partition that it has.
 
-    stop: waits so many seconds and says whether to end. on_event: is given each event as well.
+    stop: waits so many seconds and says whether to end.
     """
 
     def __init__(
@@ -59,8 +66,9 @@ class Detect:
         self.health = health
         self.stop = stop
         self.topics = Topics(config.kafka.prefix)
-        self.monitors: dict[int, DriftMonitor] = {}
+        self.partitions: dict[int, Partition] = {}
         self.published = 0.0
+        self.due = 0.0
 
     def run(self) -> None:
         """Join, work until told to stop, deliver what is in hand, leave."""
@@ -71,14 +79,19 @@ class Detect:
         self.producer = Producer(
             kafka.producer_settings(self.config.kafka, ROLE, transactional=False)
         )
+        self.writer = Producer(kafka.producer_settings(self.config.kafka, ROLE, transactional=True))
         self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
         try:
+            self.writer.init_transactions(OPERATION_SECONDS)
             self.consumer.subscribe(
-                [self.topics.features], on_assign=self._assigned, on_revoke=self._revoked
+                [self.topics.features],
+                on_assign=self._assigned,
+                on_revoke=self._revoked,
+                on_lost=self._lost,
             )
+            self.due = time.monotonic() + self.config.state.checkpoint_seconds
             while not self.stop(0):
                 self._turn()
-            self._flush()
         finally:
             self.consumer.close()
 
@@ -95,23 +108,27 @@ class Detect:
             else:
                 log.warning("cannot read for now", role=ROLE, error=text)
         self.producer.poll(0)
-        if time.monotonic() - self.published >= PUBLISH_SECONDS:
+        now = time.monotonic()
+        if now - self.published >= PUBLISH_SECONDS:
             self._publish()
+        if now >= self.due:
+            self._checkpoint()
 
     def _take(self, message: Message) -> None:
-        _, partition = kafka.place(message)
-        monitor = self.monitors.get(partition)
-        if monitor is None:  # a partition given away may still deliver what had been fetched
+        _, number = kafka.place(message)
+        partition = self.partitions.get(number)
+        if partition is None:  # a partition given away may still deliver what had been fetched
             return
+        partition.offset = kafka.offset(message) + 1
         try:
             chunk = columns.decode(message.value() or b"")
         except ChunkError as error:
             self.metrics.chunks_rejected += 1
-            where = {"partition": partition, "offset": kafka.offset(message)}
+            where = {"partition": number, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
             return
         self.metrics.watched[chunk.model] += len(chunk)
-        for event in monitor.process(chunk):
+        for event in partition.monitor.process(chunk):
             self._emit(event)
 
     def _emit(self, event: DriftEvent) -> None:
@@ -133,38 +150,146 @@ class Detect:
         left = self.producer.flush(FLUSH_SECONDS)
         if left:
             log.error("events not delivered", count=left)
-        self._publish()
+
+    def _checkpoint(self) -> None:
+        """Make state and offsets durable together, in five steps; a failure leaves the last one.
+
+        1. The events found so far are delivered: no checkpoint may be ahead of them.
+        2. A transaction is begun.
+        3. What has changed is written, each partition's manifest last.
+        4. The offsets join the transaction, which fences a member that is no longer one.
+        5. The transaction is committed.
+        """
+        started = time.monotonic()
+        size = 0
+        changed = {n: partition for n, partition in self.partitions.items() if partition.changed}
+        try:
+            if changed:
+                self._flush()
+                self.writer.begin_transaction()
+                for number, partition in changed.items():
+                    size += self._write(number, partition.messages())
+                self.writer.send_offsets_to_transaction(
+                    self._positions(), self.consumer.consumer_group_metadata(), COMMIT_SECONDS
+                )
+                self.writer.commit_transaction(COMMIT_SECONDS)
+        except KafkaException as error:
+            self._give_up(error)
+        else:
+            for partition in changed.values():
+                partition.written()
+            self.metrics.checkpoint(time.monotonic() - started, size)
+        # a slow disk must not leave time for nothing but checkpoints
+        pause = max(self.config.state.checkpoint_seconds, size / STATE_BYTES_PER_SECOND)
+        self.due = time.monotonic() + pause
+
+    def _write(self, partition: int, messages: Messages) -> int:
+        """Produce a checkpoint's messages, waiting for room where the queue is full; their size."""
+        for key, value in messages:
+            while True:
+                try:
+                    self.writer.produce(self.topics.state, value, key, partition)
+                    break
+                except BufferError:
+                    self.writer.poll(POLL_SECONDS)
+                    self.health.beat(ROLE)
+        self.writer.poll(0)
+        return sum(len(value or b"") for _, value in messages)
+
+    def _positions(self) -> list[TopicPartition]:
+        return [
+            TopicPartition(self.topics.features, number, partition.offset)
+            for number, partition in self.partitions.items()
+        ]
+
+    def _give_up(self, error: KafkaException) -> None:
+        """Roll a checkpoint back: the next one writes all of it again."""
+        cause = error.args[0]
+        if cause.fatal():
+            raise error
+        log.warning("checkpoint rolled back", error=cause.str())
+        self.metrics.checkpoints_failed += 1
+        self.writer.abort_transaction(COMMIT_SECONDS)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Restore each partition, and resume at its checkpoint's own offset."""
         self.metrics.rebalances[ROLE] += 1
-        for partition in partitions:
-            partition.offset = OFFSET_BEGINNING
-            self.monitors[partition.partition] = DriftMonitor(self.config, self.references)
+        for each in partitions:
+            restored = self._restore(each.partition)
+            self.partitions[each.partition] = restored
+            each.offset = restored.offset
         consumer.incremental_assign(partitions)
         log.info("partitions assigned", role=ROLE, partitions=[p.partition for p in partitions])
         self.health.ready(ROLE)
 
+    def _restore(self, number: int) -> Partition:
+        """The partition as its checkpoint has it, or as the policy for unusable ones wants it."""
+        started = time.monotonic()
+        messages = kafka.read_compacted(
+            self.config.kafka, self.topics.state, number, lambda: self.health.beat(ROLE)
+        )
+        low, high = self.consumer.get_watermark_offsets(
+            TopicPartition(self.topics.features, number), OPERATION_SECONDS
+        )
+        try:
+            partition = checkpoint.restore(messages, self.config, self.references)
+            if partition is None:
+                return Partition(DriftMonitor(self.config, self.references), low)
+            if not low <= partition.offset <= high:
+                raise StateError(f"its offset {partition.offset} is not in {low} to {high}")
+        except StateError as error:
+            return self._start_afresh(number, str(error), low, high)
+        log.info(
+            "state restored",
+            partition=number,
+            watches=len(partition.monitor.watches),
+            offset=partition.offset,
+            behind=high - partition.offset,
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return partition
+
+    def _start_afresh(self, number: int, why: str, low: int, high: int) -> Partition:
+        """What becomes of a partition whose checkpoint cannot be used."""
+        policy = self.config.state.unusable
+        self.metrics.checkpoints_unusable += 1
+        lost = "windows, detectors and open alarms of its models"
+        log.error("checkpoint unusable", partition=number, reason=why, lost=lost, policy=policy)
+        if policy == "stop":
+            raise StateError(f"the checkpoint of feature partition {number} is unusable: {why}")
+        return Partition(
+            DriftMonitor(self.config, self.references), low if policy == "earliest" else high
+        )
+
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Checkpoint before the partitions go to another member."""
         log.info("partitions revoked", role=ROLE, partitions=[p.partition for p in partitions])
-        self._flush()
-        for partition in partitions:
-            self.monitors.pop(partition.partition, None)
-            self.metrics.models.pop(partition.partition, None)
-            self.metrics.lag.pop((self.topics.features, partition.partition), None)
+        self._checkpoint()
+        self._forget(partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Another member has the partitions already, and goes on from the last checkpoint."""
+        log.warning("partitions lost", role=ROLE, partitions=[p.partition for p in partitions])
+        self._forget(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for each in partitions:
+            self.partitions.pop(each.partition, None)
+            self.metrics.lag.pop((self.topics.features, each.partition), None)
+        self._publish()
 
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
         self.published = time.monotonic()
-        states = {p: _states(monitor) for p, monitor in self.monitors.items()}
-        positions = self.consumer.position(
-            [TopicPartition(self.topics.features, partition) for partition in self.monitors]
-        )
+        states = {number: _states(p.monitor) for number, p in self.partitions.items()}
         with self.metrics.lock:
             self.metrics.models = states
-            self.metrics.segments_dropped = sum(m.segments_dropped for m in self.monitors.values())
-            for at in positions:
+            self.metrics.segments_dropped = sum(
+                p.monitor.segments_dropped for p in self.partitions.values()
+            )
+            for at in self._positions():
                 _, high = self.consumer.get_watermark_offsets(at, cached=True)
-                if high >= 0 and at.offset >= 0:
+                if high >= 0:
                     self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
 
 

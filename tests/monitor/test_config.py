@@ -67,6 +67,8 @@ def test_defaults_need_no_file() -> None:
             "feedback": "inference-feedback",
             "prefix": "plumbline",
             "partitions": 6,
+            "group_protocol": "classic",
+            "instance": None,
             "client": {},
         },
         "format": "auto",
@@ -77,6 +79,7 @@ def test_defaults_need_no_file() -> None:
         "detectors": ["psi", "ks", "zscore", "chi2", "adwin", "page_hinkley"],
         "alarms": {"false_pages": 1.0, "per_days": 30.0, "min_psi": 0.1, "critical_psi": 0.25},
         "segments": [],
+        "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
         "http": {"host": "127.0.0.1", "port": 9464},
         "log": {"level": "info", "format": "auto"},
     }

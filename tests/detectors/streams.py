@@ -1,0 +1,122 @@
+"""What the detector tests share: one detector driven over plain arrays of any kind."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import HealthCheck, settings
+from numpy.typing import NDArray
+
+from detectors.base import Bools, Detector, Floats, Kind, Readings
+from detectors.baseline import (
+    Baseline,
+    CategoricalStream,
+    categorical_stream,
+    numeric_stream,
+)
+from detectors.registry import DETECTORS, create
+from detectors.window import Window
+
+PROPERTY = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+PAIRS = [
+    (name, kind) for name, detector in DETECTORS.items() for kind in Kind if kind in detector.kinds
+]
+"""Every detector with every kind of stream that it reads."""
+
+
+def sample(kind: Kind, rng: np.random.Generator, *shape: int) -> Floats:
+    """Ordinary traffic of a kind; categories are coded as numbers."""
+    if kind is Kind.NUMERIC:
+        return rng.lognormal(0, 1, shape)
+    if kind is Kind.BINARY:
+        return (rng.random(shape) < 0.3).astype(float)
+    return zipf(rng, 12, *shape)
+
+
+def shifted(kind: Kind, rng: np.random.Generator, *shape: int) -> Floats:
+    """Traffic that differs from `sample` so much that nobody could overlook it."""
+    values = sample(kind, rng, *shape)
+    return 1 - values if kind is Kind.BINARY else values + 3
+
+
+def zipf(rng: np.random.Generator, levels: int, *shape: int) -> Floats:
+    """Numbers of categories that follow Zipf's law."""
+    weights = 1 / np.arange(1, levels + 1)
+    return rng.choice(levels, size=shape, p=weights / weights.sum()).astype(float)
+
+
+def baseline(kind: Kind, reference: Floats, window: int = 1000) -> Baseline:
+    """A baseline of streams of one kind from an array of shape (S, N); NaN where missing."""
+    names = [f"x{i}" for i in range(len(reference))]
+    if kind is Kind.CATEGORICAL:
+        counts = [Counter(_category(value) for value in row) for row in reference.tolist()]
+        streams = tuple(categorical_stream(n, c) for n, c in zip(names, counts, strict=True))
+        return Baseline(reference.shape[1], (), streams)
+    rows = zip(names, reference, strict=True)
+    numeric = tuple(numeric_stream(name, kind, row, window) for name, row in rows)
+    return Baseline(reference.shape[1], numeric, ())
+
+
+class Rig:
+    """A window and detectors, fed stride by stride."""
+
+    def __init__(
+        self,
+        base: Baseline,
+        *names: str,
+        level: float = 1e-6,
+        window: int = 1000,
+        stride: int = 100,
+    ) -> None:
+        self.base = base
+        self.window = Window(base, window, stride)
+        self.detectors: list[Detector] = create(names, base, self.window, level)
+
+    @property
+    def readings(self) -> Readings:
+        """The readings of its only detector."""
+        (detector,) = self.detectors
+        return detector.readings(self.window)
+
+    def feed_all(self, values: Floats) -> list[list[Bools]]:
+        """The verdicts of every detector (axis 1) after every stride (axis 0)."""
+        stride, found = self.window.stride, []
+        codes = self.bins(values)
+        for start in range(0, values.shape[1] - stride + 1, stride):
+            part = slice(start, start + stride)
+            numbers = np.zeros((0, stride)) if self.base.categorical else values[:, part]
+            self.window.append(numbers, codes[:, part])
+            found.append([detector.update(self.window) for detector in self.detectors])
+        return found
+
+    def feed(self, values: Floats) -> Bools:
+        """The verdicts of its only detector, shape (strides, streams)."""
+        found = [only for (only,) in self.feed_all(values)]
+        return np.array(found, bool).reshape(len(found), len(self.base.streams))
+
+    def bins(self, values: Floats) -> NDArray[np.uint8]:
+        """The bins of coded categories; none for a baseline of numbers."""
+        if not self.base.categorical:
+            return np.zeros((0, values.shape[1]), np.uint8)
+        rows = zip(self.base.categorical, values, strict=True)
+        return np.array([_bins(stream, row) for stream, row in rows])
+
+
+def _bins(stream: CategoricalStream, row: Floats) -> NDArray[np.uint8]:
+    codes, inverse = np.unique(row, return_inverse=True, equal_nan=True)
+    bin_of, other = stream.bin_of(), stream.bins - 2
+    names = [_category(code) for code in codes.tolist()]
+    bins = [stream.bins - 1 if name is None else bin_of.get(name, other) for name in names]
+    return np.array(bins, np.uint8)[inverse]
+
+
+def _category(value: float) -> str | None:
+    return None if value != value else f"{value:g}"  # noqa: PLR0124 # NaN is missing

@@ -1,0 +1,101 @@
+"""ADWIN: river's, fed with block means of ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from river.drift import ADWIN
+
+from detectors.adwin import BLOCKS_PER_STRIDE, REACH, Adwin, block_means
+from detectors.base import Floats, Kind
+from tests.detectors.streams import Rig, baseline
+
+
+def means_by_hand(reference: Floats, values: Floats) -> list[float]:
+    """Stretched means of 20 mid-ranks each, of a feature whose values have a cell each."""
+    ranks = {v: (reference < v).mean() + (reference == v).mean() / 2 for v in np.unique(reference)}
+    means = [
+        np.mean([ranks[v] for v in values[start : start + 20]])
+        for start in range(0, len(values), 20)
+    ]
+    inflation = baseline(Kind.NUMERIC, reference[None]).inflation[0]
+    sd = (np.var([ranks[v] for v in reference]) * inflation / 20) ** 0.5
+    return [min(1.0, max(0.0, 0.5 + (mean - 0.5) / (2 * REACH * sd))) for mean in means]
+
+
+def test_cuts_where_river_does() -> None:
+    """The first cut comes in the same stride as river's own ADWIN's, and leaves the same window."""
+    rng = np.random.default_rng(1)
+    reference = rng.integers(0, 8, 20_000).astype(float)
+    values = np.concatenate((rng.integers(0, 8, 6000), rng.integers(1, 8, 6000))).astype(float)
+    rig = Rig(baseline(Kind.NUMERIC, reference[None]), "adwin", level=1e-3)
+    (detector,) = rig.detectors
+    assert isinstance(detector, Adwin)
+    theirs = ADWIN(delta=1e-3, clock=BLOCKS_PER_STRIDE)  # type: ignore[no-untyped-call] # no types
+    means = means_by_hand(reference, values)
+    cut = False
+    for stride in range(120):
+        expected = False
+        for mean in means[5 * stride : 5 * stride + 5]:
+            theirs.update(mean)  # type: ignore[no-untyped-call] # no types
+            expected |= theirs.drift_detected
+        found = rig.feed(values[None, 100 * stride : 100 * stride + 100])[0, 0]
+        assert found == expected
+        assert detector.windows[0].width == theirs.width
+        assert detector.windows[0].estimation == pytest.approx(theirs.estimation)
+        if cut := expected:
+            break
+    assert cut
+    assert 60 <= stride < 110
+
+
+def test_readings_of_a_cut() -> None:
+    """They are the gap between the parts and its threshold, and last until the next update."""
+    rng = np.random.default_rng(2)
+    rig = Rig(baseline(Kind.NUMERIC, rng.random((1, 20_000))), "adwin", level=1e-4)
+    rig.feed(rng.random((1, 5000)))
+    assert rig.readings.statistic.tolist() == [0.0]
+    assert 0 < rig.readings.threshold[0] < 1
+    cuts = 0
+    for _ in range(40):
+        found = rig.feed(rng.random((1, 100)) * 0.5 + 0.5)[0, 0]
+        readings = rig.readings
+        assert (readings.statistic[0] >= readings.threshold[0]) == found
+        assert np.isnan(readings.p_value).all()
+        if found:
+            cuts += 1
+            assert 0 < readings.statistic[0] <= 1
+    assert cuts
+
+
+def test_goes_quiet_when_drift_has_become_normal() -> None:
+    """Some time after a shift there are no more cuts: it compares with recent traffic."""
+    rng = np.random.default_rng(3)
+    rig = Rig(baseline(Kind.NUMERIC, rng.random((1, 20_000))), "adwin", level=1e-6)
+    rig.feed(rng.random((1, 5000)))
+    assert rig.feed(rng.random((1, 5000)) + 0.3).any()
+    assert not rig.feed(rng.random((1, 20_000)) + 0.3).any()
+
+
+def test_sees_a_shift_of_half_a_standard_deviation() -> None:
+    """After 5,000 records without change, in nine of ten streams within 2,500 records."""
+    rng = np.random.default_rng(4)
+    rig = Rig(baseline(Kind.NUMERIC, rng.normal(size=(30, 50_000))), "adwin", level=1e-6)
+    assert not rig.feed(rng.normal(size=(30, 5000))).any()
+    assert rig.feed(rng.normal(0.5, 1, (30, 2500))).any(axis=0).mean() > 0.9
+
+
+def test_block_means_leave_out_what_is_missing() -> None:
+    """Each part's mean is over its values; without any it is NaN; a remainder is left out."""
+    values = np.array([[1.0, 2, 3, np.nan, np.nan, np.nan, 9], [1, 3, 5, 7, 9, 11, 99]])
+    expected = [[1.5, 3.0, np.nan], [2.0, 6.0, 10.0]]
+    np.testing.assert_array_equal(block_means(values, 3), expected)
+
+
+def test_short_strides() -> None:
+    """A stride of fewer records than blocks feeds one mean a record."""
+    rng = np.random.default_rng(5)
+    base = baseline(Kind.NUMERIC, rng.random((1, 20_000)), 60)
+    rig = Rig(base, "adwin", level=1e-4, window=60, stride=3)
+    assert not rig.feed(rng.random((1, 600))).any()
+    assert rig.feed(rng.random((1, 600)) + 0.8).any()

@@ -1,0 +1,260 @@
+"""The reference: distributions, cells, bins and inflations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.signal import lfilter
+
+from detectors.base import Floats, Kind
+from detectors.baseline import (
+    BLOCK,
+    FINE_CELLS,
+    RARE_SHARE,
+    Baseline,
+    NumericStream,
+    categorical_stream,
+    numeric_stream,
+)
+from tests.detectors.streams import PROPERTY, baseline, sample
+
+numbers = st.one_of(
+    st.sampled_from([0.0, -0.0, 1.0, 2.0, 5e-324, 1e308, -1e308, np.inf, -np.inf, np.nan]),
+    st.floats(),
+    st.integers(-20, 20).map(float),
+)
+columns = st.lists(numbers, max_size=400).map(lambda values: np.array(values, float))
+
+
+def stream_of(values: Floats, window: int = 1000) -> NumericStream:
+    """The reference of one numeric stream."""
+    return numeric_stream("x", Kind.NUMERIC, values, window)
+
+
+@PROPERTY
+@given(columns, columns)
+def test_every_value_has_one_cell(reference: Floats, values: Floats) -> None:
+    """A value's cell is the one between whose cuts it lies; NaN has the last for itself."""
+    stream = stream_of(reference)
+    cells = stream.cell_of(values)
+    lower = np.concatenate(([-np.inf], stream.cuts))
+    upper = np.concatenate((stream.cuts, [np.inf]))
+    for value, cell in zip(values, cells, strict=True):
+        if np.isnan(value):
+            assert cell == len(stream.cuts) + 1
+        else:
+            assert lower[cell] <= value
+            assert value < upper[cell] or (cell == len(stream.cuts) and value == np.inf)
+    base = Baseline(len(reference), (stream,), ())
+    ours = np.zeros((1, len(values)), np.intp)
+    base.cells_of(values[None, :], ours)
+    np.testing.assert_array_equal(ours[0], cells)
+
+
+@PROPERTY
+@given(columns)
+def test_counts_by_cell_and_bin_add_up(reference: Floats) -> None:
+    """Every record is in one cell and in one bin, and nothing lies outside the reference."""
+    stream = stream_of(reference, 100)
+    missing = int(np.isnan(reference).sum())
+    cells, bins = stream.cell_counts(), stream.bin_counts()
+    assert cells.sum() == bins.sum() == len(reference)
+    assert stream.count + stream.missing == len(reference)
+    assert cells[-1] == bins[-1] == stream.missing == missing
+    assert cells[0] == bins[0] == 0
+    assert bins[-2] == (np.isinf(stream.cuts[-1]) and (reference == np.inf).sum())
+    assert len(bins) == len(stream.edges) + 4 == len(stream.bin_names())
+    np.testing.assert_array_equal(
+        cells, np.bincount(stream.cell_of(reference), minlength=len(stream.cuts) + 2)
+    )
+
+
+@PROPERTY
+@given(columns)
+def test_cells_refine_bins(reference: Floats) -> None:
+    """Bins begin where cells begin, and follow one another."""
+    stream = stream_of(reference, 500)
+    assert np.isin(stream.edges, stream.cuts).all()
+    bins = stream.bin_of_cell()
+    assert len(bins) == len(stream.cuts) + 2
+    assert (np.diff(bins) >= 0).all()
+    assert bins[0] == 0
+    assert bins[-1] == len(stream.edges) + 3
+    known = reference[~np.isnan(reference) & (reference < stream.cuts[-1])]
+    expected = 1 + np.searchsorted(stream.edges, known, side="right")
+    np.testing.assert_array_equal(bins[stream.cell_of(known)], expected)
+
+
+@pytest.mark.parametrize(("window", "bins"), [(1000, 10), (400, 8), (100, 2), (30, 2)])
+def test_bins_of_continuous_values_are_equally_frequent(window: int, bins: int) -> None:
+    """Every bin holds its share to the record, and a window is expected to fill each."""
+    rng = np.random.default_rng(1)
+    counts = stream_of(rng.lognormal(0, 2, 10_007), window).bin_counts()[1:-2]
+    assert len(counts) == bins
+    assert np.abs(counts - 10_007 / bins).max() <= 1
+
+
+def test_a_short_reference_gets_few_bins() -> None:
+    """Bins expect records of the reference as well as of the window."""
+    rng = np.random.default_rng(2)
+    assert len(stream_of(rng.normal(size=150)).edges) == 2
+
+
+@PROPERTY
+@given(st.integers(0, 2**32), st.sampled_from([3, 10, 100, 1000, 10**6]))
+def test_cell_slack(seed: int, levels: int) -> None:
+    """No cell with room for two values holds much more than two shares of 1/64."""
+    rng = np.random.default_rng(seed)
+    values = np.floor(rng.lognormal(0, 1, 5000) * levels / 10)
+    stream = stream_of(values)
+    assert stream.cell_slack() <= 2 / FINE_CELLS + 1 / 5000
+    counts = stream.cell_counts()[1:-1] / stream.count
+    heavy = np.flatnonzero(counts > stream.cell_slack())
+    for cell in heavy:
+        assert np.nextafter(stream.cuts[cell], np.inf) == stream.cuts[cell + 1]
+
+
+@PROPERTY
+@given(columns)
+def test_mid_ranks(reference: Floats) -> None:
+    """A cell's rank is the share below it and half its own; the reference's mean is one half."""
+    stream = stream_of(reference)
+    ranks, counts = stream.cell_ranks(), stream.cell_counts()
+    assert np.isnan(ranks[-1])
+    assert (np.diff(ranks[:-1]) >= 0).all()
+    if stream.count:
+        assert ranks[:-1] @ counts[:-1] / stream.count == pytest.approx(0.5)
+        known = reference[~np.isnan(reference)]
+        cells = stream.cell_of(known)
+        cell = cells[0]
+        expected = ((cells < cell).sum() + (cells == cell).sum() / 2) / len(known)
+        assert ranks[cell] == pytest.approx(expected)
+
+
+@PROPERTY
+@given(columns)
+def test_scores_follow_the_values(reference: Floats) -> None:
+    """Scores grow with the values, within [-1, 1], whatever the values are."""
+    scores = stream_of(reference).cell_scores()
+    assert np.isnan(scores[-1])
+    assert (np.abs(scores[:-1]) <= 1).all()
+    assert (np.diff(scores[:-1]) >= 0).all()
+
+
+def test_scores_of_few_values_are_the_values() -> None:
+    """Where each value has its cell, scores are the values, moved and scaled."""
+    rng = np.random.default_rng(3)
+    values = rng.choice([-4.0, 0.0, 1.0, 10.0], 5000)
+    stream = stream_of(values)
+    scores = stream.cell_scores()[stream.cell_of(np.array([-4.0, 0.0, 1.0, 10.0]))]
+    np.testing.assert_allclose(np.diff(scores) / np.diff(scores).sum(), np.array([4, 1, 9]) / 14)
+
+
+def test_one_outlier_does_not_drown_the_scores() -> None:
+    """A single absurd value in the reference leaves the others as far apart as they were."""
+    rng = np.random.default_rng(4)
+    values = rng.normal(size=5000)
+    before = stream_of(values).cell_scores()[1:-2]
+    values[17] = 1e300
+    after = stream_of(values).cell_scores()[1:-2]
+    assert abs(np.ptp(after) - np.ptp(before)) < 0.2
+
+
+@PROPERTY
+@given(columns)
+def test_mean_and_quantiles(reference: Floats) -> None:
+    """They are numpy's: of the finite values, of all that are not missing."""
+    stream = stream_of(reference)
+    known = reference[~np.isnan(reference)]
+    finite = known[np.isfinite(known)]
+    if not len(finite):
+        assert np.isnan(stream.mean)
+    else:
+        scale = max(1.0, float(np.abs(finite).max()))
+        assert stream.mean / scale == pytest.approx(float((finite / scale).mean()), abs=1e-9)
+    for q in (0.0, 0.25, 0.5, 0.95, 1.0):
+        if len(known):
+            index = max(0, int(np.ceil(q * len(known) - 1e-9)) - 1)
+            assert stream.quantile(q) == np.sort(known)[index]
+        else:
+            assert np.isnan(stream.quantile(q))
+
+
+def test_blocks_remember_the_order() -> None:
+    """Block means are those of the scores of consecutive records, without the missing ones."""
+    rng = np.random.default_rng(5)
+    values = rng.choice([0.0, 1.0, np.nan], 1000 + BLOCK // 2)
+    stream = stream_of(values)
+    scores = stream.cell_scores()[stream.cell_of(values)][:1000]
+    np.testing.assert_allclose(
+        stream.block_means(BLOCK), np.nanmean(scores.reshape(10, -1), axis=1)
+    )
+    np.testing.assert_allclose(stream.block_means(500), np.nanmean(scores.reshape(2, -1), axis=1))
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_inflation_of_autocorrelated_records(rho: float) -> None:
+    """For AR(1) it is near (1 + rho) / (1 - rho), the variance of a long mean; without, near 1."""
+    rng = np.random.default_rng(6)
+    noise = rng.normal(size=(20, 50_000))
+    found = baseline(Kind.NUMERIC, lfilter([1], [1, -rho], noise, axis=1)).inflation
+    expected = (1 + rho) / (1 - rho)
+    assert 0.8 * expected < np.median(found) < 1.4 * expected
+    assert found.min() > 0.6 * expected
+    assert (found >= 1).all()
+
+
+def test_inflation_of_a_spread_that_comes_and_goes() -> None:
+    """Quiet and noisy hours leave the mean rank alone; the shares of the bins show them."""
+    rng = np.random.default_rng(7)
+    spread = np.repeat(rng.choice([0.5, 1.5], 50), 1000)
+    (found,) = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)) * spread).inflation
+    assert found > 20
+
+
+def test_categories_by_frequency() -> None:
+    """The frequent categories have bins, the rare share one, and the too many are "other"."""
+    counts = {"b": 300, "a": 300, "c": 389, "rare": 8, "rarer": 2, "dropped": 1, None: 40}
+    stream = categorical_stream("x", counts, most=5)
+    assert stream.categories == ("c", "a", "b", "rare", "rarer")
+    assert stream.other == 1
+    assert stream.missing == 40
+    assert stream.count == 1000
+    assert stream.bin_names() == ("c", "a", "b", "rare", "other", "missing")
+    np.testing.assert_array_equal(stream.bin_counts(), [389, 300, 300, 10, 1, 40])
+    bin_of = stream.bin_of()
+    assert [bin_of.get(name) for name in stream.categories] == [0, 1, 2, 3, 3]
+    assert "dropped" not in bin_of
+
+
+@PROPERTY
+@given(
+    st.dictionaries(st.one_of(st.none(), st.text(max_size=3)), st.integers(1, 10_000), max_size=50),
+    st.integers(1, 60),
+)
+def test_categories_add_up(counts: dict[str | None, int], most: int) -> None:
+    """Whatever the categories, all records are in some bin, and bins are few enough for a byte."""
+    stream = categorical_stream("x", counts, most=most)
+    assert stream.bin_counts().sum() == sum(counts.values())
+    assert len(stream.bin_counts()) == stream.bins == len(stream.bin_names()) <= 255
+    assert len(stream.categories) <= most
+    own = stream.counts[: stream.own]
+    assert (own >= RARE_SHARE * sum(counts.values())).all()
+
+
+def test_streams_of_unlike_sizes_are_padded_with_nothing() -> None:
+    """The tables of a baseline hold each stream's own numbers, and zeros beyond them."""
+    rng = np.random.default_rng(8)
+    numeric = baseline(Kind.NUMERIC, np.stack((rng.normal(size=5000), np.zeros(5000)))).numeric
+    categorical = baseline(Kind.CATEGORICAL, sample(Kind.CATEGORICAL, rng, 1, 5000)).categorical
+    base = Baseline(5000, numeric, categorical)
+    for i, stream in enumerate(base.streams):
+        own = stream.cell_counts()
+        np.testing.assert_array_equal(base.cell_counts[i, : len(own)], own)
+        assert not base.cell_counts[i, len(own) :].any()
+        assert base.bin_counts[i].sum() == 5000
+        places = base.bin_of_cell.reshape(len(base.streams), -1)[i, : len(own)]
+        np.testing.assert_array_equal(places - i * base.bin_counts.shape[1], stream.bin_of_cell())
+    np.testing.assert_array_equal(base.streams_of(frozenset({Kind.CATEGORICAL})), [2])

@@ -1,0 +1,345 @@
+"""What every detector must do, whichever it is."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from detectors import registry
+from detectors.base import Floats, Kind
+from detectors.registry import DETECTORS, create
+from detectors.window import Window
+from tests.detectors.streams import PAIRS, Rig, baseline, sample, shifted, zipf
+
+everywhere = pytest.mark.parametrize(("name", "kind"), PAIRS)
+
+SCALED = [pair for pair in PAIRS if pair[1] is Kind.NUMERIC]
+
+
+@everywhere
+def test_silent_on_constant_input(name: str, kind: Kind) -> None:
+    """A stream that is constant, as its reference was, raises no alarm."""
+    rig = Rig(baseline(kind, np.full((2, 20_000), 0.1)), name, level=1e-2)
+    assert not rig.feed(np.full((2, 5000), 0.1)).any()
+
+
+@everywhere
+def test_constant_input_after_a_varied_reference(name: str, kind: Kind) -> None:
+    """A stream that gets stuck at one value is found."""
+    rng = np.random.default_rng(1)
+    rig = Rig(baseline(kind, sample(kind, rng, 1, 50_000)), name)
+    assert not rig.feed(sample(kind, rng, 1, 5000)).any()
+    stuck = 20.0 if kind is Kind.NUMERIC else 1.0
+    assert rig.feed(np.full((1, 5000), stuck)).any()
+
+
+@everywhere
+def test_survives_values_that_the_reference_never_had(name: str, kind: Kind) -> None:
+    """A reference of a single distinct value can be compared with anything."""
+    rng = np.random.default_rng(2)
+    rig = Rig(baseline(kind, np.zeros((2, 20_000))), name)
+    found = rig.feed(np.concatenate((np.zeros((2, 2000)), sample(kind, rng, 2, 3000)), axis=1))
+    assert not found[:20].any()
+    if name in {"psi", "ks", "chi2"}:
+        assert found[-1].all()
+
+
+@everywhere
+def test_missing_and_infinite_values(name: str, kind: Kind) -> None:
+    """NaN and both infinities are values like others: as often as in the reference, no alarm."""
+
+    def traffic(records: int) -> Floats:
+        values = sample(kind, rng, 3, records)
+        values[rng.random(values.shape) < 0.1] = np.nan
+        if kind is Kind.NUMERIC:
+            values[rng.random(values.shape) < 0.1] = np.inf
+            values[rng.random(values.shape) < 0.05] = -np.inf
+        return values
+
+    rng = np.random.default_rng(3)
+    rig = Rig(baseline(kind, traffic(50_000)), name, level=1e-7)
+    assert not rig.feed(traffic(20_000)).any()
+    readings = rig.readings
+    assert np.isfinite(readings.statistic).all()
+    assert np.isfinite(readings.threshold).all()
+
+
+@pytest.mark.parametrize("name", [name for name, kind in SCALED if name != "adwin"])
+def test_finds_infinities(name: str) -> None:
+    """A stream that turns infinite is found like any other that turns large."""
+    rng = np.random.default_rng(4)
+    rig = Rig(baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000))), name)
+    assert rig.feed(np.full((1, 2000), np.inf)).any()
+
+
+@everywhere
+def test_window_without_any_value(name: str, kind: Kind) -> None:
+    """With missing values alone there is no verdict, unless it is they that are off."""
+    rng = np.random.default_rng(5)
+    rig = Rig(baseline(kind, sample(kind, rng, 2, 50_000)), name)
+    found = rig.feed(np.full((2, 3000), np.nan))
+    if name in {"psi", "chi2"}:
+        assert found[-1].all()
+    else:
+        assert not found.any()
+    if name in {"ks", "zscore", "adwin"}:
+        assert np.isnan(rig.readings.statistic).all()
+
+
+@pytest.mark.parametrize("records", [0, 1, 30, 49])
+@everywhere
+def test_reference_too_short_to_compare_with(name: str, kind: Kind, records: int) -> None:
+    """With next to no reference nothing is claimed of traffic that has not changed."""
+    rng = np.random.default_rng(6)
+    rig = Rig(baseline(kind, sample(kind, rng, 2, records)), name)
+    assert not rig.feed(sample(kind, rng, 2, 5000)).any()
+    if issubclass(DETECTORS[name], tuple(DETECTORS[n] for n in ("psi", "ks", "zscore", "chi2"))):
+        assert np.isnan(rig.readings.statistic).all()
+
+
+@everywhere
+def test_reference_without_a_value(name: str, kind: Kind) -> None:
+    """A reference of missing values alone is met by more of them in silence."""
+    rig = Rig(baseline(kind, np.full((2, 20_000), np.nan)), name)
+    assert not rig.feed(np.full((2, 3000), np.nan)).any()
+    rig.feed(np.zeros((2, 3000)))
+    rig.readings  # noqa: B018 # it must not raise
+
+
+@pytest.mark.parametrize("exponent", [997, -1074])
+@pytest.mark.parametrize("name", [name for name, _ in SCALED])
+def test_verdicts_do_not_depend_on_the_unit(name: str, exponent: int) -> None:
+    """Huge values and denormal ones are told apart as well as ordinary ones."""
+    rng = np.random.default_rng(7)
+    reference = np.round(rng.normal(size=(2, 50_000)) * 100)
+    stream = np.round((rng.normal(size=(2, 8000)) + np.repeat((0, 1), 4000)) * 100)
+    ordinary, other = (
+        Rig(baseline(Kind.NUMERIC, np.ldexp(reference, e)), name) for e in (0, exponent)
+    )
+    expected = ordinary.feed(stream)
+    assert expected.any()
+    np.testing.assert_array_equal(other.feed(np.ldexp(stream, exponent)), expected)
+    np.testing.assert_allclose(other.readings.statistic, ordinary.readings.statistic, rtol=1e-9)
+
+
+def test_the_largest_doubles() -> None:
+    """The two largest doubles, of either sign, do not overflow any detector."""
+    rng = np.random.default_rng(8)
+    largest = np.finfo(float).max
+    traffic = rng.choice([-largest, 0.0, largest, np.nextafter(largest, 0)], (1, 20_000))
+    rig = Rig(baseline(Kind.NUMERIC, traffic), *DETECTORS)
+    assert not any(mask.any() for masks in rig.feed_all(traffic[:, :5000]) for mask in masks)
+    assert np.isfinite(rig.base.numeric[0].mean)
+
+
+@pytest.mark.parametrize("name", [name for name, _ in SCALED])
+def test_ties(name: str) -> None:
+    """Five distinct values, four of them rare, raise no alarm; another mixture of them does."""
+    rng = np.random.default_rng(9)
+
+    def traffic(records: int, *shares: float) -> Floats:
+        return rng.choice(5, p=shares, size=(2, records)).astype(float)
+
+    rig = Rig(baseline(Kind.NUMERIC, traffic(50_000, 0.9, 0.04, 0.03, 0.02, 0.01)), name)
+    assert not rig.feed(traffic(10_000, 0.9, 0.04, 0.03, 0.02, 0.01)).any()
+    assert rig.feed(traffic(10_000, 0.4, 0.3, 0.1, 0.1, 0.1)).any(axis=0).all()
+
+
+@pytest.mark.parametrize("before", [1, 7, 10, 23, 31])
+@everywhere
+def test_goes_on_from_a_snapshot(name: str, kind: Kind, before: int) -> None:
+    """Restored copies of a window and its detector go on as the originals do, to the last bit."""
+    rng = np.random.default_rng(10)
+    base = baseline(kind, sample(kind, rng, 3, 20_000))
+    stream = np.concatenate((sample(kind, rng, 3, 2500), shifted(kind, rng, 3, 4500)), axis=1)
+    stream[rng.random(stream.shape) < 0.02] = np.nan
+    original, copy = Rig(base, name, level=1e-3), Rig(base, name, level=1e-3)
+    original.feed(stream[:, : before * 100])
+    copy.window.restore(original.window.snapshot())
+    copy.detectors[0].restore(original.detectors[0].snapshot())
+    assert_same_readings(copy, original)
+    rest = stream[:, before * 100 :]
+    expected = original.feed(rest)
+    assert expected.any()
+    np.testing.assert_array_equal(copy.feed(rest), expected)
+    assert_same_readings(copy, original)
+    assert copy.detectors[0].snapshot() == original.detectors[0].snapshot()
+    assert copy.window.snapshot() == original.window.snapshot()
+
+
+@everywhere
+def test_readings_repeat_the_verdict(name: str, kind: Kind) -> None:
+    """A change is found just where statistic >= threshold, and the p-value is below the level."""
+    rng = np.random.default_rng(11)
+    rig = Rig(baseline(kind, sample(kind, rng, 4, 50_000)), name, level=1e-3)
+    stream = np.concatenate((sample(kind, rng, 4, 3000), shifted(kind, rng, 4, 3000)), axis=1)
+    for start in range(0, 6000, 100):
+        found, readings = rig.feed(stream[:, start : start + 100])[0], rig.readings
+        np.testing.assert_array_equal(readings.statistic >= readings.threshold, found)
+        known = ~np.isnan(readings.p_value)
+        np.testing.assert_array_equal((readings.p_value <= 1e-3)[known], found[known])
+        assert ((readings.p_value >= 0) & (readings.p_value <= 1))[known].all()
+        assert_same_readings(rig, rig)
+
+
+@everywhere
+def test_same_input_same_verdicts(name: str, kind: Kind) -> None:
+    """Nothing depends on chance, nor on which other streams share the window."""
+    rng = np.random.default_rng(12)
+    reference = sample(kind, rng, 3, 20_000)
+    stream = np.concatenate((sample(kind, rng, 3, 2000), shifted(kind, rng, 3, 2000)), axis=1)
+    together = Rig(baseline(kind, reference), name).feed(stream)
+    np.testing.assert_array_equal(Rig(baseline(kind, reference), name).feed(stream), together)
+    for i in range(3):
+        alone = Rig(baseline(kind, reference[i : i + 1]), name).feed(stream[i : i + 1])
+        np.testing.assert_array_equal(alone[:, 0], together[:, i])
+
+
+@everywhere
+def test_finds_a_gross_change_within_its_window(name: str, kind: Kind) -> None:
+    """Silence before a gross change, an alarm within a window (ADWIN: three) after it."""
+    rng = np.random.default_rng(13)
+    rig = Rig(baseline(kind, sample(kind, rng, 5, 50_000)), name, level=1e-7)
+    assert not rig.feed(sample(kind, rng, 5, 20_000)).any()
+    records = 3000 if name == "adwin" else 1000
+    assert rig.feed(shifted(kind, rng, 5, records)).any(axis=0).all()
+
+
+NULLS = ("normal", "lognormal", "rare", "frequent", "zipf")
+REFERENCES = 40
+WINDOW, STRIDE = 400, 40
+EVALUATIONS = 1200
+
+
+def null(name: str, rng: np.random.Generator, records: int) -> Floats:
+    """Independent records of one distribution, for all references at once."""
+    shape = REFERENCES, records
+    match name:
+        case "normal":
+            return rng.normal(size=shape)
+        case "lognormal":
+            return rng.lognormal(0, 1.5, shape)
+        case "rare":
+            return (rng.random(shape) < 0.01).astype(float)
+        case "frequent":
+            return (rng.random(shape) < 0.1).astype(float)
+        case _:
+            return zipf(rng, 200, *shape)
+
+
+@cache
+def false_alarms(stream: str, level: float) -> dict[str, Floats]:
+    """The share of evaluations with an alarm, by detector and reference, nothing having changed."""
+    kind = {"rare": Kind.BINARY, "frequent": Kind.BINARY, "zipf": Kind.CATEGORICAL}
+    rng = np.random.default_rng(14)
+    base = baseline(kind.get(stream, Kind.NUMERIC), null(stream, rng, 50 * WINDOW), WINDOW)
+    names = [name for name in DETECTORS if registry.tests([name], base)]
+    rig = Rig(base, *names, level=level, window=WINDOW, stride=STRIDE)
+    rig.feed_all(null(stream, rng, WINDOW))
+    found = np.array(rig.feed_all(null(stream, rng, STRIDE * EVALUATIONS)))
+    return dict(zip(names, found.mean(axis=0), strict=True))
+
+
+@pytest.mark.parametrize("level", [1e-2, 1e-3])
+@pytest.mark.parametrize("stream", NULLS)
+def test_keeps_to_its_level(stream: str, level: float) -> None:
+    """On independent records no detector alarms more often than its level allows.
+
+    Windows overlap and alarms come in episodes, so that only the references are independent: the
+    mean over them is compared with the level, allowing three standard errors and, for the
+    approximations of the tails, a quarter.
+    """
+    shares = false_alarms(stream, level)
+    excess = {
+        name: float(share.mean() - 3 * share.std(ddof=1) / REFERENCES**0.5) / level
+        for name, share in shares.items()
+    }
+    assert {name: ratio for name, ratio in excess.items() if ratio > 1.25} == {}
+
+
+@pytest.mark.parametrize("stream", NULLS)
+def test_does_not_waste_its_level(stream: str) -> None:
+    """The window tests made for a stream use a fair part of what they are allowed."""
+    shares = false_alarms(stream, 1e-2)
+    apt = {"zipf": ("chi2",), "rare": ("zscore", "chi2"), "frequent": ("zscore", "chi2")}
+    for name in apt.get(stream, ("psi", "ks", "zscore")):
+        assert shares[name].mean() > 1e-2 / 6, name
+
+
+@pytest.mark.parametrize("level", [1e-4, 1e-6])
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.05, 0.1, 0.3])
+@pytest.mark.parametrize("name", ["psi", "zscore", "chi2"])
+def test_far_tail_of_a_binary_feature(name: str, share: float, level: float) -> None:
+    """Summed over all 1001 windows there are, the probability of an alarm is within the level.
+
+    No simulation reaches so far down. Twice the level is allowed for the reference's own error, and
+    the z-score, which estimates its standard error from 50 blocks, is averaged over references.
+    """
+    from scipy.stats import binom
+
+    rng = np.random.default_rng(15)
+    reference = (rng.random((40, 50_000)) < share).astype(float)
+    reference[:, 0] = 1.0
+    base = baseline(Kind.BINARY, reference)
+    window = Window(base, 1000, 100)
+    (detector,) = create([name], base, window, level)
+    rig = Rig(base)
+    rig.feed_all(np.zeros((40, 1000)))
+    empty = rig.window.cell_counts.copy()
+    rig.feed_all(np.ones((40, 1000)))
+    ones = rig.window.cell_counts.copy()
+    chance = np.zeros(40)
+    window.strides = 10
+    for count in range(1001):
+        window.cell_counts = (empty * (1000 - count) + ones * count) / 1000
+        window._bin_counts = None
+        chance += detector.update(window) * binom.pmf(count, 1000, share)
+    assert chance.mean() <= 2 * level
+
+
+def test_create_keeps_the_order_and_refuses_unknown_names() -> None:
+    """Detectors come in the order of their names, each under its own; others are a KeyError."""
+    base = baseline(Kind.NUMERIC, np.zeros((1, 100)))
+    window = Window(base, 1000, 100)
+    names = list(reversed(DETECTORS))
+    assert [detector.name for detector in create(names, base, window, 1e-3)] == names
+    with pytest.raises(KeyError):
+        create(["ks", "magic"], base, window, 1e-3)
+
+
+def test_counts_the_pairs_that_would_be_watched() -> None:
+    """Every detector counts once for every stream of a kind that it reads."""
+    from dataclasses import replace
+
+    from detectors.baseline import Baseline
+
+    numeric = baseline(Kind.NUMERIC, np.zeros((2, 100))).numeric
+    binary = tuple(replace(stream, kind=Kind.BINARY) for stream in numeric[:1])
+    base = Baseline(
+        100, numeric + binary, baseline(Kind.CATEGORICAL, np.zeros((3, 100))).categorical
+    )
+    assert registry.tests(["ks"], base) == 2
+    assert registry.tests(["zscore", "adwin"], base) == 6
+    assert registry.tests(["chi2"], base) == 4
+    assert registry.tests(["psi", "ks"], base) == 8
+    assert registry.tests([], base) == 0
+    for name in DETECTORS:
+        window = Window(base, 1000, 100)
+        (detector,) = create([name], base, window, 1e-3)
+        assert len(detector.streams) == registry.tests([name], base)
+        assert all(base.streams[i].kind in detector.kinds for i in detector.streams)
+        assert all(a < b for a, b in pairwise(detector.streams))
+
+
+def assert_same_readings(one: Rig, other: Rig) -> None:
+    """The readings of two rigs are the same, bit by bit."""
+    for ours, theirs in zip(_numbers(one), _numbers(other), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def _numbers(rig: Rig) -> tuple[Floats, Floats, Floats]:
+    readings = rig.readings
+    return readings.statistic, readings.threshold, readings.p_value

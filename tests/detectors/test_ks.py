@@ -1,0 +1,137 @@
+"""Kolmogorov-Smirnov: exact, and never deceived by its shortcut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ks_2samp
+
+from detectors.base import Floats, Kind
+from detectors.baseline import numeric_stream
+from detectors.ks import KolmogorovSmirnov, ks_distance
+from detectors.window import Window
+from tests.detectors.streams import PROPERTY, baseline
+
+W = 100
+
+numbers = st.one_of(
+    st.integers(-3, 3).map(float),
+    st.floats(-3, 3),
+    st.sampled_from([np.inf, -np.inf, np.nan, 1e300, -1e300, 5e-324]),
+)
+columns = st.lists(numbers, min_size=1, max_size=80).map(lambda values: np.array(values, float))
+
+
+@PROPERTY
+@given(columns, columns)
+def test_equals_scipy(reference: Floats, current: Floats) -> None:
+    """D is scipy's, with ties, infinities and missing values."""
+    ours = ks_distance(numeric_stream("x", Kind.NUMERIC, reference, 1000), current)
+    known = reference[~np.isnan(reference)], current[~np.isnan(current)]
+    if len(known[0]) and len(known[1]):
+        with np.errstate(divide="ignore"):  # in the p-value of next to no values
+            theirs = ks_2samp(*known, method="asymp").statistic
+        assert ours == pytest.approx(theirs, abs=1e-12)
+    else:
+        assert np.isnan(ours)
+
+
+def column(rng: np.random.Generator, shape: str, records: int) -> Floats:
+    """Records of one of many shapes: coarse and fine grids, points, and anything between."""
+    match shape:
+        case "normal":
+            return rng.normal(size=records)
+        case "coarse":
+            return np.round(rng.normal(size=records))
+        case "grid":
+            levels = float(rng.choice([5, 40, 100, 300]))
+            return np.floor(rng.random(records) * levels) - 3
+        case "between":
+            return np.floor(rng.random(records) * 100) + 0.5
+        case "point":
+            return np.where(rng.random(records) < 0.7, 1.0, rng.normal(size=records))
+        case _:
+            values = rng.normal(size=records)
+            values[rng.random(records) < 0.2] = rng.choice([np.inf, -np.inf])
+            values[rng.random(records) < 0.2] = np.nan
+            return values
+
+
+SHAPES = ("normal", "coarse", "grid", "between", "point", "holes")
+
+
+@PROPERTY
+@given(st.integers(0, 2**32), st.sampled_from(SHAPES), st.sampled_from(SHAPES))
+def test_the_shortcut_by_cells_is_never_wrong(seed: int, before: str, after: str) -> None:
+    """With a threshold a hair below D it rejects, with one a hair above it does not."""
+    rng = np.random.default_rng(seed)
+    reference = column(rng, before, 2000)
+    current = column(rng, after, W)
+    order = rng.permutation(W)
+    if rng.random() < 0.5:  # what lies in one cell moves within it, which only a sort shows
+        current = np.where(order < W // 2, rng.choice(reference, W), current)
+    base = baseline(Kind.NUMERIC, reference[None, :], W)
+    window = Window(base, W, 50)
+    for start in (0, 50):
+        window.append(current[None, start : start + 50], np.zeros((0, 50), np.uint8))
+    (distance,) = KolmogorovSmirnov(base, window, 0.5).readings(window).statistic
+    scale = KolmogorovSmirnov(base, window, 0.5).scale(window.present())[0]
+    for factor, expected in ((1 - 1e-9, True), (1 + 1e-9, False)):
+        level = float(2 * np.exp(-2 * (distance * factor) ** 2 / scale))
+        if distance > 0 and level > 1e-300:
+            detector = KolmogorovSmirnov(base, window, level)
+            assert detector.rejects(window).tolist() == [expected]
+            readings = detector.readings(window)
+            assert (readings.statistic >= readings.threshold).tolist() == [expected]
+
+
+def test_the_shortcut_spares_the_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing has changed the counts by cell decide nearly every evaluation."""
+    rng = np.random.default_rng(1)
+    base = baseline(Kind.NUMERIC, rng.normal(size=(20, 50_000)))
+    window = Window(base, 1000, 100)
+    detector = KolmogorovSmirnov(base, window, 1e-6)
+    sorts = 0
+
+    def counted(self: KolmogorovSmirnov, window: Window, i: int) -> float:
+        nonlocal sorts
+        sorts += 1
+        return exact(self, window, i)
+
+    exact = KolmogorovSmirnov.distance
+    monkeypatch.setattr(KolmogorovSmirnov, "distance", counted)
+    for _ in range(200):
+        window.append(rng.normal(size=(20, 100)), np.zeros((0, 100), np.uint8))
+        detector.update(window)
+    assert sorts < 0.01 * 200 * 20
+
+
+def test_p_value_is_the_first_term_of_kolmogorovs_series() -> None:
+    """In the tail it agrees with scipy's asymptotic p-value within a hundredth."""
+    from scipy.stats import kstwobign
+
+    rng = np.random.default_rng(2)
+    base = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)))
+    window = Window(base, 1000, 1000)
+    window.append(rng.normal(0.25, 1, (1, 1000)), np.zeros((0, 1000), np.uint8))
+    readings = KolmogorovSmirnov(base, window, 1e-3).readings(window)
+    effective = 50_000 * 1000 / 51_000 / base.inflation[0]
+    expected = kstwobign.sf(readings.statistic[0] * effective**0.5)
+    assert expected < 1e-3
+    assert readings.p_value[0] == pytest.approx(expected, rel=0.01)
+
+
+def test_no_verdict_on_a_handful_of_values() -> None:
+    """A window of 49 values among missing ones has no verdict, one of 50 has."""
+    rng = np.random.default_rng(3)
+    base = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)))
+    for present, verdict in ((49, False), (50, True)):
+        window = Window(base, 1000, 1000)
+        values = np.full((1, 1000), np.nan)
+        values[0, :present] = 99
+        window.append(values, np.zeros((0, 1000), np.uint8))
+        detector = KolmogorovSmirnov(base, window, 1e-3)
+        assert detector.update(window).tolist() == [verdict]
+        assert np.isnan(detector.readings(window).statistic).tolist() == [not verdict]
