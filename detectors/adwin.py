@@ -39,8 +39,8 @@ class Adwin:
     cut), s^2 being the variance of what was kept. There is no p-value.
 
     Trade-off: needs no window size and forgets no slow change, but its bound is loose: on a sudden
-    shift the window tests are some four times quicker. It compares recent traffic with less recent traffic,
-    not with the reference, and falls silent when drift has become the new normal.
+    shift the window tests are some four times quicker. It compares recent traffic with less recent
+    traffic, not with the reference, and falls silent when drift has become the new normal.
     """
 
     name: ClassVar[str] = "adwin"

@@ -30,8 +30,8 @@ class Psi(WindowTest):
 
     Heavier by far where bins empty: one that expects 10 records of the window has none by chance
     once in 20,000 windows, and its logarithm then makes up a chi-squared of 30. So the logarithm
-    takes no share to have fallen below MIN_EXPECTED / W; a bin that expects fewer speaks only
-    when it grows.
+    takes no share to have fallen below MIN_EXPECTED / W here; a bin that expects fewer speaks only
+    when it grows. How much a drift matters is said by the PSI without this (`drift_psi`).
 
     Trade-off: sees every kind of change, missing values and new categories included, and its size
     speaks a language that people know (0.1 "look", 0.25 "act"), but it needs a shift of several
@@ -62,16 +62,26 @@ class Psi(WindowTest):
 
     def index(self, window: Window) -> Floats:
         """PSI of every stream, shape (S,)."""
+        reference, records = self.baseline.bin_counts, self.baseline.records
         return population_stability_index(
-            self.baseline.bin_counts, self.baseline.records, window.bin_counts(), window.records
+            reference, records, window.bin_counts(), window.records, least=MIN_EXPECTED
         )
 
 
 def population_stability_index(
-    reference: Floats, reference_records: int, current: Floats, current_records: int
+    reference: Floats,
+    reference_records: int,
+    current: Floats,
+    current_records: int,
+    *,
+    least: float = 0.5,
 ) -> Floats:
-    """PSI by row of two tables of counts by bin, both of shape (S, B), shape (S,)."""
+    """PSI by row of two tables of counts by bin, both of shape (S, B), shape (S,).
+
+    least: records to which a bin of the current window may fall in the logarithm. The usual half
+    a record measures how much a drift matters; the test allows more (`Psi`).
+    """
     p = np.maximum(reference, 0.5) / max(1, reference_records)
     q = current / current_records
-    logarithms = np.log(np.maximum(q, np.minimum(p, MIN_EXPECTED / current_records)) / p)
+    logarithms = np.log(np.maximum(q, np.minimum(p, least / current_records)) / p)
     return np.asarray(np.vecdot(q - p, logarithms), np.float64)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 import structlog
 
-from monitor import __version__, metrics, references
+from monitor import __version__, kafka, metrics, references
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
 from monitor.health import Health
@@ -24,6 +23,8 @@ log = structlog.get_logger(__name__)
 ROLES = ("ingest", "detect")
 DRAIN_SECONDS = 45.0
 """How long the roles may take to commit and leave once told to."""
+SIGNAL_SECONDS = 0.2
+"""How soon a signal is acted upon."""
 
 
 class App:
@@ -35,6 +36,7 @@ class App:
         self.metrics = Metrics()
         self.health = Health()
         self.stopping = threading.Event()
+        self.signalled: int | None = None
         self.failed: list[str] = []
         self.detect: detect.Detect | None = None
 
@@ -87,7 +89,10 @@ class App:
             self.stopping.set()
 
     def _join(self, threads: Iterable[threading.Thread]) -> None:
-        self.stopping.wait()
+        while not self.stopping.wait(SIGNAL_SECONDS):
+            if self.signalled is not None:
+                log.info("stopping", signal=signal.Signals(self.signalled).name)
+                self.stop()
         for thread in threads:
             thread.join(DRAIN_SECONDS)
             if thread.is_alive():
@@ -95,15 +100,18 @@ class App:
 
 
 def run(config: Config, roles: Sequence[str]) -> int:
-    """Run the daemon until SIGTERM or SIGINT; a second one ends it at once."""
+    """Run the daemon until SIGTERM or SIGINT; a second one ends it at once.
+
+    Raises UserError where a setting of the Kafka client is unusable.
+    """
+    kafka.check(config.kafka)
     app = App(config, roles)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        if app.stopping.is_set():
-            sys.stderr.flush()
+        # no lock is taken here: the interrupted thread may hold it, and could never let go
+        if app.signalled is not None:
             os._exit(128 + number)
-        log.info("stopping", signal=signal.Signals(number).name)
-        app.stop()
+        app.signalled = number
 
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, on_signal)

@@ -21,6 +21,8 @@ def backtest(
 ) -> report.Report:
     """Run files of records through decoding, features, windows, detectors and alarms.
 
+    The events of the report are in the order of the log.
+
     progress: is told of the bytes read since it was last. on_event: is given each event.
     Raises OSError where a file cannot be read, UnusableReferenceError where a reference is needed
     that cannot be had.

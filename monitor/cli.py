@@ -6,9 +6,11 @@ Commands import what they need when they run: `plumbline version` must not wait 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,19 +27,35 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # rather a "?" than no report at all
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        status = int(arguments.run(arguments))
+        sys.stdout.flush()  # here a reader that has gone is still met below
+        return status
     except UserError as error:
-        print(error, file=sys.stderr)
+        _complain(str(error))
     except BrokenPipeError:
-        sys.stderr.close()  # whoever read our output has seen enough
+        # whoever read our output has seen enough; nothing may be left to be written at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(f"{place}{error.strerror or error}", file=sys.stderr)
+        _complain(f"{place}{error.strerror or error}")
+    except (EOFError, zlib.error) as error:
+        _complain(f"a compressed file is damaged: {error}")
     except KeyboardInterrupt:
         return 130
     return 2
+
+
+def _complain(text: str) -> None:
+    """On standard error, without characters that a terminal would obey."""
+    from monitor.events import printable
+
+    print("\n".join(map(printable, text.splitlines())), file=sys.stderr)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -156,7 +174,7 @@ def _print_json(value: object) -> int:
 
 
 def _roles(text: str) -> tuple[str, ...]:
-    roles = tuple(dict.fromkeys(text.split(",")))
+    roles = tuple(dict.fromkeys(role.strip() for role in text.split(",")))
     unknown = [role for role in roles if role not in ROLES]
     if unknown:
         raise argparse.ArgumentTypeError(
@@ -166,16 +184,43 @@ def _roles(text: str) -> tuple[str, ...]:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be more than 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _input(text: str) -> Path:
+    """A file to read; what can be told before the work is told before it."""
+    path = Path(text)
+    if text != "-":
+        if not path.exists():
+            raise argparse.ArgumentTypeError(f"{text}: no such file")
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text}: is a directory")
+        if not os.access(path, os.R_OK):
+            raise argparse.ArgumentTypeError(f"{text}: may not be read")
+    return path
+
+
+def _output(text: str) -> Path:
+    """A file to write once the work is done."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text}: is a directory")
+    if not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text}: cannot be written there")
+    return path
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]  # it exits all the same
         """One line, not the whole usage."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        _complain(f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help")
+        self.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -205,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--rate", type=_positive, default=2000.0, help="records a second (default: 2000)"
     )
-    demo.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
+    demo.add_argument("--report", type=_output, metavar="FILE", help="write the report as JSON")
 
     backtest = _command(
         commands,
@@ -216,7 +261,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_logs(backtest)
     _add_config(backtest)
-    backtest.add_argument("--report", type=Path, metavar="FILE", help="write the report as JSON")
+    backtest.add_argument("--report", type=_output, metavar="FILE", help="write the report as JSON")
     _add_json(backtest)
 
     _add_reference_commands(commands)
@@ -318,7 +363,7 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "logs",
         nargs="+",
-        type=Path,
+        type=_input,
         metavar="LOGS.jsonl",
         help="files of records, one a line; .gz is unpacked, - is standard input",
     )

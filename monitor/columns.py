@@ -126,14 +126,18 @@ def decode(payload: bytes) -> Columns:
                 for c in chunk.categories
             ),
         )
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ChunkError(f"not a chunk: {error}") from None
     _check(columns)
     return columns
 
 
 def _check(columns: Columns) -> None:
-    """A chunk whose columns disagree would be misread, not refused, further on."""
+    """A chunk that is none, or disagrees with itself, would be misread further on."""
+    if np.isinf(columns.values).any() or not np.isfinite(columns.times).all():
+        raise ChunkError("not a chunk: a number is not finite")
+    if len({*columns.numeric, *columns.binary}) < len(columns.values):
+        raise ChunkError("not a chunk: two columns have one name")
     sizes = {
         len(columns.positions),
         len(columns.times),
@@ -144,4 +148,4 @@ def _check(columns: Columns) -> None:
     for column in columns.categories:
         codes = column.codes
         if len(codes) and not (codes.min() >= -1 and codes.max() < len(column.vocabulary)):
-            raise ChunkError(f"not a chunk: a code of {column.name} is out of range")
+            raise ChunkError("not a chunk: the code of a category is out of range")

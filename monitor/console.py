@@ -20,11 +20,21 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from monitor.events import DriftEvent, sentence
+from monitor.events import DriftEvent, printable, sentence
 from monitor.references import Version
 from monitor.report import Report
 
 COLOURS = {"warning": "yellow", "critical": "bold red"}
+PIPED_WIDTH = 160
+"""Columns of a table in a file or a pipe, which has no width of its own."""
+
+
+def screen(*, stderr: bool = False) -> Console:
+    """A console that shows text as it is: no emoji for `:name:`, no colours by guess."""
+    made = Console(stderr=stderr, highlight=False, emoji=False)
+    if not made.is_terminal:
+        made.width = max(made.width, PIPED_WIDTH)
+    return made
 
 
 @contextmanager
@@ -35,7 +45,7 @@ def reading(
 
     Yields what to tell of bytes read, and what to give events that are to be shown above the bar.
     """
-    console = Console(stderr=True)
+    console = screen(stderr=True)
     sizes = [path.stat().st_size for path in paths if path.suffix != ".gz" and path.is_file()]
     total = sum(sizes) if len(sizes) == len(paths) else None
     columns = (
@@ -50,86 +60,89 @@ def reading(
         task = progress.add_task("reading", total=total)
         yield (
             lambda read: progress.advance(task, read),
-            lambda event: console.print(event_line(event)),
+            lambda event: print_event(console, event),
         )
 
 
-def event_line(event: DriftEvent) -> str:
-    """One event on one line, in rich markup; what comes from a log is escaped."""
+def print_event(console: Console, event: DriftEvent) -> None:
+    """One event: one line in a file or a pipe, an indented paragraph on a terminal."""
     when = datetime.fromtimestamp(event.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     colour = "green" if event.change == "resolved" else COLOURS[event.severity]
-    return (
-        f"{when}  record {event.position:>9,}  "
-        f"[{colour}]{event.change:<9}[/] {escape(_plain(sentence(event)))}"
-    )
+    text = f"{escape(sentence(event))}, record {event.position:,}"
+    mark = f"[{colour}]\N{BLACK CIRCLE}[/] " if console.is_terminal else ""
+    print_paragraph(console, mark + when, text)
+
+
+def print_paragraph(console: Console, head: str, text: str) -> None:
+    """Text beside its head, both in rich markup; wrapped on a terminal, else one line."""
+    if not console.is_terminal:
+        console.print(f"{head}  {text}", soft_wrap=True)
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    grid.add_row(head, text)
+    console.print(grid)
 
 
 def print_report(report: Report) -> None:
     """Counts, and each event with its numbers."""
-    console = Console()
+    console = screen()
     rate = report.records / report.seconds if report.seconds else 0.0
     console.print(
-        f"{report.records:,} records of {len(report.models)} models in {report.seconds:.1f} s "
-        f"({rate:,.0f} a second), {report.rejected:,} refused"
-        + "".join(f"\n  {count:,} {reason}" for reason, count in report.rejections.items())
+        f"{_count(report.records, 'record')} of {_count(len(report.models), 'model')} in "
+        f"{report.seconds:.1f} s ({rate:,.0f} a second), {report.rejected:,} refused"
+        + "".join(f"\n  {count:,} {reason}" for reason, count in report.rejections.items()),
+        soft_wrap=True,
     )
     if not report.events:
         console.print("[green]no drift[/]")
         return
-    table = Table(box=None, header_style="bold")
-    for title in (
-        "record",
-        "model",
-        "feature",
-        "severity",
-        "by",
-        "statistic",
-        "threshold",
-        "p",
-        "PSI",
-    ):
-        table.add_column(title, justify="left" if title in {"model", "feature", "by"} else "right")
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    for title in ("record", "PSI", "by", "statistic", "needed", "p", "feature"):
+        numeric = title not in {"by", "feature"}
+        table.add_column(title, justify="right" if numeric else "left", no_wrap=numeric)
     for event in report.events:
-        where = f"{event.model} {event.segment}".strip()
         table.add_row(
             f"{event.position:,}",
-            escape(_plain(where)),
-            escape(_plain(event.feature)),
-            f"[{COLOURS[event.severity]}]{event.severity}[/]",
+            f"[{COLOURS[event.severity]}]{event.psi:.2f}[/]",
             event.detector,
             _number(event.statistic),
             _number(event.threshold),
-            _number(event.p_value),
-            f"{event.psi:.3f}",
+            _number(event.p_value, 1),
+            escape(printable(_stream(event))),
         )
     console.print(table)
 
 
 def print_versions(versions: Sequence[Version]) -> None:
     """Versions of named references, the promoted ones marked."""
+    if not versions:
+        screen().print("no references")
+        return
     table = Table(box=None, header_style="bold")
     for title in ("name", "version", "id", "promoted", "built", "models", "records", "from"):
         table.add_column(title)
     for version in versions:
         models = {profile.model for profile in version.profiles}
         table.add_row(
-            escape(version.name),
+            escape(printable(version.name)),
             str(version.number),
             version.id,
             "yes" if version.promoted else "",
             datetime.fromtimestamp(version.built, UTC).strftime("%Y-%m-%d %H:%M"),
             str(len(models)),
             f"{sum(p.records for p in version.profiles if not p.segment):,}",
-            escape(version.source),
+            escape(printable(version.source)),
         )
-    Console().print(table)
+    screen().print(table)
 
 
 def print_profiles(version: Version) -> None:
     """What one version holds, feature by feature."""
-    console = Console()
+    console = screen()
     for profile in version.profiles:
-        title = escape(_plain(f"{profile.model} {profile.segment}".strip()))
+        title = escape(printable(f"{profile.model} {profile.segment}".strip()))
         console.print(f"[bold]{title}[/]  {profile.records:,} records, id {profile.id}")
         table = Table(box=None, header_style="bold")
         for heading in ("feature", "kind", "values", "missing", "mean", "p50", "p95", "categories"):
@@ -137,22 +150,25 @@ def print_profiles(version: Version) -> None:
         for feature, kind, row in profile.rows():
             shares = ", ".join(f"{name} {share:.1%}" for name, share in (row.shares or {}).items())
             table.add_row(
-                escape(_plain(feature)),
+                escape(printable(feature)),
                 kind,
                 f"{row.n:,}",
                 f"{row.missing:.1%}",
                 _number(row.mean),
                 _number(row.p50),
                 _number(row.p95),
-                escape(_plain(shares)),
+                escape(printable(shares)),
             )
         console.print(table)
 
 
-def _plain(text: str) -> str:
-    """Text from a log without control characters: a terminal would obey them."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def _stream(event: DriftEvent) -> str:
+    return f"{event.feature} of {event.model}" + (f" [{event.segment}]" if event.segment else "")
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4g}"
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _number(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}g}"

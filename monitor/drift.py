@@ -21,7 +21,7 @@ References = Mapping[tuple[str, str], Profile]
 class DriftMonitor:
     """A watch for every model, and for every segment of the configured keys, up to a bound.
 
-    records: by model, all that were seen; those of "other" and of models past the bound are "other".
+    records: by model, all that were seen; models past the bound count as "other".
     segments_dropped: records that were in a segment past the bound.
     """
 

@@ -6,9 +6,13 @@ configuration; `score.NAME` appears with the scores of the log, `metadata.KEY` w
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import string
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,14 +37,40 @@ NUMERIC = (
 BINARY = ("error", "empty_response", "refusal")
 CATEGORICAL = ("finish_reason",)
 
+LARGEST = 1e15
+"""Greater magnitudes are missing: no measurement, and their squares would swamp every sum."""
+
 REFUSING_FINISH = frozenset({"content_filter", "refusal"})
+
+_UNABLE = r"""i(?:
+    (?:\ can(?:'t|not|\ not)|(?:'m|\ am)\ (?:unable|not\ able)\ to)\b
+      (?!\ (?:over(?:state|emphasi[sz]e)|stress|emphasi[sz]e|only|wait|help\ but|imagine|believe
+           |agree\ more|thank\ |recommend\ (?:\S+\ ){1,3}enough)\b)
+  | \ (?:won't|will\ not)\ (?:be\ able|help|assist|provide|write|create|generate|give|share|offer
+      |produce|participate|engage|answer|discuss|comply|do\ (?:that|this|it))\b
+  | \ (?:must|have\ to|need\ to)\ (?:(?:respectfully|politely)\ )?(?:decline|refuse)\b
+  | \ (?:don't|do\ not)\ (?:feel\ comfortable|have\ the\ ability)\b
+  | (?:'m|\ am)\ not\ (?:comfortable|willing|allowed|permitted)\b
+)"""
+_SORRY = r"""(?:
+    (?:i(?:'m|\ am)\ (?:(?:really|very|so|truly|terribly)\ )?|so\ )?sorry
+  | i\ (?:sincerely\ |must\ )?apologi[sz]e | (?:my\ )?(?:sincere\ )?apologies
+)\b"""
+_LEADING_UP = r"(?:unfortunately|(?:i(?:'m|\ am)\ afraid|(?:as|i'm|i\ am)\ (?:just\ )?an\ ai))\b"
 _refuses = re.compile(
-    r"\W*(?:(?:i['’]?m|i am) (?:really |very |so )?sorry|sorry,|(?:i )?apologi[sz]e"
-    r"|i (?:can(?:no|['’])t|am unable to|am not able to|won['’]t|must decline)"
-    r"|i['’]?m (?:unable to|not able to)|unfortunately, i can|as an ai\b)",
-    re.IGNORECASE,
+    rf"""\W{{0,20}}+(?=i[\ ']|so|my\ |sincere|apolog|unfort|as\ )(?:  # most answers end here
+        {_UNABLE}
+      | {_SORRY},?\ but\b
+      | (?:{_SORRY}[.!]?|{_LEADING_UP})[^.!?\n]{{0,120}}?\ {_UNABLE}
+    )""",
+    re.VERBOSE,
 ).match
+_OPENINGS = frozenset("IiSsUuAaMm" + string.punctuation + string.whitespace + "‘’“”«…–—")
+"""How a refusal can begin; most answers need not be looked at further."""
+_HEAD = 200
 _MAX_NAME = 100
+_MOST_CODES = 32_000
+"""Codes are int16, and "other" needs one."""
 _unprintable = re.compile(r"[^\x20-\x7e]").search
 
 
@@ -104,24 +134,27 @@ class FeatureExtractor:
         self._numeric_keys = [key for key, kind in metadata.items() if kind == "numeric"]
         self._category_keys = [key for key, kind in metadata.items() if kind == "categorical"]
         self._model_codes = {OTHER: 0}
-        self._max_models, self._max_scores, self._max_categories = models, scores, categories
-        self._scores: dict[str, None] = {}
+        self._max_models = min(models, _MOST_CODES)
+        self._max_scores = scores
+        self._max_categories = min(categories, _MOST_CODES)
+        self._scores: set[str] = set()
         self.scores_dropped = 0
 
     def batch(self, records: Sequence[Record], positions: Sequence[int]) -> Batch:
         """The features of records, in their order; `positions` say where each stood in its log."""
         codes = self._codes(records)
-        score_names, score_rows = self._score_rows(records)
-        metadata = [self._metadata_row(records, key) for key in self._numeric_keys]
-        names = (*NUMERIC, *score_names, *(f"metadata.{key}" for key in self._numeric_keys))
-        base, binary = _base_rows(records)
+        scores = self._scores_of(records)
+        metadata = {f"metadata.{key}": _numbers(records, key) for key in self._numeric_keys}
+        rows = [*_default_rows(records), *scores.values(), *metadata.values()]
+        values = np.array([*rows, *_binary_rows(records)], np.float64)
+        values[~(np.abs(values) <= LARGEST)] = np.nan
         return Batch(
             tuple(self._model_codes),
             codes,
             np.array(positions, np.int64),
-            np.array([record.timestamp for record in records], np.float64),
-            names,
-            np.concatenate((base, np.array([*score_rows, *metadata, *binary], np.float64))),
+            _floats([record.timestamp for record in records]),
+            (*NUMERIC, *scores, *metadata),
+            values,
             tuple(self._categories(records)),
         )
 
@@ -135,19 +168,20 @@ class FeatureExtractor:
                     known[record.model] = len(known)
             return np.array([known.get(record.model, 0) for record in records], np.int16)
 
-    def _score_rows(self, records: Sequence[Record]) -> tuple[list[str], list[list[float | None]]]:
+    def _scores_of(self, records: Sequence[Record]) -> dict[str, Floats]:
         rows: dict[str, list[float | None]] = {}
         for i, record in enumerate(records):
             if record.scores:
                 for name, score in record.scores.items():
-                    row = rows.get(name)
-                    if row is None:
-                        if not self._knows_score(name):
+                    try:
+                        rows[name][i] = score
+                    except KeyError:
+                        if self._knows_score(name):
+                            rows[name] = [None] * len(records)
+                            rows[name][i] = score
+                        else:
                             self.scores_dropped += 1
-                            continue
-                        row = rows[name] = [None] * len(records)
-                    row[i] = score
-        return [f"score.{name}" for name in rows], list(rows.values())
+        return {f"score.{name}": _floats(row) for name, row in rows.items()}
 
     def _knows_score(self, name: str) -> bool:
         if name in self._scores:
@@ -155,21 +189,15 @@ class FeatureExtractor:
         sound = 0 < len(name) <= _MAX_NAME and not _unprintable(name)
         if not sound or len(self._scores) >= self._max_scores:
             return False
-        self._scores[name] = None
+        self._scores.add(name)
         return True
-
-    def _metadata_row(self, records: Sequence[Record], key: str) -> list[float | None]:
-        return [
-            float(value) if isinstance(value := _metadata(record).get(key), float | int) else None
-            for record in records
-        ]
 
     def _categories(self, records: Sequence[Record]) -> Iterator[CategoryColumn]:
         yield self._category("finish_reason", [record.finish_reason for record in records])
         for key in self._category_keys:
-            raw = (_metadata(record).get(key) for record in records)
-            texts = [None if value is None else str(value) for value in raw]
-            yield self._category(f"metadata.{key}", texts)
+            yield self._category(
+                f"metadata.{key}", [_text(_metadata(record).get(key)) for record in records]
+            )
 
     def _category(self, name: str, values: Sequence[str | None]) -> CategoryColumn:
         vocabulary = _vocabulary(values, self._max_categories)
@@ -180,7 +208,7 @@ class FeatureExtractor:
 
 
 def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int]:
-    """Category -> code, None -> -1; the rarest of too many, and too long ones, become "other"."""
+    """Category -> code, None -> -1; those past the bound, and too long ones, become "other"."""
     distinct = dict.fromkeys(values)
     distinct.pop(None, None)
     sound = [value for value in distinct if value is not None and len(value) <= _MAX_NAME]
@@ -192,58 +220,73 @@ def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int
     return codes
 
 
-def _metadata(record: Record) -> Mapping[str, str | float | bool | None]:
+def _metadata(record: Record) -> Mapping[str, Any]:
     return (record.metadata or {}) if isinstance(record, RecordWithMetadata) else {}
 
 
-def _base_rows(records: Sequence[Record]) -> tuple[Floats, list[list[float | None]]]:
-    """The default numeric features, shape (8, n), and the binary ones."""
-    logged = np.array(
-        [
-            [record.latency_ms for record in records],
-            [record.time_to_first_token_ms for record in records],
-            [record.input_tokens for record in records],
-            [record.output_tokens for record in records],
-            [record.cost_usd for record in records],
-            [record.prompt_chars for record in records],
-            [None if record.response is None else len(record.response) for record in records],
-        ],
-        np.float64,
+def _numbers(records: Sequence[Record], key: str) -> Floats:
+    """A numeric metadata feature; what is no number is missing."""
+    values = [_metadata(record).get(key) for record in records]
+    return _floats(
+        # an int of hundreds of digits is a number for JSON, not for a float
+        [v if isinstance(v, float | int) and abs(v) <= LARGEST else None for v in values]
     )
-    latency, first_token, tokens_in, tokens_out, cost, prompt_chars, response_chars = logged
-    seconds = np.where(latency > 0, latency, np.nan) / 1000
-    numeric = np.stack(
-        (
-            latency,
-            first_token,
-            tokens_in,
-            tokens_out,
-            tokens_out / seconds,
-            cost,
-            prompt_chars,
-            response_chars,
-        )
+
+
+def _text(value: object) -> str | None:
+    """A category from metadata, numbers as JSON writes them; lists and objects are none."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if isinstance(value, float | int) else None
+
+
+def _floats(values: Collection[float | datetime | None]) -> Floats:
+    """A column, NaN where missing."""
+    return np.fromiter(values, np.float64, len(values))
+
+
+def _default_rows(records: Sequence[Record]) -> tuple[Floats, ...]:
+    """The features in NUMERIC."""
+    latency = _floats([record.latency_ms for record in records])
+    tokens = _floats([record.output_tokens for record in records])
+    with np.errstate(over="ignore"):
+        speed = tokens / (np.where(latency > 0, latency, np.nan) / 1000)
+    return (
+        latency,
+        _floats([record.time_to_first_token_ms for record in records]),
+        _floats([record.input_tokens for record in records]),
+        tokens,
+        speed,
+        _floats([record.cost_usd for record in records]),
+        _floats([len(p) if type(p := r.prompt) is str else r.prompt_chars for r in records]),
+        _floats([None if record.response is None else len(record.response) for record in records]),
     )
-    binary: list[list[float | None]] = [
-        [1.0 if record.error else 0.0 for record in records],
-        [_empty(record) for record in records],
-        [_refusal(record) for record in records],
-    ]
-    return numeric, binary
 
 
-def _empty(record: Record) -> float | None:
-    """Whether the answer has no text; of no meaning where there is no answer."""
-    response = record.response
-    if response is None or record.error:
-        return None
-    return 0.0 if response and not response.isspace() else 1.0
+def _binary_rows(records: Sequence[Record]) -> tuple[Floats, ...]:
+    """The features in BINARY.
+
+    empty_response and refusal mean nothing where there is no answer, or an error instead; but a
+    finish reason alone can tell a refusal.
+    """
+    failed = _flags([bool(record.error) for record in records])
+    texts = [record.response for record in records]
+    unanswered = failed | _flags([text is None for text in texts])
+    empty = _flags([not text or text.isspace() for text in texts])
+    declined = _flags([record.finish_reason in REFUSING_FINISH for record in records])
+    refuses = _flags([bool(t and t[0] in _OPENINGS and _declines(t)) for t in texts])
+    return (
+        failed.astype(np.float64),
+        np.where(unanswered, np.nan, empty),
+        np.where(declined, 1.0, np.where(unanswered, np.nan, refuses)),
+    )
 
 
-def _refusal(record: Record) -> float | None:
-    """Whether the model declined, by its own finish reason or by how the answer begins."""
-    if record.finish_reason in REFUSING_FINISH:
-        return 1.0
-    if record.response is None or record.error:
-        return None
-    return 1.0 if _refuses(record.response) else 0.0
+def _flags(values: Collection[bool]) -> NDArray[np.bool_]:
+    return np.fromiter(values, np.bool_, len(values))
+
+
+def _declines(text: str) -> bool:
+    """Whether an answer in English begins with words of refusal."""
+    head = text[:_HEAD].lower().replace("’", "'").replace("—", " ")
+    return _refuses(head) is not None

@@ -34,4 +34,4 @@ class Health:
     def stalled(self) -> list[str]:
         """Roles whose loop has not turned for too long."""
         now = self.clock()
-        return [role for role, beat in self.beats.items() if now - beat > STALLED_AFTER]
+        return [role for role, beat in list(self.beats.items()) if now - beat > STALLED_AFTER]

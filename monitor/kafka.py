@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 import uuid
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from confluent_kafka import (
     KafkaError,
     KafkaException,
     Message,
+    Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is there, not exported
@@ -23,12 +25,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 )
 
 from monitor.config import KafkaConfig
+from monitor.errors import UserError
 
 log = structlog.get_logger(__name__)
 
 DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
-"""Seconds between looks for a broker, or a topic, that is not there."""
+"""Seconds between looks for a broker that is not there."""
+_ANSWER_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +79,12 @@ class Topics:
 
 def client_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
     """What all clients share; the user's librdkafka settings come first, ours cannot be undone."""
-    ours = {
-        "bootstrap.servers": config.bootstrap_servers,
+    defaults = {
         "client.id": f"{config.prefix}-{role}-{socket.gethostname()}",
-        "logger": _ClientLog(),
+        "statistics.interval.ms": 0,
     }
-    return {"statistics.interval.ms": 0} | config.client_settings() | ours
+    ours = {"bootstrap.servers": config.bootstrap_servers, "logger": _ClientLog()}
+    return defaults | config.client_settings() | ours
 
 
 def consumer_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
@@ -128,6 +132,18 @@ def producer_settings(config: KafkaConfig, role: str, *, transactional: bool) ->
     return defaults | client_settings(config, role) | ours
 
 
+def check(config: KafkaConfig) -> None:
+    """Make the clients that the roles will make, so that a bad setting is found before anything.
+
+    Raises UserError.
+    """
+    try:
+        Consumer(consumer_settings(config, "check")).close()
+        Producer(producer_settings(config, "check", transactional=True))
+    except KafkaException as error:
+        raise UserError(f"kafka.client: {error.args[0].str()}") from None
+
+
 Place = tuple[str, int]
 """A topic and a partition of it."""
 
@@ -158,6 +174,25 @@ def trouble(message: Message) -> str | None:
     if error.fatal():
         raise KafkaException(error)
     return f"{message.topic()}: {error.str()}"
+
+
+def patiently(operation: Callable[[], None], waiting: Callable[[float], bool]) -> None:
+    """Do what librdkafka says can be tried again until it is done; other errors are the caller's.
+
+    waiting: waits so many seconds and says whether to give up; then that error is raised as well.
+    """
+    while True:
+        try:
+            return operation()
+        except KafkaException as error:
+            if not error.args[0].retriable() or waiting(0):
+                raise
+
+
+def is_abortable(error: KafkaError) -> bool:
+    """Whether a transaction can be rolled back, and the work go on, after this error."""
+    # once a delivery has failed, `produce` says no more than that the state is wrong
+    return not error.fatal() and (error.txn_requires_abort() or error.code() == KafkaError._STATE)
 
 
 def read_compacted(
@@ -207,25 +242,35 @@ def wait_for_broker(
 
     stop: waits so many seconds, and says whether to give up.
     """
-    admin = AdminClient(client_settings(config, role))
+    complaints: deque[KafkaError] = deque(maxlen=10)
+    admin = AdminClient(client_settings(config, role) | {"error_cb": complaints.append})
     said = False
     while True:
         try:
-            topics = admin.list_topics(timeout=5).topics
+            topics = admin.list_topics(timeout=_ANSWER_SECONDS).topics
         except KafkaException as error:
             if not said:
+                admin.poll(0)
                 log.warning(
                     "waiting for the broker",
+                    role=role,
                     bootstrap_servers=config.bootstrap_servers,
-                    error=error.args[0].str(),
+                    error=_cause(complaints, error.args[0]),
                 )
                 said = True
             if stop(_FOREVER_WAIT):
                 return None
         else:
             if said:
-                log.info("the broker is there")
+                log.info("the broker is there", role=role)
             return {name: len(topic.partitions) for name, topic in topics.items()}
+
+
+def _cause(complaints: Iterable[KafkaError], error: KafkaError) -> str:
+    """Why a connection failed, a handshake for instance; "timed out" says only that it did."""
+    vague = KafkaError._ALL_BROKERS_DOWN
+    told = [each.str() for each in complaints if each.code() != vague]
+    return told[-1] if told else error.str()
 
 
 def ensure_topics(config: KafkaConfig, existing: Mapping[str, int], role: str) -> None:

@@ -7,7 +7,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +15,8 @@ from monitor.decode import Decode, decoder
 from monitor.features import Batch, FeatureExtractor
 from monitor.records import Record, RefusedError
 
-BATCH = 5_000
+BATCH_BYTES = 2 * 1024 * 1024
+"""Of lines read at a time: few enough that the records of a batch stay in the processor's cache."""
 STDIN = Path("-")
 
 
@@ -40,7 +40,7 @@ class LogReader:
         """
         for path in paths:
             with _open(path) as stream:
-                while lines := list(islice(stream, BATCH)):
+                while lines := stream.readlines(BATCH_BYTES):
                     yield self._batch(lines)
                     progress(sum(map(len, lines)))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -51,11 +53,12 @@ class Message(msgspec.Struct, gc=False):
 class Record(msgspec.Struct, gc=False):
     """What the features need of one inference; anything else in a log is passed over.
 
-    timestamp: epoch seconds. None where the log says nothing: missing is not zero.
+    timestamp: epoch seconds, once a decoder has returned it. None where the log says nothing:
+    missing is not zero.
     """
 
     request_id: str
-    timestamp: float | str
+    timestamp: float | datetime
     model: str
     prompt: str | list[Message] | None = None
     response: str | None = None
@@ -77,6 +80,9 @@ class Record(msgspec.Struct, gc=False):
 
 
 class RecordWithMetadata(Record, gc=False):
-    """A record whose metadata the configuration asks for; decoding it costs, so only then."""
+    """A record whose metadata the configuration asks for; decoding it costs, so only then.
 
-    metadata: dict[str, str | float | bool | None] | None = None
+    metadata: of any kind of value, since a log may keep more there than what is watched.
+    """
+
+    metadata: dict[str, Any] | None = None

@@ -223,7 +223,10 @@ def category_shares(stream: CategoricalStream, counts: Floats) -> dict[str, floa
     total = max(1.0, float(counts[:-1].sum()))
     shares: dict[str, float] = {}
     for name, count, before in zip(
-        stream.bin_names()[:-1], counts[:-1].tolist(), stream.bin_counts().tolist(), strict=False
+        stream.bin_names()[:-1],
+        counts[:-1].tolist(),
+        stream.bin_counts()[:-1].tolist(),
+        strict=True,
     ):
         if count or before:  # a category may itself be called "other"
             shares[name] = shares.get(name, 0.0) + count / total

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -28,6 +30,7 @@ from monitor.errors import UserError
 from monitor.features import OTHER
 from monitor.reference import Profile, ProfileError
 
+_legal_name = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}").fullmatch
 _PROMOTED = "promoted"
 _SUFFIX = ".ref"
 
@@ -90,7 +93,11 @@ def from_files(
                 for segment, part in segments.split(columns, config.segments):
                     pieces[columns.model, segment].append(part)
     except OSError as error:
-        raise UnusableReferenceError(f"cannot read {error.filename}: {error.strerror}") from None
+        place = error.filename or ", ".join(map(str, paths))
+        raise UnusableReferenceError(f"cannot read {place}: {error.strerror or error}") from None
+    except (EOFError, zlib.error) as error:
+        place = ", ".join(map(str, paths))
+        raise UnusableReferenceError(f"cannot read {place}: damaged: {error}") from None
     profiles = [
         reference.build(
             parts,
@@ -110,26 +117,30 @@ def from_files(
 
 
 def save(directory: Path, name: str, profiles: Sequence[Profile], source: str) -> Version:
-    """Write a new version; the first one of a name is promoted at once.
+    """Write a new version; it is promoted at once where no other one of the name is.
 
-    Raises OSError where the directory cannot be written.
+    Raises UnusableReferenceError for a name that cannot be one, OSError where the directory cannot
+    be written.
     """
+    folder = _folder(directory, name)
     encoded = [profile.encode() for profile in profiles]
     digest = hashlib.sha256(b"".join(encoded)).hexdigest()[:16]
-    folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
-    number = max((_number(path) for path in folder.glob(f"*{_SUFFIX}")), default=0) + 1
+    number = max(map(_number, _files(folder)), default=0) + 1
     content = _File(built=time.time(), source=source, profiles=encoded)
     _write(folder / f"{number:04d}-{digest}{_SUFFIX}", msgspec.msgpack.encode(content))
-    if number == 1:
-        promote(directory, name, 1)
+    if _promoted_number(folder) is None:
+        promote(directory, name, number)
     return version(directory, name, number)
 
 
 def versions(directory: Path, name: str | None = None) -> list[Version]:
-    """All versions of all names, or of one."""
-    folders = sorted(path for path in directory.glob(name or "*") if path.is_dir())
-    return [_read(path) for folder in folders for path in sorted(folder.glob(f"*{_SUFFIX}"))]
+    """All versions of all names, or of one.
+
+    Raises UnusableReferenceError for a damaged one.
+    """
+    folders = [_folder(directory, name)] if name else sorted(directory.glob("*"))
+    return [_read(path) for folder in folders for path in _files(folder)]
 
 
 def version(directory: Path, name: str, number: int) -> Version:
@@ -162,7 +173,7 @@ def promoted(directory: Path, name: str) -> Version:
 
     Raises UnusableReferenceError where there is none.
     """
-    number = _promoted_number(directory / name)
+    number = _promoted_number(_folder(directory, name))
     if number is None:
         raise UnusableReferenceError(
             f"no reference {name!r} in {directory}: build it with "
@@ -177,29 +188,47 @@ def promote(directory: Path, name: str, number: int) -> None:
     Raises UnusableReferenceError where there is no such version, or it is damaged.
     """
     _read(_path(directory, name, number))
-    _write(directory / name / _PROMOTED, f"{number}\n".encode())
+    _write(_folder(directory, name) / _PROMOTED, f"{number}\n".encode())
+
+
+def _folder(directory: Path, name: str) -> Path:
+    """The folder of a name, which must not lead elsewhere."""
+    if not _legal_name(name):
+        raise UnusableReferenceError(
+            f"{name!r} cannot name a reference: use letters, digits, '.', '_' and '-', "
+            "at most 200, the first not a '.'"
+        )
+    return directory / name
+
+
+def _files(folder: Path) -> list[Path]:
+    """The files of a name's versions, oldest first."""
+    return sorted((path for path in folder.glob(f"*{_SUFFIX}") if _number(path)), key=_number)
 
 
 def _path(directory: Path, name: str, number: int) -> Path:
-    for path in (directory / name).glob(f"{number:04d}-*{_SUFFIX}"):
-        return path
+    for path in _files(_folder(directory, name)):
+        if _number(path) == number:
+            return path
     raise UnusableReferenceError(f"no version {number} of reference {name!r} in {directory}")
 
 
 def _number(path: Path) -> int:
     head = path.name.split("-", 1)[0]
-    return int(head) if head.isdigit() else 0
+    return int(head) if head.isdecimal() else 0
 
 
 def _read(path: Path) -> Version:
     try:
         content = msgspec.msgpack.decode(path.read_bytes(), type=_File)
+        digest = hashlib.sha256(b"".join(content.profiles)).hexdigest()[:16]
+        if digest != path.stem.split("-", 1)[-1]:
+            raise ProfileError("its content does not match its hash")
         profiles = tuple(Profile.decode(profile) for profile in content.profiles)
-    except (OSError, msgspec.MsgspecError, ProfileError) as error:
+    except OSError as error:
+        raise UnusableReferenceError(f"cannot use {path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, ProfileError) as error:
         raise UnusableReferenceError(f"cannot use {path}: {error}") from None
-    digest = hashlib.sha256(b"".join(content.profiles)).hexdigest()[:16]
-    if digest != path.stem.split("-", 1)[-1]:
-        raise UnusableReferenceError(f"cannot use {path}: its content does not match its hash")
     return Version(
         name=path.parent.name,
         number=_number(path),
@@ -213,13 +242,16 @@ def _read(path: Path) -> Version:
 
 def _promoted_number(folder: Path) -> int | None:
     try:
-        return int((folder / _PROMOTED).read_text())
+        return int((folder / _PROMOTED).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write so that a reader, or a crash, never meets half a file."""
+    """Write so that a reader, or a crash, never meets half a file.
+
+    Raises OSError that names the path.
+    """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with draft.open("wb") as file:
@@ -227,5 +259,17 @@ def _write(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
+        _sync(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make a renaming in a folder durable."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -15,7 +15,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """records counts those read, rejected ones not among them; seconds is wall time.
 
     events: alarms that opened or became critical, in order; resolved: alarms that ended.
-    rejections: refused records by reason.
+    rejections: refused records by reason. experiments: empty where none is configured.
     """
 
     records: int

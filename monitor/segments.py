@@ -15,13 +15,17 @@ WHOLE = ""
 def split(columns: Columns, keys: Sequence[str]) -> Iterator[tuple[str, Columns]]:
     """(segment, its records) for each value of each key, after (WHOLE, columns) itself.
 
-    A record without a value for a key is in no segment of that key.
+    A record without a value for a key is in no segment of that key. Segments come in the order of
+    their first records, so that it does not matter how the log was cut into batches.
     """
     yield WHOLE, columns
     for key in keys:
         column = next((c for c in columns.categories if c.name == key), None)
         if column is None:
             continue
-        for code in np.unique(column.codes[column.codes >= 0]).tolist():
+        codes, first = np.unique(column.codes, return_index=True)
+        for code in codes[np.argsort(first)].tolist():
+            if code < 0:
+                continue
             chosen = np.flatnonzero(column.codes == code)
             yield f"{key}={column.vocabulary[code]}", columns.take(chosen)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec import structs
 
 from detectors import registry
 from detectors.base import Bools, Detector, Floats
@@ -16,9 +18,9 @@ from detectors.window import Window
 from monitor import reference
 from monitor.alarms import Alarm, AlarmPolicy
 from monitor.columns import Columns
-from monitor.config import Config, WarmupReference
+from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
 from monitor.events import Change, DriftEvent, Summary, event_id
-from monitor.reference import Profile
+from monitor.reference import SHARES, Profile, category_shares, known
 from monitor.warmup import Warmup
 from monitor.windows import Stride, StrideBuffer
 
@@ -61,7 +63,6 @@ class Watch:
     def adopt(self, profile: Profile) -> None:
         """Compare with `profile` from now on."""
         windows, baseline = self.config.windows, profile.baseline
-        self.profile = profile
         self.warmup = Warmup(0)
         self.level = self._level(profile)
         self.buffer = StrideBuffer(baseline, windows.stride)
@@ -69,6 +70,7 @@ class Watch:
         self.detectors: Sequence[Detector] = registry.create(
             self.config.detectors, baseline, self.window, self.level
         )
+        self.profile = profile  # last: from here on other threads may look at the rest
 
     def _level(self, profile: Profile) -> float:
         alarms, detectors = self.config.alarms, self.config.detectors
@@ -147,7 +149,7 @@ class Watch:
         readings = self._readings_of(stream, finders or ((alarm.detector,) if alarm else ()))
         # the smallest p-value speaks; a detector without one only where it is alone
         best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
-        baseline = self.window.baseline
+        before, after = self._summaries(stream)
         identity = event_id(
             model=self.model,
             segment=self.segment,
@@ -175,13 +177,14 @@ class Watch:
             position=at.position,
             record=self.records,
             time=at.time,
-            statistic=_known(best.statistic),
-            threshold=_known(best.threshold),
-            p_value=_known(best.p_value),
+            statistic=known(best.statistic),
+            threshold=known(best.threshold),
+            p_value=known(best.p_value),
             psi=psi,
             reference_id=self.profile.id,
-            reference=reference.summary(baseline, stream),
-            current=self._current(stream),
+            reference=before,
+            current=after,
+            kind=self.window.baseline.streams[stream].kind.value,
         )
 
     def _readings_of(self, stream: int, names: Sequence[str]) -> list[Reading]:
@@ -244,30 +247,46 @@ class Watch:
         streams = self.window.baseline.streams if self.profile else ()
         return {streams[index].name: alarm.severity for index, alarm in self.alarms.items()}
 
-    def _current(self, index: int) -> Summary:
-        """The current side of an event about the index-th stream."""
+    def _summaries(self, index: int) -> tuple[Summary, Summary]:
+        """Both sides of an event about the index-th stream."""
         stream = self.window.baseline.streams[index]
+        before = reference.summary(self.window.baseline, index)
         if isinstance(stream, CategoricalStream):
-            shares = self.window.cell_counts[index, : stream.bins] / self.window.records
-            named = dict(zip(stream.bin_names(), shares.tolist(), strict=True))
-            missing = named.pop("missing")
-            top = dict(sorted(named.items(), key=lambda item: -item[1])[:5])
-            present = self.window.records - int(self.window.cell_counts[index, stream.bins - 1])
-            return Summary(n=present, missing=missing, shares=top)
+            return self._shares(index, stream, before)
         values = self.window.values[index]
-        known = values[~np.isnan(values)]
-        missing = 1 - len(known) / len(values)
-        if not len(known):
-            return Summary(n=0, missing=missing)
-        p50, p95 = np.quantile(known, [0.5, 0.95], method="inverted_cdf").tolist()
-        return Summary(n=len(known), missing=missing, mean=float(known.mean()), p50=p50, p95=p95)
+        present = np.sort(values[~np.isnan(values)])
+        missing = 1 - len(present) / len(values)
+        if not len(present):
+            return before, Summary(n=0, missing=missing)
+        finite = present[np.isfinite(present)]
+        # divided before it is summed, so that huge values do not overflow
+        mean = float((finite / len(finite)).sum()) if len(finite) else np.nan
+        p50, p95 = (float(present[math.ceil(q * len(present)) - 1]) for q in (0.5, 0.95))
+        return before, Summary(
+            n=len(present), missing=missing, mean=known(mean), p50=known(p50), p95=known(p95)
+        )
+
+    def _shares(
+        self, index: int, stream: CategoricalStream, before: Summary
+    ) -> tuple[Summary, Summary]:
+        """Both sides for a categorical stream: the categories that moved most, on both the same."""
+        counts = self.window.cell_counts[index, : stream.bins]
+        then, now = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
+        moved = sorted(now, key=lambda name: -abs(now[name] - then.get(name, 0.0)))[:SHARES]
+        missing = int(counts[-1])
+        return (
+            structs.replace(before, shares={name: then.get(name, 0.0) for name in moved}),
+            Summary(
+                n=self.window.records - missing,
+                missing=missing / self.window.records,
+                shares={name: now[name] for name in moved},
+            ),
+        )
 
 
 def _warmup_records(config: Config) -> int:
     """Records of a warm-up; the default one for models that a built reference does not know."""
     source = config.reference
-    return source.records if source.source == "warmup" else WarmupReference().records
-
-
-def _known(number: float) -> float | None:
-    return None if np.isnan(number) else number
+    if source.source == "warmup":
+        return source.records
+    return max(WarmupReference().records, REFERENCE_WINDOWS * config.windows.records)

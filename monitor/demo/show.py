@@ -17,7 +17,16 @@ import msgspec
 from confluent_kafka import Consumer, Producer
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from monitor import app, console, kafka, logs, report
 from monitor.app import App
@@ -33,7 +42,7 @@ from monitor.demo import plot
 from monitor.demo.broker import EmbeddedBroker
 from monitor.demo.traffic import INJECTED, PROFILES, traffic
 from monitor.errors import UserError
-from monitor.events import DriftEvent
+from monitor.events import DriftEvent, sentence
 from monitor.kafka import Topics
 from monitor.segments import WHOLE
 from monitor.watch import Watch
@@ -47,6 +56,8 @@ AHEAD = 4_000
 """How many records the feed may be ahead of ingest: the embedded broker forgets what is older."""
 PATIENCE = 60.0
 """Seconds that the daemon is given to read the rest, once all is fed."""
+WIDEST = 80
+MOST_RECORDS = 100_000_000
 
 
 def run(seconds: float, rate: float, report_path: Path | None) -> int:
@@ -54,16 +65,18 @@ def run(seconds: float, rate: float, report_path: Path | None) -> int:
 
     Raises UserError where there would be too few records to see anything.
     """
-    records = int(seconds * rate)
+    records = int(min(seconds * rate, 2.0 * MOST_RECORDS))
+    window = _window(records)
     broker = EmbeddedBroker()
-    config = _config(records, broker.bootstrap_servers)
+    config = _config(window, broker.bootstrap_servers)
     logs.configure(config.log)
     broker.create([*config.kafka.logs, *Topics(config.kafka.prefix).settings()])
     daemon = App(config, app.ROLES)
     serving = threading.Thread(target=daemon.run, name="daemon")
     started, cpu = time.perf_counter(), time.process_time()
-    screen = Console()
-    _introduce(screen, config, records)
+    screen = console.screen()
+    screen.width = min(screen.width, WIDEST)
+    _introduce(screen, config, records, rate)
     serving.start()
     try:
         events, watches = _play(screen, daemon, config, records, rate)
@@ -84,14 +97,24 @@ def run(seconds: float, rate: float, report_path: Path | None) -> int:
     return _verdict(screen, result, records)
 
 
-def _config(records: int, bootstrap_servers: str) -> Config:
-    """The defaults, with windows and references short enough for so few records."""
+def _window(records: int) -> int:
+    """A window short enough for so few records.
+
+    Raises UserError where there is none.
+    """
     window = min(1000, records // 6_000 * 100)
     if window < 200:
         raise UserError(
             f"{records:,} records are too few to see anything: --seconds times --rate must be "
             "at least 12,000"
         )
+    if records > MOST_RECORDS:
+        raise UserError(f"--seconds times --rate must be at most {MOST_RECORDS:,} records")
+    return window
+
+
+def _config(window: int, bootstrap_servers: str) -> Config:
+    """The defaults, with this window and a reference of as few records as may be."""
     return Config(
         kafka=KafkaConfig(bootstrap_servers=bootstrap_servers),
         windows=WindowsConfig(records=window, stride=window // 10),
@@ -101,13 +124,23 @@ def _config(records: int, bootstrap_servers: str) -> Config:
     )
 
 
-def _introduce(screen: Console, config: Config, records: int) -> None:
-    models = " and ".join(f"[bold]{profile.model}[/]" for profile in PROFILES)
-    screen.print(
-        f"An embedded Kafka broker, {records:,} made inference logs of {models}, and the daemon.\n"
-        f"The first {REFERENCE_WINDOWS * config.windows.records:,} records of each model become "
-        f"its reference. Half-way, {INJECTED.model} changes: {INJECTED.cause}.\n"
+def _introduce(screen: Console, config: Config, records: int, rate: float) -> None:
+    models = ", ".join(f"[bold]{profile.model}[/]" for profile in PROFILES)
+    window = config.windows.records
+    _tell(screen, "broker", "Kafka's wire protocol, embedded in this process")
+    _tell(screen, "traffic", f"{records:,} made inference logs at {rate:,.0f} a second of {models}")
+    _tell(
+        screen,
+        "daemon",
+        f"windows of {window:,} records; the first {REFERENCE_WINDOWS * window:,} of each model "
+        "become its reference",
     )
+    _tell(screen, "half-way", f"[bold]{INJECTED.model}[/] changes: {INJECTED.cause}")
+    screen.print()
+
+
+def _tell(screen: Console, head: str, text: str, colour: str = "cyan") -> None:
+    console.print_paragraph(screen, f"[{colour}]{head:<8}[/]", text)
 
 
 def _play(
@@ -121,10 +154,12 @@ def _play(
     listener = _listener(config)
     feed = threading.Thread(target=_feed, args=(daemon, config, records, rate), name="feed")
     progress = Progress(
-        TextColumn("{task.description:<34}"),
-        BarColumn(),
+        SpinnerColumn(),
+        TextColumn("{task.description:<32}"),
+        BarColumn(bar_width=14),
         MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(),
+        console=screen,
     )
     task = progress.add_task("starting", total=records)
     feed.start()
@@ -133,9 +168,9 @@ def _play(
         while daemon.stopping.is_set() is False:
             for event in _heard(listener):
                 events.append(event)
-                screen.print(console.event_line(event))
+                console.print_event(screen, event)
             seen = sum(watch.seen for watch in _watches(daemon))
-            progress.update(task, completed=seen, description=_phase(daemon, seen, records))
+            _advance(screen, progress, task, seen, _phase(daemon, seen, records))
             if not feed.is_alive() and deadline is None:
                 deadline = time.monotonic() + PATIENCE
             if seen >= records or (deadline and time.monotonic() > deadline):
@@ -145,9 +180,16 @@ def _play(
     daemon.stop()
     last = list(_heard(listener, patience=2.0))
     for event in last:
-        screen.print(console.event_line(event))
+        console.print_event(screen, event)
     listener.close()
     return events + last, watches
+
+
+def _advance(screen: Console, progress: Progress, task: TaskID, seen: int, phase: str) -> None:
+    """Move the bar; where there is none, in a file or a pipe, say when a phase begins."""
+    if phase != progress.tasks[0].description and not screen.is_terminal:
+        screen.print(f"{seen:>9,} records  {phase}")
+    progress.update(task, completed=seen, description=phase)
 
 
 def _feed(daemon: App, config: Config, records: int, rate: float) -> None:
@@ -191,8 +233,10 @@ def _watches(daemon: App) -> list[Watch]:
 def _phase(daemon: App, seen: int, records: int) -> str:
     if daemon.health.waiting:
         return "joining the consumer groups"
-    if any(watch.profile is None for watch in _watches(daemon)):
+    if not seen or any(watch.profile is None for watch in _watches(daemon)):
         return "warming up: gathering references"
+    if seen >= records:
+        return "all seen"
     return "watching" if seen < records / 2 else "watching: the change is in"
 
 
@@ -202,9 +246,10 @@ def _plot(screen: Console, watches: Sequence[Watch]) -> None:
         if watch.model == INJECTED.model and watch.profile is not None:
             feature = INJECTED.features[0]
             reference, current = watch.values(feature)
-            drawn = plot.histogram_plot(
-                reference, current, title=f"{watch.model} {feature}", unit="ms"
-            )
+            title = f"{watch.model} {feature}"
+            width = max(40, min(screen.width, 72))
+            drawn = plot.histogram_plot(reference, current, title=title, unit="ms", width=width)
+            screen.print()
             screen.print(plot.render(drawn))
             screen.print()
 
@@ -213,10 +258,11 @@ def _cost(screen: Console, result: report.Report, cpu: float) -> None:
     """What it took, feed and embedded broker included."""
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     each = cpu / max(1, result.records) * 1e6
-    screen.print(
-        f"{result.records:,} records in {result.seconds:.0f} s; "
-        f"{each:.0f} us of CPU a record with traffic and broker in the same process, "
-        f"{megabytes:.0f} MB of memory at most."
+    _tell(
+        screen,
+        "cost",
+        f"{each:.0f} us of CPU a record, traffic and broker included; {megabytes:.0f} MB of "
+        f"memory; {result.records:,} records in {result.seconds:.0f} s",
     )
 
 
@@ -226,24 +272,27 @@ def _verdict(screen: Console, result: report.Report, records: int) -> int:
     true = [e for e in result.events if INJECTED.explains(e.model, e.feature) and e.time >= change]
     false = [event for event in result.events if event not in true]
     for event in true:
-        screen.print(
-            f"[bold]{event.feature}[/] of {event.model}: {event.severity}, found by "
-            f"{', '.join(event.found_by)} {_after(event.time - change)} after the change, "
-            f"p = {event.p_value:.1g}, PSI {event.psi:.2f}"
+        known = "" if event.p_value is None else f", p {event.p_value:.0e}"
+        _tell(
+            screen,
+            "found",
+            f"[bold]{event.feature}[/] {event.severity} {_after(event.time - change)} after the "
+            f"change, by {', '.join(event.found_by)}{known}",
         )
     lost = records - result.records
     if lost:
-        screen.print(f"[red]{lost:,} records did not arrive[/]")
+        _tell(screen, "lost", f"{lost:,} records did not arrive", "red")
     for event in false:
-        screen.print(f"[red]reported without cause:[/] {console.event_line(event)}")
+        _tell(screen, "false", f"reported without cause: {escape(sentence(event))}", "red")
     missed = not any(event.feature == INJECTED.features[0] for event in true)
     if missed:
-        screen.print(f"[red]the change of {INJECTED.features[0]} was not reported[/]")
+        _tell(screen, "missed", f"the change of {INJECTED.features[0]} was not reported", "red")
     if lost or false or missed:
         return 1
-    screen.print("[green]The injected drift was reported, and no other.[/]")
+    _tell(screen, "verdict", "[green]The injected drift was reported, and no other.[/]", "green")
     return 0
 
 
 def _after(seconds: float) -> str:
+    """Event time, at which the whole traffic comes at EVENT_RATE."""
     return f"{seconds:.0f} s ({seconds * EVENT_RATE:,.0f} records)"

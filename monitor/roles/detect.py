@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import structlog
 from confluent_kafka import (
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     Producer,
@@ -82,7 +83,7 @@ class Detect:
         self.writer = Producer(kafka.producer_settings(self.config.kafka, ROLE, transactional=True))
         self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
         try:
-            self.writer.init_transactions(OPERATION_SECONDS)
+            self._patiently(lambda: self.writer.init_transactions(OPERATION_SECONDS))
             self.consumer.subscribe(
                 [self.topics.features],
                 on_assign=self._assigned,
@@ -92,6 +93,9 @@ class Detect:
             self.due = time.monotonic() + self.config.state.checkpoint_seconds
             while not self.stop(0):
                 self._turn()
+        except KafkaException as error:
+            if not (self.stop(0) and error.args[0].retriable()):
+                raise
         finally:
             self.consumer.close()
 
@@ -127,7 +131,8 @@ class Detect:
             where = {"partition": number, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
             return
-        self.metrics.watched[chunk.model] += len(chunk)
+        with self.metrics.lock:
+            self.metrics.watched[chunk.model] += len(chunk)
         for event in partition.monitor.process(chunk):
             self._emit(event)
 
@@ -139,17 +144,22 @@ class Detect:
         while True:
             try:
                 self.producer.produce(
-                    self.topics.events, events.encode(event), event.model.encode()
+                    self.topics.events,
+                    events.encode(event),
+                    event.model.encode(),
+                    on_delivery=_delivered,
                 )
                 return
             except BufferError:
                 self.producer.poll(POLL_SECONDS)
                 self.health.beat(ROLE)
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
+        """Deliver the events found so far; whether all of them are."""
         left = self.producer.flush(FLUSH_SECONDS)
         if left:
-            log.error("events not delivered", count=left)
+            log.warning("events not delivered yet, no checkpoint", count=left)
+        return not left
 
     def _checkpoint(self) -> None:
         """Make state and offsets durable together, in five steps; a failure leaves the last one.
@@ -161,18 +171,21 @@ class Detect:
         5. The transaction is committed.
         """
         started = time.monotonic()
+        self.due = started + self.config.state.checkpoint_seconds
         size = 0
         changed = {n: partition for n, partition in self.partitions.items() if partition.changed}
+        if changed and not self._flush():
+            return
         try:
             if changed:
-                self._flush()
                 self.writer.begin_transaction()
                 for number, partition in changed.items():
                     size += self._write(number, partition.messages())
-                self.writer.send_offsets_to_transaction(
-                    self._positions(), self.consumer.consumer_group_metadata(), COMMIT_SECONDS
+                offsets, group = self._positions(), self.consumer.consumer_group_metadata()
+                self._patiently(
+                    lambda: self.writer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
                 )
-                self.writer.commit_transaction(COMMIT_SECONDS)
+                self._patiently(lambda: self.writer.commit_transaction(COMMIT_SECONDS))
         except KafkaException as error:
             self._give_up(error)
         else:
@@ -205,15 +218,22 @@ class Detect:
     def _give_up(self, error: KafkaException) -> None:
         """Roll a checkpoint back: the next one writes all of it again."""
         cause = error.args[0]
-        if cause.fatal():
-            raise error
         log.warning("checkpoint rolled back", error=cause.str())
         self.metrics.checkpoints_failed += 1
-        self.writer.abort_transaction(COMMIT_SECONDS)
+        if self.stop(0) and cause.retriable():
+            self.partitions.clear()  # told to leave, and no broker to give anything to
+        elif kafka.is_abortable(cause):
+            self._patiently(lambda: self.writer.abort_transaction(COMMIT_SECONDS))
+        else:
+            raise error
+
+    def _patiently(self, operation: Callable[[], None]) -> None:
+        kafka.patiently(operation, self._waiting)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Restore each partition, and resume at its checkpoint's own offset."""
-        self.metrics.rebalances[ROLE] += 1
+        with self.metrics.lock:
+            self.metrics.rebalances[ROLE] += 1
         for each in partitions:
             restored = self._restore(each.partition)
             self.partitions[each.partition] = restored
@@ -273,9 +293,10 @@ class Detect:
         self._forget(partitions)
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
-        for each in partitions:
-            self.partitions.pop(each.partition, None)
-            self.metrics.lag.pop((self.topics.features, each.partition), None)
+        with self.metrics.lock:
+            for each in partitions:
+                self.partitions.pop(each.partition, None)
+                self.metrics.lag.pop((self.topics.features, each.partition), None)
         self._publish()
 
     def _publish(self) -> None:
@@ -291,6 +312,12 @@ class Detect:
                 _, high = self.consumer.get_watermark_offsets(at, cached=True)
                 if high >= 0:
                     self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
+
+
+def _delivered(error: KafkaError | None, message: Message) -> None:
+    """An event that cannot be delivered ends the role: started again, it finds the event again."""
+    if error is not None:
+        raise KafkaException(error)
 
 
 def _states(monitor: DriftMonitor) -> list[ModelState]:

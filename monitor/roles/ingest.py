@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 from confluent_kafka import (
     Consumer,
-    KafkaError,
     KafkaException,
     Message,
     Producer,
@@ -23,6 +22,7 @@ from confluent_kafka import (
 )
 
 from monitor import columns, kafka, logfiles
+from monitor.columns import Columns
 from monitor.config import Config
 from monitor.features import Batch
 from monitor.health import Health
@@ -36,8 +36,12 @@ ROLE = "ingest"
 BATCH = 5_000
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
-OPERATION_SECONDS = 30.0
+OPERATION_SECONDS = 10.0
 """How long a commit or an abort may take before it is tried again, or given up on shutdown."""
+CHUNK_BYTES = 900_000
+"""Most bytes of a chunk: within the limit of a broker that nobody has told of larger messages."""
+HEADROOM = 64 * 1024
+"""What a dead letter's key, headers and frame may take of the largest message."""
 
 Headers = list[tuple[str, str | bytes | None]]
 
@@ -95,7 +99,8 @@ class Ingest:
         self.extractor = logfiles.extractor_of(config)
         self.transaction: Transaction | None = None
         self.outbox: deque[Outgoing] = deque()
-        self.paused = False
+        self.paused: bool | None = False
+        self.rewind: dict[Place, int | None] = {}
 
     def run(self) -> None:
         """Join, work until told to stop, commit what is in hand, leave."""
@@ -106,12 +111,12 @@ class Ingest:
         for topic in self.config.kafka.logs:
             if topic not in existing:
                 log.warning("waiting for a topic to read", topic=topic)
-        self.producer = Producer(
-            kafka.producer_settings(self.config.kafka, ROLE, transactional=True)
-        )
+        settings = kafka.producer_settings(self.config.kafka, ROLE, transactional=True)
+        self.largest_letter = int(settings["message.max.bytes"]) - HEADROOM
+        self.producer = Producer(settings)
         self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
         try:
-            self.producer.init_transactions(OPERATION_SECONDS)
+            self._patiently(lambda: self.producer.init_transactions(OPERATION_SECONDS))
             self.consumer.subscribe(
                 list(self.config.kafka.logs),
                 on_assign=self._assigned,
@@ -121,6 +126,10 @@ class Ingest:
             while not self.stop(0):
                 self._turn()
             self._drain()
+        except KafkaException as error:
+            if not (self.stop(0) and error.args[0].retriable()):
+                raise
+            log.warning("not committed; it will be read again", error=error.args[0].str())
         finally:
             self.consumer.close()
 
@@ -130,7 +139,7 @@ class Ingest:
 
     def _turn(self) -> None:
         self.health.beat(ROLE)
-        messages = self.consumer.consume(BATCH, POLL_SECONDS)
+        messages = self._read()
         try:
             if messages:
                 self._take(messages)
@@ -141,11 +150,29 @@ class Ingest:
         except KafkaException as error:
             self._recover(error)
 
+    def _read(self) -> list[Message]:
+        """The next messages.
+
+        A rebalance runs within `consume` and may give partitions away, or roll back, when messages
+        of them are already in the batch: those are dropped, and read again if they are still ours.
+        """
+        messages = self.consumer.consume(BATCH, POLL_SECONDS)
+        if not self.rewind:
+            return messages
+        self._apply_backpressure()  # a seek is for partitions that are not paused
+        for (topic, partition), offset in self.rewind.items():
+            if offset is not None:
+                self.consumer.seek(TopicPartition(topic, partition, offset))
+        rewind, self.rewind = self.rewind, {}
+        return [m for m in messages if m.error() is not None or kafka.place(m) not in rewind]
+
     def _take(self, messages: Sequence[Message]) -> None:
         """Decode a batch and put what comes of it into the outbox."""
         arrived = [message for message in messages if message.error() is None]
         if len(arrived) < len(messages):
             self._complain(messages)
+        if not arrived:
+            return
         transaction = self._open()
         transaction.cover(arrived)
         records: list[Record] = []
@@ -161,8 +188,8 @@ class Ingest:
         batch = self.extractor.batch(records, positions)
         transaction.batches.append(batch)
         for chunk in batch.by_model():
-            key = chunk.model.encode()
-            self.outbox.append(Outgoing(self.topics.features, key, columns.encode(chunk)))
+            for payload in _payloads(chunk):
+                self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
 
     def _refuse(self, message: Message, refused: RefusedError, transaction: Transaction) -> None:
         """Put a message into the dead letters, byte for byte, with the reason in its headers."""
@@ -176,8 +203,11 @@ class Ingest:
             ("plumbline.partition", str(partition).encode()),
             ("plumbline.offset", str(kafka.offset(message)).encode()),
         ]
-        letter = Outgoing(self.topics.dead_letters, message.key(), message.value(), headers)
-        self.outbox.append(letter)
+        value = message.value()
+        if value is not None and len(value) > self.largest_letter:
+            headers.append(("plumbline.truncated_from", str(len(value)).encode()))
+            value = value[: self.largest_letter]
+        self.outbox.append(Outgoing(self.topics.dead_letters, message.key(), value, headers))
 
     def _complain(self, messages: Sequence[Message]) -> None:
         """Say once a batch what cannot be read; a fatal error ends the role."""
@@ -231,54 +261,43 @@ class Ingest:
         self._measure_lag(transaction)
 
     def _patiently(self, operation: Callable[[], None]) -> None:
-        """Retry what librdkafka says can be retried; the caller sees every other error."""
-        while True:
-            try:
-                return operation()
-            except KafkaException as error:
-                if not error.args[0].retriable() or self.stop(0):
-                    raise
-                self.health.beat(ROLE)
+        kafka.patiently(operation, self._waiting)
 
     def _recover(self, error: KafkaException) -> None:
         """Roll back and read again from where the transaction began, unless that is hopeless."""
         cause = error.args[0]
-        if (
-            not isinstance(cause, KafkaError)
-            or cause.fatal()
-            or not (cause.txn_requires_abort() or cause.retriable())
-        ):
+        if not kafka.is_abortable(cause):
             raise error
         log.warning("transaction rolled back, reading again", error=cause.str())
-        for (topic, partition), offset in self._abort().items():
-            self.consumer.seek(TopicPartition(topic, partition, offset))
+        self._roll_back()
 
-    def _abort(self) -> dict[Place, int]:
-        """Roll back; by partition, where the transaction had begun."""
+    def _roll_back(self) -> None:
+        """Undo the transaction; what was in it is read again."""
         transaction, self.transaction = self.transaction, None
         self.outbox.clear()
         if transaction is None:
-            return {}
+            return
         self.metrics.transactions_aborted += 1
         self._patiently(lambda: self.producer.abort_transaction(OPERATION_SECONDS))
-        return transaction.starts
+        self.rewind |= transaction.starts
 
     def _drain(self) -> None:
-        """Commit what is in hand before leaving, within a bounded time."""
+        """Commit what is in hand, within a bounded time; roll back what cannot be committed."""
         until = time.monotonic() + OPERATION_SECONDS
         try:
             while self.outbox and time.monotonic() < until:
                 self._produce()
                 self.producer.poll(POLL_SECONDS)
             if self.outbox:
-                self._abort()
+                self._roll_back()
             self._commit()
         except KafkaException as error:
-            log.warning("not committed; it will be read again", error=error.args[0].str())
+            self._recover(error)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        self.metrics.rebalances[ROLE] += 1
-        self.paused = False  # new partitions are not paused: look again
+        with self.metrics.lock:
+            self.metrics.rebalances[ROLE] += 1
+        self.paused = None  # the new partitions are not paused, the old ones may be: see to all
         log.info("partitions assigned", role=ROLE, partitions=_names(partitions))
         self.health.ready(ROLE)
 
@@ -291,22 +310,37 @@ class Ingest:
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Another member has the partitions already: what is in hand must not be committed."""
         log.warning("partitions lost", role=ROLE, partitions=_names(partitions))
-        try:
-            self._abort()
-        finally:
-            self._forget(partitions)
+        self._roll_back()
+        self._forget(partitions)
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
-        for partition in partitions:
-            self.metrics.lag.pop((partition.topic, partition.partition), None)
+        places = [(partition.topic, partition.partition) for partition in partitions]
+        self.rewind |= dict.fromkeys(places)
+        with self.metrics.lock:
+            for place in places:
+                self.metrics.lag.pop(place, None)
 
     def _measure_lag(self, transaction: Transaction) -> None:
+        lag: dict[Place, int] = {}
         for (topic, partition), end in transaction.ends.items():
             _, high = self.consumer.get_watermark_offsets(
                 TopicPartition(topic, partition), cached=True
             )
             if high >= 0:
-                self.metrics.lag[topic, partition] = max(0, high - end)
+                lag[topic, partition] = max(0, high - end)
+        with self.metrics.lock:
+            self.metrics.lag |= lag
+
+
+def _payloads(chunk: Columns) -> Iterator[bytes]:
+    """The chunk's bytes, in as many messages as the limit asks for."""
+    payload = columns.encode(chunk)
+    if len(payload) <= CHUNK_BYTES or len(chunk) == 1:
+        yield payload
+        return
+    half = len(chunk) // 2
+    yield from _payloads(chunk.take(slice(0, half)))
+    yield from _payloads(chunk.take(slice(half, None)))
 
 
 def _names(partitions: Sequence[TopicPartition]) -> list[str]:

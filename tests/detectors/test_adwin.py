@@ -68,6 +68,20 @@ def test_readings_of_a_cut() -> None:
     assert cuts
 
 
+def test_a_snapshot_keeps_the_last_cut() -> None:
+    """A copy restored just after a cut still has its readings."""
+    rng = np.random.default_rng(6)
+    base = baseline(Kind.NUMERIC, rng.random((2, 20_000)))
+    original, copy = Rig(base, "adwin"), Rig(base, "adwin")
+    original.feed(rng.random((2, 5000)))
+    while not original.feed(rng.random((2, 100)) * 0.5 + 0.5).any():
+        pass
+    assert original.readings.statistic.max() > 0
+    copy.detectors[0].restore(original.detectors[0].snapshot())
+    np.testing.assert_array_equal(copy.readings.statistic, original.readings.statistic)
+    np.testing.assert_array_equal(copy.readings.threshold, original.readings.threshold)
+
+
 def test_goes_quiet_when_drift_has_become_normal() -> None:
     """Some time after a shift there are no more cuts: it compares with recent traffic."""
     rng = np.random.default_rng(3)

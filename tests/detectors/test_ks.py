@@ -40,33 +40,36 @@ def test_equals_scipy(reference: Floats, current: Floats) -> None:
 
 def column(rng: np.random.Generator, shape: str, records: int) -> Floats:
     """Records of one of many shapes: coarse and fine grids, points, and anything between."""
-    match shape:
-        case "normal":
-            return rng.normal(size=records)
-        case "coarse":
-            return np.round(rng.normal(size=records))
-        case "grid":
-            levels = float(rng.choice([5, 40, 100, 300]))
-            return np.floor(rng.random(records) * levels) - 3
-        case "between":
-            return np.floor(rng.random(records) * 100) + 0.5
-        case "point":
-            return np.where(rng.random(records) < 0.7, 1.0, rng.normal(size=records))
-        case _:
-            values = rng.normal(size=records)
-            values[rng.random(records) < 0.2] = rng.choice([np.inf, -np.inf])
-            values[rng.random(records) < 0.2] = np.nan
-            return values
+    levels = float(rng.choice([5, 40, 100, 300]))
+    normal, grid = rng.normal(size=records), np.floor(rng.random(records) * levels)
+    holes = np.where(rng.random(records) < 0.2, np.nan, normal)
+    shapes = {
+        "normal": normal,
+        "coarse": np.round(normal),
+        "grid": grid - 3,
+        "between": grid + 0.5,
+        # many values that have a cell each and yet leave room beside them
+        "rare": np.where(rng.random(records) < 0.75, -1.0, np.floor(rng.random(records) * 50)),
+        "stuck": np.where(rng.random(records) < 0.05, -1.0, rng.integers(50) + 0.5),
+        "point": np.where(rng.random(records) < 0.7, 1.0, normal),
+        "holes": np.where(rng.random(records) < 0.2, rng.choice([np.inf, -np.inf]), holes),
+    }
+    return shapes[shape]
 
 
-SHAPES = ("normal", "coarse", "grid", "between", "point", "holes")
+SHAPES = ("normal", "coarse", "grid", "between", "rare", "stuck", "point", "holes")
 
 
-@PROPERTY
-@given(st.integers(0, 2**32), st.sampled_from(SHAPES), st.sampled_from(SHAPES))
-def test_the_shortcut_by_cells_is_never_wrong(seed: int, before: str, after: str) -> None:
+@pytest.mark.parametrize("before", SHAPES)
+@pytest.mark.parametrize("after", SHAPES)
+def test_the_shortcut_by_cells_is_never_wrong(before: str, after: str) -> None:
     """With a threshold a hair below D it rejects, with one a hair above it does not."""
-    rng = np.random.default_rng(seed)
+    for seed in range(6):
+        check_shortcut(np.random.default_rng(seed), before, after)
+
+
+def check_shortcut(rng: np.random.Generator, before: str, after: str) -> None:
+    """Compare the shortcut with the exact D on both sides of the threshold."""
     reference = column(rng, before, 2000)
     current = column(rng, after, W)
     order = rng.permutation(W)

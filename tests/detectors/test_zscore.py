@@ -20,22 +20,27 @@ from tests.detectors.streams import PROPERTY, Rig, baseline
 def test_equals_the_formula(run: int, missing: float) -> None:
     """z of a feature of few values, which are their own scores, written out with plain numpy."""
     rng = np.random.default_rng(1)
-    values = np.array([-3.0, 0.0, 1.0, 7.0])
-    x = np.repeat(rng.choice(values, 51_000 // run), run)
-    x[rng.random(len(x)) < missing] = np.nan
-    reference, current = x[:50_000], x[50_000:51_000]
-    rig = Rig(baseline(Kind.NUMERIC, reference[None]), "zscore", level=1e-3)
-    rig.feed(current[None])
-    blocks = reference.reshape(50, 1000)
-    size = (~np.isnan(blocks)).mean() * 1000
-    long_run = (size * np.nanmean(blocks, axis=1).var(ddof=1)) ** 0.5
-    sigma = max(long_run, np.nanstd(reference))
-    n, big = (~np.isnan(current)).sum(), (~np.isnan(reference)).sum()
-    z = (np.nanmean(current) - np.nanmean(reference)) / (sigma * (1 / n + 1 / big) ** 0.5)
-    readings = rig.readings
-    assert readings.statistic[0] == pytest.approx(abs(z), rel=1e-9)
-    assert readings.threshold[0] == pytest.approx(student.isf(5e-4, 49), rel=0.02)
-    assert readings.p_value[0] == pytest.approx(2 * student.sf(abs(z), 49), rel=0.2)
+    raised = 0
+    for _ in range(8):
+        x = np.repeat(rng.choice([-3.0, 0.0, 1.0, 7.0], 51_000 // run), run)
+        x[rng.random(len(x)) < missing] = np.nan
+        reference, current = x[:50_000], x[50_000:51_000]
+        rig = Rig(baseline(Kind.NUMERIC, reference[None]), "zscore", level=1e-3)
+        rig.feed(current[None])
+        blocks = reference.reshape(50, 1000)
+        size = (~np.isnan(blocks)).mean() * 1000
+        long_run = (size * np.nanmean(blocks, axis=1).var(ddof=1)) ** 0.5
+        sigma = max(long_run, np.nanstd(reference))
+        raised += sigma > long_run
+        n, big = (~np.isnan(current)).sum(), (~np.isnan(reference)).sum()
+        z = (np.nanmean(current) - np.nanmean(reference)) / (sigma * (1 / n + 1 / big) ** 0.5)
+        readings = rig.readings
+        assert readings.statistic[0] == pytest.approx(abs(z), rel=1e-9)
+        assert readings.threshold[0] == pytest.approx(student.isf(5e-4, 49), rel=0.05)
+        assert readings.p_value[0] == pytest.approx(2 * student.sf(abs(z), 49), rel=0.5)
+    assert (raised > 0) == (
+        run == 1
+    )  # of independent records sigma_LR is too small as often as not
 
 
 def test_keeps_to_its_level_on_autocorrelated_records() -> None:
