@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import sys
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -40,7 +43,7 @@ class LogReader:
         """
         for path in paths:
             with _open(path) as stream:
-                while lines := stream.readlines(BATCH_BYTES):
+                while lines := _read(stream, path):
                     yield self._batch(lines)
                     progress(sum(map(len, lines)))
 
@@ -87,9 +90,17 @@ def metadata_of(config: Config) -> dict[str, str]:
     return dict.fromkeys(by_segment, "categorical") | dict(config.features.metadata)
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> AbstractContextManager[IO[bytes]]:
     if path == STDIN:
-        return sys.stdin.buffer
+        return nullcontext(sys.stdin.buffer)
     if path.suffix == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]  # a GzipFile reads like any file
     return path.open("rb")
+
+
+def _read(stream: IO[bytes], path: Path) -> list[bytes]:
+    """The next lines; gzip has errors of its own for a damaged file."""
+    try:
+        return stream.readlines(BATCH_BYTES)
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise OSError(errno.EIO, "Not a whole gzip file", str(path)) from None

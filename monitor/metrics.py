@@ -6,11 +6,13 @@ a prompt, a user or a request; the number of series is bounded, and what is cut 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,9 @@ from monitor.watch import Reading
 MAX_SERIES = 5_000
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Seconds: a first token's time at one end, a long answer of a large model at the other."""
+HISTOGRAM_SAMPLES = len(LATENCY_BUCKETS) + 3
+"""Of one model: the buckets, the one without a bound, the count and the sum."""
+STREAM = ("model", "feature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Traffic:
 
     def add(self, batch: Batch) -> None:
         """Add the records of a batch."""
-        models = len(batch.models)
+        models = max(len(batch.models), len(self.models))
         if models > len(self.models):
             for name in ("requests", "latency", "latency_sum", "tokens", "cost"):
                 old = getattr(self, name)
@@ -129,11 +134,13 @@ class Metrics:
         with self.lock:
             self.consumed.update(consumed)
             self.rejected.update(rejected)
+            newest = []
             for batch in batches:
                 if len(batch.codes):
                     self.traffic.add(batch)
-                    newest = float(batch.times.max())
-                    self.newest_event_time = max(self.newest_event_time or newest, newest)
+                    newest.append(float(batch.times.max()))
+            # of this transaction alone: one record from the future must not hide the lag for ever
+            self.newest_event_time = max(newest, default=self.newest_event_time)
 
     def checkpoint(self, seconds: float, size: int) -> None:
         """A checkpoint of `size` bytes was committed after so many seconds."""
@@ -150,23 +157,32 @@ class Metrics:
 
 
 class MetricsCollector(Collector):
-    """Renders `Metrics` at a scrape."""
+    """Renders `Metrics` at a scrape; `clock` says the time of day."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
         self._metrics = metrics
+        self._clock = clock
 
     def describe(self) -> list[Metric]:
         """Nothing ahead of time: registering must not scrape."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """All families; those of drift last, cut off where the series run out."""
+        """All families, the ones that matter most first: the last are cut where series run out."""
         with self._metrics.lock:
-            families = [*self._daemon(), *self._traffic()]
-            left = MAX_SERIES - sum(len(family.samples) for family in families) - 10
-            drift, dropped = _within(left, self._drift())
+            states = [state for part in list(self._metrics.models.values()) for state in part]
+            families, dropped = _within(
+                MAX_SERIES - 1,
+                chain(
+                    self._daemon(),
+                    self._alarms(states),
+                    self._traffic(),
+                    _windows(states),
+                    [_latency(self._metrics.traffic, self._rows())],
+                    _readings(states),
+                ),
+            )
         yield from families
-        yield from drift
         yield _gauge("metric_series_dropped", "Series past the bound", [], {(): float(dropped)})
 
     def _daemon(self) -> Iterator[Metric]:
@@ -175,7 +191,7 @@ class MetricsCollector(Collector):
         yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
         yield _counter("records_rejected", "Messages refused", ["reason"], _keyed(m.rejected))
         yield _counter("records_watched", "Records seen by detect", ["model"], _keyed(m.watched))
-        yield _counter("rebalances", "Partition changes", ["role"], _keyed(m.rebalances))
+        yield _count("rebalances", "Partition changes", sum(m.rebalances.values()))
         yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
         yield _count("segments_dropped", "Chunks of segments past the bound", m.segments_dropped)
         yield _count("chunks_rejected", "Feature chunks that could not be read", m.chunks_rejected)
@@ -187,58 +203,61 @@ class MetricsCollector(Collector):
             took, at = {(): m.checkpoint_seconds}, {(): m.last_checkpoint}
             yield _gauge("checkpoint_seconds", "What the last checkpoint took", [], took)
             yield _gauge("last_checkpoint_timestamp_seconds", "When it was committed", [], at)
-        lag = {(topic, str(partition)): float(n) for (topic, partition), n in m.lag.items()}
+        lag = {(topic, str(partition)): float(n) for (topic, partition), n in dict(m.lag).items()}
         yield _gauge("consumer_lag_records", "Messages not yet read", ["topic", "partition"], lag)
         if m.newest_event_time is not None:
-            age = max(0.0, time.time() - m.newest_event_time)
+            age = max(0.0, self._clock() - m.newest_event_time)
             yield _gauge("event_time_lag_seconds", "Age of the newest record", [], {(): age})
 
-    def _traffic(self) -> Iterator[Metric]:
-        t = self._metrics.traffic
-        rows = [(i, model) for i, model in enumerate(t.models) if t.requests[i].sum() > 0]
-        requests = _by_column(rows, t.requests, ("ok", "error"))
-        yield _counter("inference_requests", "Inferences logged", ["model", "status"], requests)
-        yield _latency(t, rows)
-        tokens = _by_column(rows, t.tokens, ("input", "output"))
-        yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
-        cost = {(model,): float(t.cost[i]) for i, model in rows}
-        yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
-
-    def _drift(self) -> Iterator[Metric]:
-        """The drift families, those that alarms hang on first."""
+    def _alarms(self, states: Sequence[ModelState]) -> Iterator[Metric]:
         events = self._metrics.drift_events
-        states = [state for part in self._metrics.models.values() for state in part]
-        stream = ["model", "feature"]
         # an alarm that has ended stays as a zero: a series that just vanishes looks like an outage
         active = {(model, feature, severity): 0.0 for model, feature, _, severity in events}
         active |= {
             (s.model, f, severity): 1.0 for s in states for f, severity in s.severities.items()
         }
-        yield _gauge("drift_active", "Whether an alarm is open", [*stream, "severity"], active)
+        yield _gauge("drift_active", "Whether an alarm is open", [*STREAM, "severity"], active)
         found = {key: float(count) for key, count in events.items()}
-        labels = [*stream, "detector", "severity"]
+        labels = [*STREAM, "detector", "severity"]
         yield _counter("drift_events", "Alarms opened or become critical", labels, found)
-        records = {(s.model,): float(s.window_records) for s in states}
-        yield _gauge("window_records", "Records in the current window", ["model"], records)
-        accepted = {(s.model,): float(s.reference_records) for s in states}
-        yield _gauge("reference_records", "Records of the reference", ["model"], accepted)
-        psi = {(s.model, feature): value for s in states for feature, value in s.psi.items()}
-        yield _gauge("drift_psi", "Population stability index", stream, psi)
-        yield from _readings(states, [*stream, "detector"])
+
+    def _rows(self) -> list[tuple[int, str]]:
+        """The models that have records."""
+        t = self._metrics.traffic
+        return [(i, model) for i, model in enumerate(t.models) if t.requests[i].sum() > 0]
+
+    def _traffic(self) -> Iterator[Metric]:
+        t, rows = self._metrics.traffic, self._rows()
+        requests = _by_column(rows, t.requests, ("ok", "error"))
+        yield _counter("inference_requests", "Inferences logged", ["model", "status"], requests)
+        tokens = _by_column(rows, t.tokens, ("input", "output"))
+        yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
+        cost = {(model,): float(t.cost[i]) for i, model in rows}
+        yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
 
 
-def _readings(states: Iterable[ModelState], labels: list[str]) -> Iterator[Metric]:
+def _windows(states: Sequence[ModelState]) -> Iterator[Metric]:
+    records = {(s.model,): float(s.window_records) for s in states}
+    yield _gauge("window_records", "Records in the current window", ["model"], records)
+    accepted = {(s.model,): float(s.reference_records) for s in states}
+    yield _gauge("reference_records", "Records of the reference", ["model"], accepted)
+    psi = {(s.model, feature): value for s in states for feature, value in s.psi.items()}
+    yield _gauge("drift_psi", "Population stability index", STREAM, _known(psi))
+
+
+def _readings(states: Iterable[ModelState]) -> Iterator[Metric]:
     """Statistics and thresholds; no verdict, no sample."""
     known = {
         (state.model, reading.feature, reading.detector): reading
         for state in states
         for reading in state.readings
-        if not np.isnan(reading.statistic)
+        if not math.isnan(reading.statistic)
     }
+    labels = [*STREAM, "detector"]
     statistics = {key: reading.statistic for key, reading in known.items()}
     yield _gauge("drift_statistic", "The detector's statistic", labels, statistics)
     thresholds = {key: reading.threshold for key, reading in known.items()}
-    yield _gauge("drift_threshold", "What the statistic must reach", labels, thresholds)
+    yield _gauge("drift_threshold", "What the statistic must reach", labels, _known(thresholds))
 
 
 def registry(metrics: Metrics) -> CollectorRegistry:
@@ -253,7 +272,12 @@ Series = Mapping[Any, float]
 
 
 def _keyed(counts: Mapping[str, int]) -> Series:
-    return {(key,): float(count) for key, count in counts.items()}
+    # of a copy, made at one go: the roles count on while this is rendered
+    return {(key,): float(count) for key, count in dict(counts).items()}
+
+
+def _known(values: Series) -> Series:
+    return {key: value for key, value in values.items() if not math.isnan(value)}
 
 
 def _by_column(
@@ -296,10 +320,14 @@ def _latency(traffic: Traffic, rows: Iterable[tuple[int, str]]) -> Metric:
 
 
 def _within(room: int, families: Iterable[Metric]) -> tuple[list[Metric], int]:
-    """The families cut off after `room` samples, and how many samples were left out."""
+    """The families cut off after `room` samples, and how many samples were left out.
+
+    A histogram is cut between label sets: half of its buckets would be a lie.
+    """
     kept, dropped = [], 0
     for family in families:
-        cut = max(0, min(room, len(family.samples)))
+        whole = HISTOGRAM_SAMPLES if isinstance(family, HistogramMetricFamily) else 1
+        cut = min(room // whole * whole, len(family.samples))
         dropped += len(family.samples) - cut
         room -= cut
         family.samples = family.samples[:cut]

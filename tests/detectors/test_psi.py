@@ -19,16 +19,16 @@ tables = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 500)), min_si
 
 
 @PROPERTY
-@given(tables)
-def test_equals_plain_python(table: list[tuple[int, int]]) -> None:
+@given(tables, st.sampled_from([0.5, MIN_EXPECTED]))
+def test_equals_plain_python(table: list[tuple[int, int]], least: float) -> None:
     """PSI of any two columns of counts is the sum that its docstring states."""
     n, w = max(1, sum(r for r, _ in table)), max(1, sum(c for _, c in table))
     expected = 0.0
     for r, c in table:
         p, q = max(r, 0.5) / n, c / w
-        expected += (q - p) * log(max(q, min(p, MIN_EXPECTED / w)) / p)
+        expected += (q - p) * log(max(q, min(p, least / w)) / p)
     reference, current = np.array([table], float).transpose(2, 0, 1)
-    (found,) = population_stability_index(reference, n, current, w)
+    (found,) = population_stability_index(reference, n, current, w, least=least)
     assert found == pytest.approx(expected, abs=1e-12)
     assert found >= 0
 
