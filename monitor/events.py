@@ -190,8 +190,8 @@ def _shift(before: float, after: float) -> str:
 
 def _change(before: float, after: float) -> str:
     """Two numbers, with the digits that tell them apart."""
-    enough = (d for d in range(3, 10) if _number(before, d) != _number(after, d))
-    digits = next(enough, 3)
+    gap, size = abs(after / 2 - before / 2), max(abs(before), abs(after))  # halves: no overflow
+    digits = min(9, max(3, math.ceil(math.log10(size / 2) - math.log10(gap)) + 1)) if gap else 3
     return f"{_number(before, digits)} -> {_number(after, digits)}"
 
 

@@ -14,7 +14,10 @@ def configure(config: LogConfig) -> None:
     """Send the logs of the whole process to standard error."""
     pretty = config.format == "console" or (config.format == "auto" and sys.stderr.isatty())
     render: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer()
+        # its default prints local variables with a traceback: records, and passwords
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        if pretty
+        else structlog.processors.JSONRenderer()
     )
     tracebacks = [] if pretty else [structlog.processors.format_exc_info]
     structlog.configure(

@@ -93,8 +93,10 @@ class Detect:
             self.due = time.monotonic() + self.config.state.checkpoint_seconds
             while not self.stop(0):
                 self._turn()
-        except KafkaException as error:
-            if not (self.stop(0) and error.args[0].retriable()):
+        except Exception as error:
+            self.partitions.clear()  # half-done work must not be checkpointed on leaving
+            told = self.stop(0) and isinstance(error, KafkaException) and error.args[0].retriable()
+            if not told:
                 raise
         finally:
             self.consumer.close()

@@ -131,6 +131,8 @@ class Ingest:
                 raise
             log.warning("not committed; it will be read again", error=error.args[0].str())
         finally:
+            self.transaction = None  # half-done work must not be committed on leaving
+            self.outbox.clear()
             self.consumer.close()
 
     def _waiting(self, seconds: float) -> bool:
@@ -173,8 +175,7 @@ class Ingest:
             self._complain(messages)
         if not arrived:
             return
-        transaction = self._open()
-        transaction.cover(arrived)
+        transaction = self._open(arrived)
         records: list[Record] = []
         positions: list[int] = []
         decode = self.decode
@@ -214,11 +215,14 @@ class Ingest:
         for text in {kafka.trouble(message) for message in messages} - {None}:
             log.warning("cannot read for now", role=ROLE, error=text)
 
-    def _open(self) -> Transaction:
+    def _open(self, messages: Sequence[Message]) -> Transaction:
+        """The transaction, begun if need be, that the messages are now part of."""
+        transaction = self.transaction or Transaction(time.monotonic())
+        transaction.cover(messages)
         if self.transaction is None:
+            self.transaction = transaction
             self.producer.begin_transaction()
-            self.transaction = Transaction(time.monotonic())
-        return self.transaction
+        return transaction
 
     def _produce(self) -> None:
         """Hand the outbox to the producer, as far as its queue has room."""

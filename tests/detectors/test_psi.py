@@ -75,7 +75,9 @@ def test_far_tail_at_level_1e_minus_7(bins: int, expected: int) -> None:
     reference = np.array([[expected, 10**9]], float) * 100
     records = int(reference.sum())
     table = np.stack((counts, np.full(len(counts), 10**9)), axis=1).astype(float)
-    terms = population_stability_index(reference.repeat(len(counts), 0), records, table, 10**9)
+    terms = population_stability_index(
+        reference.repeat(len(counts), 0), records, table, 10**9, least=MIN_EXPECTED
+    )
     step = 0.05  # rounded up: too large a tail rather than too small a one
     places = np.ceil(terms * 10**9 / step).astype(int)
     from scipy.stats import poisson
