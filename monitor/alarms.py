@@ -12,7 +12,7 @@ class Alarm:
     """An open alarm of one stream.
 
     id: of the event that opened it. detector: that opened it.
-    last_found: how many records the stream had seen when it was last significant and material.
+    last_found: how many records the stream had seen when the alarm last held.
     """
 
     id: str
@@ -25,10 +25,12 @@ class Alarm:
 class AlarmPolicy:
     """What makes an alarm, and how long one lasts.
 
-    min_psi: a significant change matters from here on. An open alarm holds on down to half of it,
-    so that a drift which hovers at the limit is one alarm and not twenty.
-    latch: records without a finding after which an alarm is resolved: one episode of drift is one
-    alarm, however many evaluations exceed their thresholds in it.
+    min_psi: a significant change matters from here on. An open alarm holds as long as the change
+    is of this size, significant or not (ADWIN and Page-Hinkley find a change once and then start
+    anew), and while it is significant down to half of it: a drift that hovers at the limit is one
+    alarm and not twenty.
+    latch: records after which an alarm that no longer holds is resolved: one episode of drift is
+    one alarm, however many evaluations exceed their thresholds in it.
     """
 
     min_psi: float
@@ -38,6 +40,10 @@ class AlarmPolicy:
     def material(self, psi: float, alarm: Alarm | None) -> bool:
         """Whether a significant change of this size matters."""
         return psi >= (self.min_psi if alarm is None else self.min_psi / 2)
+
+    def holds(self, significant: bool, psi: float) -> bool:
+        """Whether an open alarm is still about something."""
+        return psi >= (self.min_psi / 2 if significant else self.min_psi)
 
     def severity(self, psi: float) -> Severity:
         """How much it matters."""

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import sys
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +43,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         _complain(f"{place}{error.strerror or error}")
-    except (EOFError, zlib.error) as error:
-        _complain(f"a compressed file is damaged: {error}")
     except KeyboardInterrupt:
         return 130
     return 2

@@ -187,6 +187,7 @@ def patiently(operation: Callable[[], None], waiting: Callable[[float], bool]) -
         except KafkaException as error:
             if not error.args[0].retriable() or waiting(0):
                 raise
+            log.warning("trying again", error=error.args[0].str())
 
 
 def is_abortable(error: KafkaError) -> bool:

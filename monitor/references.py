@@ -14,7 +14,6 @@ import hashlib
 import os
 import re
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -93,11 +92,7 @@ def from_files(
                 for segment, part in segments.split(columns, config.segments):
                     pieces[columns.model, segment].append(part)
     except OSError as error:
-        place = error.filename or ", ".join(map(str, paths))
-        raise UnusableReferenceError(f"cannot read {place}: {error.strerror or error}") from None
-    except (EOFError, zlib.error) as error:
-        place = ", ".join(map(str, paths))
-        raise UnusableReferenceError(f"cannot read {place}: damaged: {error}") from None
+        raise UnusableReferenceError(f"cannot read {error.filename}: {error.strerror}") from None
     profiles = [
         reference.build(
             parts,

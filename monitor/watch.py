@@ -116,14 +116,14 @@ class Watch:
         finders = self._finders(found)
         events = []
         for stream in sorted({*finders, *self.alarms}):
-            alarm = self.alarms.get(stream)
-            material = stream in finders and self.policy.material(psi[stream], alarm)
+            alarm, significant = self.alarms.get(stream), stream in finders
+            if alarm is not None and self.policy.holds(significant, psi[stream]):
+                alarm.last_found = self.records
+            material = significant and self.policy.material(psi[stream], alarm)
             change = self.policy.change(alarm, material, psi[stream], self.records)
             if change is not None:
                 names = finders.get(stream, ())
                 events.append(self._event(change, stream, names, float(psi[stream]), stride))
-            if material:
-                self.alarms[stream].last_found = self.records
         return events
 
     def _psi(self) -> Floats:

@@ -1,0 +1,197 @@
+"""The daemon finds what backtest finds, says how it is, and takes settings as they are meant."""
+
+from __future__ import annotations
+
+import subprocess
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+
+from monitor.backtest import backtest
+from monitor.config import Config, KafkaConfig
+from monitor.demo.traffic import INJECTED, traffic
+from monitor.errors import UserError
+from monitor.events import DriftEvent
+from monitor.kafka import Topics, check
+from tests.integration.broker import KafkaBroker, MockBroker
+from tests.integration.harness import QUICK, ROOT, Daemon, numbered, produce, read_all
+
+MakeTopic = Callable[..., str]
+RECORDS = 12_000
+
+pytestmark = pytest.mark.usefixtures("real_broker")
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    """Traffic of two models of which one becomes slower half-way."""
+    made = traffic(RECORDS, change_at=RECORDS // 2, seed=7, rate=50.0, start=1_760_000_000.0)
+    return list(made)
+
+
+@pytest.fixture(scope="module")
+def expected(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What backtest says of the traffic."""
+    file = tmp_path_factory.mktemp("backtest") / "logs.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    report = backtest([file], Config.model_validate(QUICK))
+    assert any(INJECTED.explains(event.model, event.feature) for event in report.events)
+    return by_id([*report.events, *report.resolved])
+
+
+def by_id(events: list[DriftEvent]) -> list[dict[str, Any]]:
+    """The events as plain values, in an order that does not hang on how they travelled."""
+    plain = [msgspec.json.decode(msgspec.json.encode(event)) for event in events]
+    return sorted(plain, key=lambda event: (event["id"], event["change"]))
+
+
+def model_of(line: bytes | None) -> bytes:
+    """The model of a record, to be its message's key."""
+    model: str = msgspec.json.decode(line or b"")["model"]
+    return model.encode()
+
+
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_daemon_and_backtest_agree(  # noqa: PLR0913  # fixtures
+    partitions: int,
+    lines: list[bytes],
+    expected: list[dict[str, Any]],
+    broker: KafkaBroker,
+    topic: MakeTopic,
+    tmp_path: Path,
+) -> None:
+    """The daemon's events are those of backtest in every field, their positions aside where the
+    log has several partitions, and in its numbers every record is counted.
+    """
+    logs, prefix = topic(partitions), uuid.uuid4().hex
+    produce(broker.bootstrap, logs, lines, key=model_of)
+    with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs]) as daemon:
+        daemon.wait_metric("records_watched_total", RECORDS)
+        assert daemon.get("/healthz") == (200, "ok\n")
+        assert daemon.get("/readyz") == (200, "ok\n")
+        assert daemon.metric("records_consumed_total", topic=logs) == RECORDS
+        assert daemon.metric("records_rejected_total") == 0
+        assert daemon.metric("inference_requests_total") == RECORDS
+        assert daemon.metric("drift_events_total", model=INJECTED.model) > 0
+        assert daemon.metric("consumer_lag_records", topic=logs) == 0
+        assert daemon.stop() == 0
+    messages = read_all(broker.bootstrap, Topics(prefix).events)
+    decode = msgspec.json.Decoder(DriftEvent).decode
+    found = by_id([decode(message.value() or b"") for message in messages])
+    if partitions > 1:
+        for event in [*found, *expected]:
+            event["position"] = None
+    assert found == expected
+    assert {m.key() for m in messages} == {event["model"].encode() for event in expected}
+
+
+def test_settings_reach_the_broker(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -> None:
+    """Topics are made with the partitions, retention, clean-up and message size that they are meant
+    to have; and what is under kafka.client goes to librdkafka: the broker sees the client.id.
+    """
+    prefix, day = uuid.uuid4().hex, 86_400_000
+    wanted = {
+        "features": {"retention.ms": 14 * day, "cleanup.policy": "delete"},
+        "dlq": {"retention.ms": 14 * day, "cleanup.policy": "delete"},
+        "events": {"retention.ms": 90 * day, "cleanup.policy": "delete"},
+        "state": {"cleanup.policy": "compact"},
+    }
+    for name in ("features", "dlq"):
+        wanted[name]["max.message.bytes"] = 8 << 20
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    kafka = {"partitions": 3, "client": {"client.id": "ours", "socket.timeout.ms": 20_000}}
+    logs = [topic()]
+    with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=logs, kafka=kafka) as daemon:
+        daemon.wait_ready()
+        groups = [f"{prefix}-ingest", f"{prefix}-detect"]
+        for group in admin.describe_consumer_groups(groups).values():
+            assert [member.client_id for member in group.result(30).members] == ["ours"]
+    resources = [ConfigResource(ResourceType.TOPIC, f"{prefix}.{name}") for name in wanted]
+    for resource, future in admin.describe_configs(resources).items():
+        expected = wanted[resource.name.rsplit(".", 1)[1]]
+        settings = future.result(30)
+        assert {key: settings[key].value for key in expected} == {
+            key: str(value) for key, value in expected.items()
+        }
+    described = admin.list_topics(timeout=30).topics
+    assert {len(described[f"{prefix}.{name}"].partitions) for name in wanted} == {3}
+
+
+def test_an_unusable_setting_is_one_line(tmp_path: Path) -> None:
+    """A setting that librdkafka refuses ends the daemon before it starts: one line, status 2."""
+    kafka = {"client": {"socket.timeout.msx": 1}}
+    daemon = Daemon(tmp_path, "localhost:1", prefix="p", logs=["l"], kafka=kafka)
+    done = subprocess.run(daemon.command, check=False, cwd=ROOT, capture_output=True, timeout=30)
+    (line,) = done.stderr.decode().splitlines()
+    assert line == 'kafka.client: No such configuration property: "socket.timeout.msx"'
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("client", "complaint"),
+    [
+        ({"security.protocol": "nonsense"}, "nonsense"),
+        ({"socket.timeout.ms": "soon"}, "socket.timeout.ms"),
+        ({"security.protocol": "sasl_plaintext", "sasl.mechanism": "PLAIN"}, "sasl.username and"),
+        ({"security.protocol": "ssl", "ssl.ca.location": "/nowhere"}, "ssl.ca.location"),
+        ({"acks": 1}, "acks"),
+    ],
+)
+def test_unusable_settings_are_found_up_front(client: dict[str, Any], complaint: str) -> None:
+    """What the clients of any role would refuse is refused before the daemon starts."""
+    config = KafkaConfig.model_validate({"client": client})
+    with pytest.raises(UserError, match=complaint):
+        check(config)
+
+
+@pytest.mark.parametrize(
+    ("client", "reason"),
+    [
+        ({"security.protocol": "ssl"}, "SSL handshake failed"),
+        (
+            {
+                "security.protocol": "sasl_plaintext",
+                "sasl.mechanism": "PLAIN",
+                "sasl.username": "somebody",
+                "sasl.password": {"file": "PASSWORD"},
+            },
+            "SASL",
+        ),
+    ],
+)
+def test_a_broker_that_speaks_otherwise_is_named(
+    client: dict[str, Any], reason: str, broker: KafkaBroker, tmp_path: Path
+) -> None:
+    """TLS or SASL that does not fit the broker is said in words, without the secret, and the daemon
+    still ends in order.
+    """
+    if "sasl.password" in client:
+        (tmp_path / "password").write_text("hunter2")
+        client = client | {"sasl.password": {"file": str(tmp_path / "password")}}
+    kafka = {"client": client}
+    with Daemon(tmp_path, broker.bootstrap, prefix="p", logs=["l"], kafka=kafka) as daemon:
+        line = daemon.wait_for("waiting for the broker", count=2)
+        assert reason in line["error"]
+        assert daemon.get("/healthz")[0] == 200
+        assert daemon.get("/readyz") == (503, "not ready: detect, ingest\n")
+        assert daemon.stop() == 0
+        assert "hunter2" not in daemon.log_text()
+
+
+def test_two_idle_members_are_both_ready(
+    broker: KafkaBroker | MockBroker, topic: MakeTopic, tmp_path: Path
+) -> None:
+    """A member for which there is no partition left has joined, and is ready."""
+    prefix, logs = uuid.uuid4().hex, topic()
+    produce(broker.bootstrap, logs, [numbered(1)])
+    one = Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs], roles="ingest")
+    with one:
+        one.wait_ready()
+        two = Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs], roles="ingest")
+        with two:
+            two.wait_ready()

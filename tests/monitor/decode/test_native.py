@@ -1,0 +1,461 @@
+"""The native format: what is a record, what is refused and why, and that nothing else comes out.
+
+PLUMBLINE_FUZZ_EXAMPLES=100000 makes the fuzz tests thorough.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from monitor.decode import FORMATS, Decode, decoder
+from monitor.decode.native import LATEST, MAX_BYTES, MAX_MODEL_CHARS
+from monitor.records import Message, Part, Record, RecordWithMetadata, Refusal, RefusedError
+
+EXAMPLES = int(os.environ.get("PLUMBLINE_FUZZ_EXAMPLES", "300"))
+SECRET = "hunter2"
+
+decode = decoder("native", metadata=False)
+decode_with_metadata = decoder("native", metadata=True)
+
+
+def payload(**changed: Any) -> bytes:
+    """A small record with these fields; one given as ... is left out."""
+    fields = {"request_id": "r-1", "timestamp": 1_760_000_000.5, "model": "m"} | changed
+    return json.dumps({k: v for k, v in fields.items() if v is not ...}).encode()
+
+
+def refused(raw: bytes) -> RefusedError:
+    """The refusal of a payload, by both decoders alike."""
+    found = []
+    for each in (decode, decode_with_metadata):
+        with pytest.raises(RefusedError) as caught:
+            each(raw)
+        found.append(caught.value)
+    assert str(found[0]) == str(found[1])
+    return found[0]
+
+
+# --- what is read -----------------------------------------------------------------------------
+
+
+def test_every_field_is_read() -> None:
+    """A record with all fields comes out with all that the features need."""
+    full = {
+        "prompt": "hi",
+        "response": "hello",
+        "latency_ms": 12,
+        "time_to_first_token_ms": 3.5,
+        "input_tokens": 7,
+        "output_tokens": 9,
+        "cost_usd": 0.25,
+        "finish_reason": "stop",
+        "error": "",
+        "scores": {"a": 1, "b": None},
+    }
+    unread = {"user_id": "u", "session_id": "s", "experiments": {"e": "v"}, "contexts": ["c"]}
+    record = decode(payload(**full, **unread, metadata={"route": "x"}))
+    assert {name: getattr(record, name) for name in full} == full
+    assert (record.request_id, record.timestamp, record.model) == ("r-1", 1_760_000_000.5, "m")
+
+
+def test_unknown_keys_are_ignored() -> None:
+    """Keys that no record has, of whatever depth, change nothing."""
+    deep: Any = 1
+    for _ in range(200):
+        deep = {"a": [deep]}
+    assert decode(payload(zebra=deep, MODEL="x")) == decode(payload())
+
+
+def test_explicit_nulls_are_missing() -> None:
+    """A null says the same as a key that is not there."""
+    names = [n for n in Record.__struct_fields__ if n not in {"request_id", "timestamp", "model"}]
+    assert decode(payload(**dict.fromkeys(names))) == decode(payload())
+
+
+def test_missing_is_none_not_zero() -> None:
+    """What the log does not say is None."""
+    record = decode(payload())
+    names = Record.__struct_fields__[3:]
+    assert {getattr(record, name) for name in names} == {None}
+    assert record.prompt_chars is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "parsed", "chars"),
+    [
+        ("", "", 0),
+        ("née", "née", 3),
+        ([], [], 0),
+        (
+            [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None}],
+            [Message("hi"), Message(None)],
+            2,
+        ),
+        ([{"role": "tool"}], [Message(None)], 0),
+        (
+            [{"content": [{"type": "text", "text": "abc"}, {"type": "image_url"}, {"text": None}]}],
+            [Message([Part("abc"), Part(None), Part(None)])],
+            3,
+        ),
+    ],
+)
+def test_prompts(prompt: Any, parsed: Any, chars: int) -> None:
+    """A prompt is text, or chat messages whose content is text, parts or nothing."""
+    record = decode(payload(prompt=prompt))
+    assert record.prompt == parsed
+    assert record.prompt_chars == chars
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        (0, 0.0),
+        (1_760_000_000, 1.76e9),
+        (1_760_000_000.25, 1_760_000_000.25),
+        (LATEST, LATEST),
+        ("2025-10-09T08:53:20Z", 1.76e9),
+        ("2025-10-09t08:53:20z", 1.76e9),
+        ("2025-10-09 08:53:20.250Z", 1_760_000_000.25),
+        ("2025-10-09T10:53:20.25+02:00", 1_760_000_000.25),
+        ("2025-10-09T08:53:20", 1.76e9),
+        ("1970-01-01T00:00:00Z", 0.0),
+    ],
+)
+def test_timestamps(time: Any, seconds: float) -> None:
+    """Event time is epoch seconds or RFC 3339, with UTC where no zone is given."""
+    found = decode(payload(timestamp=time)).timestamp
+    assert type(found) is float
+    assert found == seconds
+
+
+@given(
+    st.datetimes(datetime(1970, 1, 3), datetime(2199, 12, 30)),
+    st.integers(-1439, 1439),
+)
+def test_rfc_3339_means_the_same_instant(moment: datetime, minutes: int) -> None:
+    """Whatever the zone, the instant is the one that the text names."""
+    local = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
+    assert decode(payload(timestamp=local.isoformat())).timestamp == local.timestamp()
+
+
+def test_metadata_may_hold_anything() -> None:
+    """A record is not refused for metadata that nobody watches."""
+    metadata = {"route": "a", "n": 3, "deep": [{"x": 1}], "none": None, "flag": True}
+    record = decode_with_metadata(payload(metadata=metadata))
+    assert isinstance(record, RecordWithMetadata)
+    assert record.metadata == metadata
+    assert not hasattr(decode(payload(metadata=metadata)), "metadata")
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (rb"\ud83d\ude00", "😀"),
+        (rb"a\ud83d", "a\ufffd"),
+        (rb"\ude00b", "\ufffdb"),
+        (rb"\uD83D\uD83D\uDE00", "\ufffd😀"),
+        (rb"\ude00\ud83d", "\ufffd\ufffd"),
+        (rb"\\ud83d \ud83d", "\\ud83d \ufffd"),
+        (rb"\\\ud83d\n", "\\\ufffd\n"),
+        (rb"a\u0000b", "a\0b"),
+    ],
+)
+def test_half_characters(raw: bytes, text: str) -> None:
+    """Half an emoji, left by a cut in JavaScript, is replaced; the record is kept."""
+    made = payload(response="?", zebra="?").replace(b"?", raw)
+    assert decode(made).response == text
+
+
+def test_model_is_always_utf8() -> None:
+    """A model's name can be a key of Kafka, whatever its escapes were."""
+    assert (
+        decode(payload(model="?").replace(b"?", rb"x\ud800")).model.encode() == "x\ufffd".encode()
+    )
+
+
+def test_last_of_duplicate_keys_wins() -> None:
+    """As with every JSON parser, the last value of a key counts."""
+    assert decode(payload().replace(b'"model"', b'"model": "first", "model"')).model == "m"
+
+
+def test_numbers_keep_their_value() -> None:
+    """Integers too long for a float's digits are rounded; a negative zero stays."""
+    record = decode(payload(input_tokens=10**30, cost_usd=-0.0, timestamp=-0.0))
+    assert record.input_tokens == 1e30
+    assert record.cost_usd is not None
+    assert math.copysign(1, record.cost_usd) == -1
+    assert record.timestamp == 0
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b" "])
+def test_white_space_around_is_ignored(end: bytes) -> None:
+    """The end of a line may come with the record."""
+    assert decode(b" " + payload() + end) == decode(payload())
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+REFUSALS = [
+    (b"", Refusal.EMPTY),
+    (b'"' + b"x" * MAX_BYTES, Refusal.TOO_LARGE),
+    (payload(response="x" * MAX_BYTES), Refusal.TOO_LARGE),
+    (b" ", Refusal.NOT_JSON),
+    (b"hunter2", Refusal.NOT_JSON),
+    (payload(error=SECRET)[:-3], Refusal.NOT_JSON),
+    (payload() + SECRET.encode(), Refusal.NOT_JSON),
+    (payload() * 2, Refusal.NOT_JSON),
+    (b"\xef\xbb\xbf" + payload(), Refusal.NOT_JSON),
+    (payload().decode().encode("utf-16"), Refusal.NOT_JSON),
+    (payload(latency_ms=math.nan), Refusal.NOT_JSON),
+    (payload(response="?").replace(b"?", b"a\nhunter2"), Refusal.NOT_JSON),
+    (payload(response="?").replace(b"?", b"a\0hunter2"), Refusal.NOT_JSON),
+    (payload(zebra=1).replace(b"1}", b"[" * 100_000), Refusal.NOT_JSON),
+    (payload(zebra=1).replace(b"1}", b'{"a":' * 100_000), Refusal.NOT_JSON),
+    (payload(metadata=1).replace(b"1}", b'{"a":' + b"[" * 100_000), Refusal.NOT_JSON),
+    (payload(response="?").replace(b"?", b"hunter2\xff"), Refusal.NOT_UTF8),
+    (payload(response="?").replace(b"?", b"hunter2\xed\xa0\x80"), Refusal.NOT_UTF8),
+    (payload(model="?").replace(b"?", b"\xc3"), Refusal.NOT_UTF8),
+    (b"{}", Refusal.MISSING_FIELD),
+    (payload(request_id=...), Refusal.MISSING_FIELD),
+    (payload(timestamp=...), Refusal.MISSING_FIELD),
+    (payload(model=...), Refusal.MISSING_FIELD),
+    (b"[]", Refusal.WRONG_TYPE),
+    (b"null", Refusal.WRONG_TYPE),
+    (b"[" * MAX_BYTES, Refusal.WRONG_TYPE),
+    (payload(request_id=None), Refusal.WRONG_TYPE),
+    (payload(request_id=7), Refusal.WRONG_TYPE),
+    (payload(model=None), Refusal.WRONG_TYPE),
+    (payload(timestamp=None), Refusal.WRONG_TYPE),
+    (payload(latency_ms=SECRET), Refusal.WRONG_TYPE),
+    (payload(latency_ms=True), Refusal.WRONG_TYPE),
+    (payload(scores={SECRET: SECRET}), Refusal.WRONG_TYPE),
+    (payload(scores=[1]), Refusal.WRONG_TYPE),
+    (payload(prompt={SECRET: 1}), Refusal.WRONG_TYPE),
+    (payload(prompt=[SECRET]), Refusal.WRONG_TYPE),
+    (payload(prompt=[{"content": [SECRET]}]), Refusal.WRONG_TYPE),
+    (payload(input_tokens=0).replace(b": 0", b": 1e999"), Refusal.WRONG_TYPE),
+    (payload(input_tokens=0).replace(b": 0", b": " + b"9" * 400), Refusal.WRONG_TYPE),
+    (payload(model=""), Refusal.BAD_MODEL),
+    (payload(model=SECRET * 200), Refusal.BAD_MODEL),
+    (payload(model="a" * (MAX_MODEL_CHARS + 1)), Refusal.BAD_MODEL),
+    *(
+        (payload(model=f"{SECRET}{sign}b"), Refusal.BAD_MODEL)
+        for sign in ("\0", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u200b", "\ufeff")
+    ),
+    *(
+        (payload(timestamp=time), Refusal.BAD_TIMESTAMP)
+        for time in (
+            "",
+            SECRET,
+            "1760000000",
+            "20251009",
+            "2025-10-09",
+            "2025-10-09T08:53",
+            "2025-13-09T08:53:20Z",
+            "2025-10-09T24:00:00Z",
+            "9999-12-31T23:59:59-23:59",
+            "0001-01-01T00:00:00+23:59",
+            "1969-12-31T23:59:59Z",
+            -1,
+            -1e-9,
+            1_760_000_000_000,
+            1e300,
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("raw", "reason"), REFUSALS)
+def test_refusals(raw: bytes, reason: Refusal) -> None:
+    """What is no record is refused for its own reason, and the detail repeats nothing of it."""
+    error = refused(raw)
+    assert error.reason is reason
+    assert error.detail
+    assert SECRET not in str(error)
+    assert len(str(error)) < 150
+
+
+def test_every_reason_is_tested() -> None:
+    """No reason is there that nothing is refused for."""
+    assert {reason for _, reason in REFUSALS} == set(Refusal)
+
+
+def test_longest_model_is_accepted() -> None:
+    """200 characters of any printable kind are a name."""
+    name = "模" * MAX_MODEL_CHARS
+    assert decode(payload(model=name)).model == name
+
+
+def test_largest_message_is_accepted() -> None:
+    """A message of just MAX_BYTES is read."""
+    room = MAX_BYTES - len(payload(response=""))
+    assert decode(payload(response="x" * room)).response == "x" * room
+
+
+def test_formats() -> None:
+    """auto reads what native reads; a format that is not there is a KeyError."""
+    assert decoder("auto", metadata=False)(payload()) == decode(payload())
+    with pytest.raises(KeyError):
+        decoder("smoke-signals", metadata=False)
+    assert set(FORMATS) == {"native"}
+
+
+# --- fuzz -------------------------------------------------------------------------------------
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(min_value=-(10**40), max_value=10**40)
+    | st.floats()
+    | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=10,
+)
+content = st.none() | st.text() | st.lists(st.fixed_dictionaries({}, optional={"text": st.text()}))
+prompts = st.text() | st.lists(st.fixed_dictionaries({"content": content}), max_size=3)
+times = st.floats(0, LATEST) | st.datetimes().map(datetime.isoformat) | st.integers()
+optional = {
+    "prompt": prompts,
+    "response": st.text(),
+    "latency_ms": st.floats() | st.integers(),
+    "input_tokens": st.integers(),
+    "finish_reason": st.text(),
+    "error": st.text(),
+    "scores": st.dictionaries(st.text(), st.floats()),
+    "metadata": st.dictionaries(st.text(), anything),
+    "zebra": anything,
+}
+good = st.fixed_dictionaries(
+    {"request_id": st.text(), "timestamp": times, "model": st.text(min_size=1)}, optional=optional
+)
+almost = st.fixed_dictionaries(
+    {}, optional={name: anything | kind for name, kind in (*optional.items(), ("model", st.text()))}
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """The bytes of a good record with some cut out, put in or changed."""
+    raw = bytearray(
+        json.dumps(draw(good), ensure_ascii=draw(st.booleans())).encode("utf-8", "replace")
+    )
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(raw)))
+        end = at + draw(st.integers(0, 6))
+        raw[at:end] = draw(st.binary(max_size=4) | st.sampled_from(TOKENS))
+    return bytes(raw)
+
+
+TOKENS = [
+    b'"',
+    b"\\",
+    b"\\u",
+    b"\\ud800",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"1e999",
+    b"-",
+    b"\xff",
+]
+
+
+def check(raw: bytes) -> None:
+    """A payload becomes a record that keeps its promises, or is refused, whatever it is."""
+    for each in (decode, decode_with_metadata):
+        outcome = outcome_of(each, raw)
+        if isinstance(outcome, RefusedError):
+            assert isinstance(outcome.reason, Refusal)
+            assert outcome.detail.isprintable()
+            assert len(outcome.detail) < 150
+        else:
+            assert isinstance(outcome.timestamp, float)
+            assert 0 <= outcome.timestamp <= LATEST
+            assert 0 < len(outcome.model.encode()) <= 4 * MAX_MODEL_CHARS
+            (outcome.response or "").encode()
+            assert outcome.prompt_chars is None or outcome.prompt_chars >= 0
+
+
+def outcome_of(each: Decode, raw: bytes) -> Record | RefusedError:
+    """What a decoder says of a payload."""
+    try:
+        return each(raw)
+    except RefusedError as error:
+        return error
+
+
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+
+
+@pytest.mark.timeout(7200)
+@fuzz
+@given(st.binary())
+@example(b"\xff" * 10)
+def test_fuzz_bytes(raw: bytes) -> None:
+    """Arbitrary bytes."""
+    check(raw)
+
+
+@pytest.mark.timeout(7200)
+@fuzz
+@given(mutated())
+def test_fuzz_mutations(raw: bytes) -> None:
+    """Good records that were damaged on their way."""
+    check(raw)
+
+
+@pytest.mark.timeout(7200)
+@fuzz
+@given(anything | almost | good)
+def test_fuzz_json(value: Any) -> None:
+    """JSON of any form, and records whose fields are of any type."""
+    check(json.dumps(value).encode())
+
+
+sound = st.fixed_dictionaries(
+    {
+        "request_id": st.text(),
+        "timestamp": st.floats(0, LATEST),
+        "model": st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=200),
+    },
+    optional={
+        "prompt": prompts,
+        "response": st.text(),
+        "latency_ms": st.floats(allow_nan=False, allow_infinity=False),
+        "input_tokens": st.integers(-(2**80), 2**80),
+        "scores": st.dictionaries(st.text(), st.floats(-1e9, 1e9)),
+    },
+)
+
+
+@given(sound)
+def test_good_records_are_never_refused(fields: dict[str, Any]) -> None:
+    """A record by the contract is read, and comes out as it went in."""
+    record = decode(json.dumps(fields).encode())
+    for name in ("timestamp", "model", "response", "latency_ms", "scores"):
+        assert getattr(record, name) == fields.get(name)
+    tokens = fields.get("input_tokens")
+    assert record.input_tokens == (None if tokens is None else float(tokens))
+
+
+def test_refusal_reads_well() -> None:
+    """The text of the error has reason and detail."""
+    assert str(RefusedError(Refusal.EMPTY, "no bytes")) == "empty: no bytes"
+    assert datetime.fromtimestamp(LATEST, UTC).year == 2200
