@@ -61,10 +61,14 @@ def restore(
     monitor.records.update(manifest.records)
     monitor.segments_dropped = manifest.segments_dropped
     # a segment's level hangs on the whole model's pace: whole models first
-    restored = sorted(state.read_items(manifest, messages), key=lambda each: each[0][1] != WHOLE)
-    for key, items in restored:
+    restored = sorted(
+        state.read_items(manifest, messages), key=lambda each: each[0].segment != WHOLE
+    )
+    for entry, items in restored:
+        key = entry.model, entry.segment
         watch = monitor.new_watch(*key)
-        watch_state.restore(watch, items, references.get(key))
+        unchanged = watch_state.restore(watch, items, references.get(key))
         monitor.watches[key] = watch
-        partition.checkpointer.adopt(key, watch_state.items(watch), items)
+        partition.checkpointer.adopt(entry, watch_state.items(watch), unchanged)
+    partition.checkpointer.useless.update(messages.keys() - state.keys(manifest))
     return partition

@@ -125,7 +125,7 @@ class KafkaConfig(_Section):
         default=("inference-logs",), description="Topics of inference logs to read."
     )
     feedback: _Name = Field(
-        default="inference-feedback", description="Topic of feedback events to read."
+        default="inference-feedback", description="Topic of feedback events; named here, not read yet."
     )
     partitions: int = Field(
         default=6, ge=1, description="Partitions of each topic that Plumbline creates."
@@ -274,7 +274,7 @@ class AlarmsConfig(_Section):
     """How often an alarm may be false, and how large a drift must be to count."""
 
     false_pages: _Positive = Field(
-        default=1.0, description="False pages allowed in per_days days, all models together."
+        default=1.0, description="False pages allowed per model in per_days days, when nothing has changed."
     )
     per_days: _Positive = Field(default=30.0, description="Days over which false_pages counts.")
     min_psi: _Positive = Field(
@@ -333,7 +333,7 @@ class Config(_Section):
 
     kafka: KafkaConfig = Field(default=KafkaConfig(), description=KafkaConfig.__doc__)
     format: Literal["auto", "native"] = Field(
-        default="auto", description="Form of the records; auto looks at each one."
+        default="auto", description="Form of the records; auto knows the native one so far."
     )
     features: FeaturesConfig = Field(default=FeaturesConfig(), description=FeaturesConfig.__doc__)
     limits: LimitsConfig = Field(default=LimitsConfig(), description=LimitsConfig.__doc__)

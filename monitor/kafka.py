@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,7 @@ import structlog
 from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
+    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
@@ -22,6 +24,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is there, not exported
     AdminClient,
     NewTopic,
+    OffsetSpec,
 )
 
 from monitor.config import KafkaConfig
@@ -33,6 +36,21 @@ DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
 """Seconds between looks for a broker that is not there."""
 _ANSWER_SECONDS = 5.0
+GRACE_SECONDS = 2.0
+"""How much longer than agreed a call may take."""
+_PROCESS = uuid.uuid4().hex
+_PASSING = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+    }
+)
+"""What a broker that is away, or just back, answers: outside transactions no error says that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +144,7 @@ def producer_settings(config: KafkaConfig, role: str, *, transactional: bool) ->
     if transactional:
         # a name that is kept lets a restart end what its predecessor left open at once; without
         # one the broker does, after transaction.timeout.ms
-        name = config.instance or uuid.uuid4().hex
+        name = config.instance or _PROCESS
         ours["transactional.id"] = f"{config.prefix}-{role}-{name}"
         defaults["transaction.timeout.ms"] = 20_000
     return defaults | client_settings(config, role) | ours
@@ -190,10 +208,62 @@ def patiently(operation: Callable[[], None], waiting: Callable[[float], bool]) -
             log.warning("trying again", error=error.args[0].str())
 
 
+class StuckError(Exception):
+    """A call of the client library did not return in time: its producer is of no more use."""
+
+
+def send_offsets(
+    producer: Producer,
+    offsets: list[TopicPartition],
+    group: Any,
+    seconds: float,
+    waiting: Callable[[float], bool],
+) -> None:
+    """Let offsets join the producer's transaction.
+
+    librdkafka up to 2.16 at least keeps no time here, and waits for ever where the broker that
+    coordinated the group has left the cluster, if only for a restart (its issues 5456 and 5511).
+    So the call has a thread of its own, which is left behind when it is stuck.
+    Raises StuckError then, and KafkaException as `patiently` does.
+    """
+    errors: list[BaseException] = []
+    returned = threading.Event()
+
+    def call() -> None:
+        try:
+            producer.send_offsets_to_transaction(offsets, group, seconds)
+        except BaseException as error:
+            errors.append(error)
+        returned.set()
+
+    def attempt() -> None:
+        errors.clear()
+        returned.clear()
+        threading.Thread(target=call, name="send offsets", daemon=True).start()
+        if not returned.wait(seconds + GRACE_SECONDS):
+            raise StuckError
+        if errors:
+            raise errors[0]
+
+    patiently(attempt, waiting)
+
+
 def is_abortable(error: KafkaError) -> bool:
     """Whether a transaction can be rolled back, and the work go on, after this error."""
     # once a delivery has failed, `produce` says no more than that the state is wrong
     return not error.fatal() and (error.txn_requires_abort() or error.code() == KafkaError._STATE)
+
+
+def membership(consumer: Consumer) -> object:
+    """What a transaction is fenced with: the group lets only a member of now commit offsets.
+
+    Raises KafkaException, abortable, where the consumer is no member: one that was thrown out and
+    has not noticed yet has no name, and from the nameless the broker takes any offset.
+    """
+    metadata = consumer.consumer_group_metadata()
+    if not consumer.memberid():
+        raise KafkaException(KafkaError(KafkaError._STATE, "no longer a member of the group"))
+    return metadata
 
 
 def read_compacted(
@@ -201,32 +271,64 @@ def read_compacted(
 ) -> dict[bytes, bytes]:
     """The newest committed value of every key of a partition; deleted ones are left out.
 
-    beat: is called every now and then, for this may take a while.
+    Waits for the end of transactions that are open: what one of them writes may yet be committed,
+    and would then be newer than what was read. Of a writer that died the broker aborts it, after
+    transaction.timeout.ms.
+
+    beat: is called every now and then, for this may take a while; what it raises ends it.
     Raises KafkaException where the partition cannot be read.
     """
     settings = consumer_settings(config, "restore") | {"enable.partition.eof": True}
     reader = Consumer(settings)
     newest: dict[bytes, bytes] = {}
+    waiting = False
     try:
+        end = _end(config, topic, partition, beat)
         reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
         while True:
             beat()
-            for message in reader.consume(1_000, 0.5):
-                error = message.error()
-                if error is not None:
-                    if error.code() == KafkaError._PARTITION_EOF:
-                        return newest
-                    if not error.retriable():
-                        raise KafkaException(error)
-                    log.warning("cannot read the state for now", topic=topic, error=error.str())
-                    continue
+            # one at a time: `consume` waits for a full batch even at the end
+            message = reader.poll(0.5)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
                 key, value = message.key() or b"", message.value()
                 if value is None:
                     newest.pop(key, None)
                 else:
                     newest[key] = value
+            elif error.code() == KafkaError._PARTITION_EOF:
+                if offset(message) >= end:
+                    return newest
+                if not waiting:
+                    log.info("waiting for an open transaction", topic=topic, partition=partition)
+                    waiting = True
+            elif error.code() in _PASSING:
+                log.warning("cannot read the state for now", topic=topic, error=error.str())
+            else:
+                raise KafkaException(error)
     finally:
         reader.close()
+
+
+def _end(config: KafkaConfig, topic: str, partition: int, beat: Callable[[], None]) -> int:
+    """The offset after the last message of a partition, those of open transactions included."""
+    admin = AdminClient(client_settings(config, "restore"))
+    place = TopicPartition(topic, partition)
+    while True:
+        beat()
+        asked = admin.list_offsets(
+            {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=_ANSWER_SECONDS,
+        )
+        try:
+            return int(asked[place].result(2 * _ANSWER_SECONDS).offset)
+        except KafkaException as error:
+            if error.args[0].code() not in _PASSING:
+                raise
+            log.warning("cannot read the state for now", topic=topic, error=error.args[0].str())
 
 
 class _ClientLog:

@@ -10,7 +10,7 @@ This module knows the form of these messages; `roles.detect` writes and reads th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -71,6 +71,9 @@ class Manifest(msgspec.Struct, frozen=True):
 WatchKey = tuple[str, str]
 """A model and a segment of it."""
 
+_UNLIKE = object()
+"""A token that no item has."""
+
 ItemKey = tuple[str, str, str]
 Messages = list[tuple[bytes, bytes | None]]
 """Key and value; a value of None deletes."""
@@ -82,10 +85,13 @@ class Checkpointer:
 
     What `messages` returned counts as written once `written` is called; if the transaction fails
     instead, the next call returns all of it again.
+
+    useless: keys in the topic that belong to nothing any more; they are deleted.
     """
 
     known: dict[ItemKey, tuple[Hashable, ItemEntry]] = field(default_factory=dict)
     pending: dict[ItemKey, tuple[Hashable, ItemEntry]] = field(default_factory=dict)
+    useless: set[bytes] = field(default_factory=set)
 
     def messages(
         self,
@@ -97,7 +103,8 @@ class Checkpointer:
     ) -> Messages:
         """The messages of a checkpoint, to be written in this order."""
         self.pending = {}
-        messages: Messages = []
+        # first: what is deleted may be written anew
+        messages: Messages = [(key, None) for key in sorted(self.useless)]
         for (model, segment), items in watches.items():
             for item in items:
                 messages += self._changed((model, segment, item.name), item)
@@ -112,14 +119,18 @@ class Checkpointer:
     def written(self) -> None:
         """What `messages` returned last is durable."""
         self.known = self.pending
+        self.useless.clear()
 
-    def adopt(self, watch: WatchKey, items: list[Item], saved: Mapping[str, bytes]) -> None:
-        """Items of a restored watch need not be written again where they are what was saved."""
+    def adopt(self, watch: WatchEntry, items: Sequence[Item], unchanged: Container[str]) -> None:
+        """A restored watch's items; those that are what was saved need not be written again."""
+        saved = {entry.name: entry for entry in watch.items}
         for item in items:
-            content = item.encode() if item.name in saved else None
-            if content is not None and content == saved[item.name]:
-                entry = ItemEntry(item.name, _parts(content), _digest(content))
-                self.known[*watch, item.name] = item.token, entry
+            entry = saved.pop(item.name, None)
+            if entry is not None:
+                token = item.token if item.name in unchanged else _UNLIKE
+                self.known[watch.model, watch.segment, item.name] = token, entry
+        for name, entry in saved.items():  # a next checkpoint without it deletes it
+            self.known[watch.model, watch.segment, name] = _UNLIKE, entry
 
     def _changed(self, key: ItemKey, item: Item) -> Messages:
         before = self.known.get(key)
@@ -161,16 +172,26 @@ def read_manifest(messages: Mapping[bytes, bytes]) -> Manifest | None:
     return manifest
 
 
+def keys(manifest: Manifest) -> set[bytes]:
+    """The keys of all messages that make up the checkpoint."""
+    return {MANIFEST} | {
+        _key(watch.model, watch.segment, item.name, number)
+        for watch in manifest.watches
+        for item in watch.items
+        for number in range(item.parts)
+    }
+
+
 def read_items(
     manifest: Manifest, messages: Mapping[bytes, bytes]
-) -> Iterator[tuple[WatchKey, dict[str, bytes]]]:
-    """Each watch with its items by name.
+) -> Iterator[tuple[WatchEntry, dict[str, bytes]]]:
+    """Each watch with the content of its items by name.
 
     Raises StateError where one is missing or its digest is wrong.
     """
     for watch in manifest.watches:
         yield (
-            (watch.model, watch.segment),
+            watch,
             {item.name: _content(watch, item, messages) for item in watch.items},
         )
 

@@ -54,8 +54,10 @@ def items(watch: Watch) -> list[Item]:
     return [head, *_warmup_items(watch)]
 
 
-def restore(watch: Watch, saved: Mapping[str, bytes], configured: Profile | None) -> None:
-    """Bring a new watch into a saved state.
+def restore(
+    watch: Watch, saved: Mapping[str, bytes], configured: Profile | None
+) -> frozenset[str]:
+    """Bring a new watch into a saved state; the names of the items that are as they were saved.
 
     configured: the reference that the configuration gives it; where it is not the saved one, the
     watch starts anew with it. Where windows, detectors or alarms are configured otherwise than
@@ -67,13 +69,18 @@ def restore(watch: Watch, saved: Mapping[str, bytes], configured: Profile | None
         profile = Profile.decode(saved[REFERENCE]) if REFERENCE in saved else None
         if configured is not None and (profile is None or configured.id != profile.id):
             watch.adopt(configured)
+            unchanged = frozenset[str]()
         elif profile is None:
             _restore_warmup(watch, saved)
+            unchanged = frozenset(saved)
         else:
             watch.adopt(profile)
+            unchanged = frozenset({REFERENCE})
             if head.windows is not None and head.fingerprint == fingerprint(watch.config):
                 _restore_windows(watch, head.windows)
+                unchanged = frozenset(saved)
         watch.records = head.records
+        return unchanged
     except (KeyError, ValueError, msgspec.MsgspecError, ProfileError, ChunkError) as error:
         raise StateError(f"the state of {watch.model} cannot be read: {error!r}") from None
 

@@ -8,7 +8,7 @@ offset. Events are written at once: after a crash some are found again, with the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from confluent_kafka import (
@@ -77,6 +77,14 @@ class Detect:
         if existing is None:
             return
         kafka.ensure_topics(self.config.kafka, existing, ROLE)
+        while not self.stop(0):
+            try:
+                self._session()
+            except kafka.StuckError:
+                log.warning("the kafka client is stuck, going on with a new one", role=ROLE)
+
+    def _session(self) -> None:
+        """What one set of clients does, until told to stop."""
         self.producer = Producer(
             kafka.producer_settings(self.config.kafka, ROLE, transactional=False)
         )
@@ -105,9 +113,19 @@ class Detect:
         self.health.beat(ROLE)
         return self.stop(seconds)
 
+    def _go_on(self) -> None:
+        """Raises KafkaException once told to stop: a restore may wait long for a broker."""
+        if self._waiting(0):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "told to stop", retriable=True))
+
     def _turn(self) -> None:
         self.health.beat(ROLE)
-        for message in self.consumer.consume(BATCH, POLL_SECONDS):
+        for _ in range(BATCH):
+            # One at a time: a rebalance runs within, and gives partitions away, or back at an
+            # earlier offset, when a batch would already hold messages of them.
+            message = self.consumer.poll(POLL_SECONDS)
+            if message is None:
+                break
             text = kafka.trouble(message)
             if text is None:
                 self._take(message)
@@ -183,10 +201,8 @@ class Detect:
                 self.writer.begin_transaction()
                 for number, partition in changed.items():
                     size += self._write(number, partition.messages())
-                offsets, group = self._positions(), self.consumer.consumer_group_metadata()
-                self._patiently(
-                    lambda: self.writer.send_offsets_to_transaction(offsets, group, COMMIT_SECONDS)
-                )
+                offsets, group = self._positions(), kafka.membership(self.consumer)
+                kafka.send_offsets(self.writer, offsets, group, COMMIT_SECONDS, self._waiting)
                 self._patiently(lambda: self.writer.commit_transaction(COMMIT_SECONDS))
         except KafkaException as error:
             self._give_up(error)
@@ -247,20 +263,21 @@ class Detect:
     def _restore(self, number: int) -> Partition:
         """The partition as its checkpoint has it, or as the policy for unusable ones wants it."""
         started = time.monotonic()
-        messages = kafka.read_compacted(
-            self.config.kafka, self.topics.state, number, lambda: self.health.beat(ROLE)
-        )
+        messages = kafka.read_compacted(self.config.kafka, self.topics.state, number, self._go_on)
         low, high = self.consumer.get_watermark_offsets(
             TopicPartition(self.topics.features, number), OPERATION_SECONDS
         )
         try:
             partition = checkpoint.restore(messages, self.config, self.references)
             if partition is None:
-                return Partition(DriftMonitor(self.config, self.references), low)
+                log.info("no checkpoint", partition=number, offset=low)
+                partition = Partition(DriftMonitor(self.config, self.references), low)
+                partition.checkpointer.useless.update(messages)
+                return partition
             if not low <= partition.offset <= high:
                 raise StateError(f"its offset {partition.offset} is not in {low} to {high}")
         except StateError as error:
-            return self._start_afresh(number, str(error), low, high)
+            return self._start_afresh(number, str(error), messages, low, high)
         log.info(
             "state restored",
             partition=number,
@@ -271,7 +288,9 @@ class Detect:
         )
         return partition
 
-    def _start_afresh(self, number: int, why: str, low: int, high: int) -> Partition:
+    def _start_afresh(
+        self, number: int, why: str, messages: Mapping[bytes, bytes], low: int, high: int
+    ) -> Partition:
         """What becomes of a partition whose checkpoint cannot be used."""
         policy = self.config.state.unusable
         self.metrics.checkpoints_unusable += 1
@@ -279,9 +298,11 @@ class Detect:
         log.error("checkpoint unusable", partition=number, reason=why, lost=lost, policy=policy)
         if policy == "stop":
             raise StateError(f"the checkpoint of feature partition {number} is unusable: {why}")
-        return Partition(
-            DriftMonitor(self.config, self.references), low if policy == "earliest" else high
-        )
+        offset = low if policy == "earliest" else high
+        log.warning("starting afresh", partition=number, offset=offset)
+        partition = Partition(DriftMonitor(self.config, self.references), offset)
+        partition.checkpointer.useless.update(messages)
+        return partition
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Checkpoint before the partitions go to another member."""

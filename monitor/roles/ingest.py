@@ -111,6 +111,15 @@ class Ingest:
         for topic in self.config.kafka.logs:
             if topic not in existing:
                 log.warning("waiting for a topic to read", topic=topic)
+        while not self.stop(0):
+            try:
+                self._session()
+            except kafka.StuckError:
+                log.warning("the kafka client is stuck, going on with a new one", role=ROLE)
+
+    def _session(self) -> None:
+        """What one pair of clients does, until told to stop."""
+        self.paused, self.rewind = False, {}
         settings = kafka.producer_settings(self.config.kafka, ROLE, transactional=True)
         self.largest_letter = int(settings["message.max.bytes"]) - HEADROOM
         self.producer = Producer(settings)
@@ -255,9 +264,7 @@ class Ingest:
             return
         ends = [TopicPartition(t, p, offset) for (t, p), offset in transaction.ends.items()]
         group = self.consumer.consumer_group_metadata()
-        self._patiently(
-            lambda: self.producer.send_offsets_to_transaction(ends, group, OPERATION_SECONDS)
-        )
+        kafka.send_offsets(self.producer, ends, group, OPERATION_SECONDS, self._waiting)
         self._patiently(lambda: self.producer.commit_transaction(OPERATION_SECONDS))
         self.transaction = None
         self.metrics.ingested(transaction.batches, transaction.consumed, transaction.rejected)

@@ -162,7 +162,7 @@ def test_foreign_bytes_are_refused(raw: bytes, reason: str) -> None:
 
 parts = (
     st.none()
-    | st.integers()
+    | st.integers(-(2**63), 2**64 - 1)
     | st.binary(max_size=32)
     | names
     | st.lists(names, max_size=3)

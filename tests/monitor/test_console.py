@@ -132,7 +132,7 @@ def test_profiles_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.split()
     }
     assert {"latency_ms", "input_tokens", "error", "finish_reason", "metadata.route"} <= set(rows)
-    assert "stop 9" in rows["finish_reason"]
+    assert "stop 86.0%, length 14.0%" in rows["finish_reason"]
     assert "numeric" in rows["latency_ms"]
 
 

@@ -109,6 +109,7 @@ def everything() -> Metrics:
     m.lag["inference-logs", 0] = 7
     m.models[0] = [state()]
     m.drift(event())
+    m.checkpoint(0.25, 1000)
     return m
 
 
@@ -120,8 +121,9 @@ def samples(metrics: Metrics) -> Samples:
     own = CollectorRegistry(auto_describe=False)
     own.register(MetricsCollector(metrics, lambda: 100.0))
     found = []
+    openmetrics = generate_openmetrics(own)  # type: ignore[no-untyped-call]  # not typed there
     for parse, text in (
-        (parse_openmetrics, generate_openmetrics(own)),
+        (parse_openmetrics, openmetrics),
         (parse_classic, generate_latest(own)),
     ):
         flat = [s for family in parse(text.decode()) for s in family.samples]
@@ -151,6 +153,8 @@ CONTRACT = {  # of the design, as far as there is something to show
     "inference_latency_seconds_sum": {"model"},
     "inference_tokens_total": {"model", "direction"},
     "inference_cost_usd_total": {"model"},
+    "checkpoint_seconds": set(),
+    "last_checkpoint_timestamp_seconds": set(),
     "drift_statistic": {"model", "feature", "detector"},
     "drift_threshold": {"model", "feature", "detector"},
     "drift_psi": {"model", "feature"},
@@ -263,8 +267,8 @@ def test_counters_add_up(log: list[list[dict[str, Any]]]) -> None:
                 count("latency_seconds_bucket", inside, model=model, le=label)
     found = {key: v for key, v in samples(m).items() if "_inference_" in key[0]}
     assert found.keys() == expected.keys()
-    for key, number in expected.items():
-        assert found[key] == pytest.approx(number, rel=1e-12, abs=1e-12)
+    for series, total in expected.items():
+        assert found[series] == pytest.approx(total, rel=1e-12, abs=1e-12)
 
 
 def test_counters_never_fall() -> None:

@@ -48,10 +48,10 @@ class Place:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Place]:
     """One server for all tests of this module."""
-    place = Place(0, Health(lambda: place.now), Metrics())
-    with WebServer("127.0.0.1", 0, registry(place.metrics), place.health) as web:
-        place.port = web.port
-        yield place
+    made = Place(0, Health(lambda: made.now), Metrics())
+    with WebServer("127.0.0.1", 0, registry(made.metrics), made.health) as web:
+        made.port = web.port
+        yield made
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ def test_metrics_in_both_forms(place: Place) -> None:
     accept = "application/openmetrics-text; version=1.0.0"
     response, body = place.ask("/metrics", Accept=accept)
     assert (response.getheader("Content-Type") or "").startswith("application/openmetrics-text")
-    assert "plumbline_records_consumed" in {f.name for f in parse_openmetrics(body.decode())}
+    families = parse_openmetrics(body.decode())  # type: ignore[no-untyped-call]  # not typed there
+    assert "plumbline_records_consumed" in {family.name for family in families}
 
 
 def test_healthz_fails_when_a_loop_stalls(place: Place) -> None:
