@@ -13,6 +13,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -177,9 +178,7 @@ class Daemon:
         references = self._series("plumbline_reference_records")
         windows = self._series("plumbline_window_records")
         full = Config().windows.records
-        return (
-            0 < len(references) == len(windows) and min(references) > 0 and min(windows) >= full
-        )
+        return 0 < len(references) == len(windows) and min(references) > 0 and min(windows) >= full
 
     def _series(self, name: str) -> list[float]:
         lines = (self._get("/metrics") or "").splitlines()
@@ -242,7 +241,8 @@ def _running(config: KafkaConfig, job: Job, directory: Path) -> Iterator[Daemon]
 def _holding(config: KafkaConfig, job: Job) -> Iterator[Callable[[], None]]:
     """Members of ingest's group, one a partition, that keep the log away until they are released.
 
-    Sticky assignment leaves each its one partition when the daemon joins.
+    Sticky assignment leaves each its one partition when the daemon joins. A thread polls them all
+    the while, for a rebalance waits for every member.
     """
     settings = kafka.consumer_settings(config, "ingest") | {
         "fetch.max.bytes": 1_000_000,
@@ -250,22 +250,37 @@ def _holding(config: KafkaConfig, job: Job) -> Iterator[Callable[[], None]]:
         "heartbeat.interval.ms": 100,
     }
     members = [Consumer(settings) for _ in range(job.partitions)]
+    leaving = threading.Event()
 
     def pause(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
         consumer.pause(partitions)
 
-    def release() -> None:
-        while members:
-            members.pop().close()
+    def poll() -> None:
+        while not leaving.is_set():
+            for member in members:
+                member.poll(0.01)
 
+    poller = threading.Thread(target=poll, daemon=True)
+
+    def release() -> None:
+        if leaving.is_set():
+            return
+        leaving.set()
+        poller.join()
+        closers = [threading.Thread(target=member.close) for member in members]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join()
+
+    for member in members:
+        member.subscribe([job.topic], on_assign=pause)
+    poller.start()
     try:
-        for member in members:
-            member.subscribe([job.topic], on_assign=pause)
         deadline = time.monotonic() + START_SECONDS
         while any(len(member.assignment()) != 1 for member in members):
-            for member in members:
-                member.poll(0.02)
+            time.sleep(0.02)
             if time.monotonic() > deadline:
                 raise DaemonError("the partitions of the log could not be held")
         yield release

@@ -8,7 +8,6 @@ traffic whose words are invented, padded to the size that real records have.
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -95,11 +94,6 @@ def load(bootstrap: str, topic: str, partitions: int, lines: Iterable[bytes]) ->
         producer.poll(0)
     if producer.flush(120):
         raise RuntimeError(f"not all records were taken by topic {topic}")
-
-
-def free_bytes(directory: Path) -> int:
-    """How much room there is."""
-    return shutil.disk_usage(directory).free
 
 
 def _made(count: int) -> Iterator[bytes]:

@@ -155,9 +155,7 @@ class Pipeline:
         self.warm_up.append(chunk)
         if sum(map(len, self.warm_up)) >= WARM_UP:
             window, most = self.config.windows.records, self.config.limits.categories
-            profile = reference.build(
-                self.warm_up, segment=WHOLE, window=window, categories=most
-            )
+            profile = reference.build(self.warm_up, segment=WHOLE, window=window, categories=most)
             self.detection = Detection(self.config, profile, self.stages)
 
 

@@ -175,9 +175,7 @@ class Benchmark:
             "json_loads_per_s": round(speeds["json_loads"]),
             "orjson_per_s": round(speeds["orjson"]),
             "daemon_per_s": round(speeds["daemon"]),
-            "ratios": {
-                mode: round(_median(self._ratios(mode)), 3) for mode in MODES
-            },
+            "ratios": {mode: round(_median(self._ratios(mode)), 3) for mode in MODES},
             "ratios_by_round": {
                 mode: [round(ratio, 3) for ratio in self._ratios(mode)] for mode in MODES
             },

@@ -89,6 +89,7 @@ def _reference_build(arguments: argparse.Namespace) -> int:
     from monitor import console, references
 
     config = _config(arguments)
+    references.folder_of(arguments.directory, arguments.name)  # a bad name before hours of reading
     with console.reading(arguments.logs) as (progress, _):
         profiles = references.from_files(arguments.logs, config, progress)
     source = ", ".join(path.name for path in arguments.logs)

@@ -125,7 +125,8 @@ class KafkaConfig(_Section):
         default=("inference-logs",), description="Topics of inference logs to read."
     )
     feedback: _Name = Field(
-        default="inference-feedback", description="Topic of feedback events; named here, not read yet."
+        default="inference-feedback",
+        description="Topic of feedback events; named here, not read yet.",
     )
     partitions: int = Field(
         default=6, ge=1, description="Partitions of each topic that Plumbline creates."
@@ -274,7 +275,8 @@ class AlarmsConfig(_Section):
     """How often an alarm may be false, and how large a drift must be to count."""
 
     false_pages: _Positive = Field(
-        default=1.0, description="False pages allowed per model in per_days days, when nothing has changed."
+        default=1.0,
+        description="False pages allowed per model in per_days days, when nothing has changed.",
     )
     per_days: _Positive = Field(default=30.0, description="Days over which false_pages counts.")
     min_psi: _Positive = Field(

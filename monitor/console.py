@@ -41,11 +41,14 @@ def screen(*, stderr: bool = False) -> Console:
 def reading(
     paths: Sequence[Path],
 ) -> Iterator[tuple[Callable[[int], None], Callable[[DriftEvent], None]]]:
-    """A progress bar over the bytes of files on standard error.
+    """A progress bar over the bytes of files on standard error, if that is a terminal.
 
     Yields what to tell of bytes read, and what to give events that are to be shown above the bar.
     """
     console = screen(stderr=True)
+    if not console.is_terminal:
+        yield (lambda _: None, lambda event: print_event(console, event))
+        return
     sizes = [path.stat().st_size for path in paths if path.suffix != ".gz" and path.is_file()]
     total = sum(sizes) if len(sizes) == len(paths) else None
     columns = (

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +38,7 @@ DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
 """Seconds between looks for a broker that is not there."""
 _ANSWER_SECONDS = 5.0
+REPEAT_SECONDS = 60.0
 GRACE_SECONDS = 2.0
 """How much longer than agreed a call may take."""
 _PROCESS = uuid.uuid4().hex
@@ -332,10 +335,25 @@ def _end(config: KafkaConfig, topic: str, partition: int, beat: Callable[[], Non
 
 
 class _ClientLog:
-    """What librdkafka logs, as our log; it calls `log(level, format, *args)` of a logger."""
+    """What librdkafka logs, as our log; it calls `log(level, format, *args)` of a logger.
+
+    A lost broker is lost with every connection and every attempt: the same is said once a minute.
+    """
+
+    def __init__(self) -> None:
+        self.said: dict[str, float] = {}
 
     def log(self, level: int, text: str, *args: object) -> None:
-        log.log(level, "kafka client", detail=text % args if args else text)
+        detail = text % args if args else text
+        if "will be ignored by this" in detail:  # clients of all kinds are given all settings
+            return
+        what, now = detail.partition(" (after ")[0], time.monotonic()
+        if now - self.said.get(what, -math.inf) < REPEAT_SECONDS:
+            return
+        if len(self.said) >= 100:
+            self.said.clear()
+        self.said[what] = now
+        log.log(level, "kafka client", detail=detail)
 
 
 def wait_for_broker(

@@ -193,7 +193,7 @@ class MetricsCollector(Collector):
         yield _counter("records_watched", "Records seen by detect", ["model"], _keyed(m.watched))
         yield _count("rebalances", "Partition changes", sum(m.rebalances.values()))
         yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
-        yield _count("segments_dropped", "Chunks of segments past the bound", m.segments_dropped)
+        yield _count("segments_dropped", "Records of segments past the bound", m.segments_dropped)
         yield _count("chunks_rejected", "Feature chunks that could not be read", m.chunks_rejected)
         yield _count("transactions_aborted", "Transactions rolled back", m.transactions_aborted)
         yield _count("checkpoints_failed", "Checkpoints rolled back", m.checkpoints_failed)

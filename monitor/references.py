@@ -117,7 +117,7 @@ def save(directory: Path, name: str, profiles: Sequence[Profile], source: str) -
     Raises UnusableReferenceError for a name that cannot be one, OSError where the directory cannot
     be written.
     """
-    folder = _folder(directory, name)
+    folder = folder_of(directory, name)
     encoded = [profile.encode() for profile in profiles]
     digest = hashlib.sha256(b"".join(encoded)).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def versions(directory: Path, name: str | None = None) -> list[Version]:
 
     Raises UnusableReferenceError for a damaged one.
     """
-    folders = [_folder(directory, name)] if name else sorted(directory.glob("*"))
+    folders = [folder_of(directory, name)] if name else sorted(directory.glob("*"))
     return [_read(path) for folder in folders for path in _files(folder)]
 
 
@@ -168,7 +168,7 @@ def promoted(directory: Path, name: str) -> Version:
 
     Raises UnusableReferenceError where there is none.
     """
-    number = _promoted_number(_folder(directory, name))
+    number = _promoted_number(folder_of(directory, name))
     if number is None:
         raise UnusableReferenceError(
             f"no reference {name!r} in {directory}: build it with "
@@ -183,11 +183,14 @@ def promote(directory: Path, name: str, number: int) -> None:
     Raises UnusableReferenceError where there is no such version, or it is damaged.
     """
     _read(_path(directory, name, number))
-    _write(_folder(directory, name) / _PROMOTED, f"{number}\n".encode())
+    _write(folder_of(directory, name) / _PROMOTED, f"{number}\n".encode())
 
 
-def _folder(directory: Path, name: str) -> Path:
-    """The folder of a name, which must not lead elsewhere."""
+def folder_of(directory: Path, name: str) -> Path:
+    """The folder of a name, which must not lead elsewhere.
+
+    Raises UnusableReferenceError for a name that cannot be one.
+    """
     if not _legal_name(name):
         raise UnusableReferenceError(
             f"{name!r} cannot name a reference: use letters, digits, '.', '_' and '-', "
@@ -202,7 +205,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _path(directory: Path, name: str, number: int) -> Path:
-    for path in _files(_folder(directory, name)):
+    for path in _files(folder_of(directory, name)):
         if _number(path) == number:
             return path
     raise UnusableReferenceError(f"no version {number} of reference {name!r} in {directory}")

@@ -20,8 +20,6 @@ MANIFEST = b"manifest"
 PART_BYTES = 512 * 1024
 """Half of the broker's default message limit."""
 
-_SEPARATOR = "\x1f"  # no model, segment or item name holds a control character
-
 
 class StateError(Exception):
     """A checkpoint that cannot be used; says why."""
@@ -212,7 +210,8 @@ def _parts(content: bytes) -> int:
 
 
 def _key(model: str, segment: str, item: str, part: int) -> bytes:
-    return _SEPARATOR.join((model, segment, item, str(part))).encode()
+    # JSON, because a segment's name may hold any separator
+    return msgspec.json.encode((model, segment, item, part))
 
 
 def _deleted(key: ItemKey, parts: range) -> Messages:

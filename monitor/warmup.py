@@ -22,7 +22,7 @@ class Warmup:
 
     def take(self, columns: Columns) -> Columns | None:
         """Gather more records; what is beyond the needed ones, or None while there are too few."""
-        taken = columns.take(slice(0, self.needed - self.gathered))
+        taken = columns.take(slice(0, max(0, self.needed - self.gathered)))
         self.pieces.append(taken)
         self.gathered += len(taken)
         return None if self.gathered < self.needed else columns.take(slice(len(taken), None))

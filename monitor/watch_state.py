@@ -54,9 +54,7 @@ def items(watch: Watch) -> list[Item]:
     return [head, *_warmup_items(watch)]
 
 
-def restore(
-    watch: Watch, saved: Mapping[str, bytes], configured: Profile | None
-) -> frozenset[str]:
+def restore(watch: Watch, saved: Mapping[str, bytes], configured: Profile | None) -> frozenset[str]:
     """Bring a new watch into a saved state; the names of the items that are as they were saved.
 
     configured: the reference that the configuration gives it; where it is not the saved one, the

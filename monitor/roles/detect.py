@@ -7,6 +7,7 @@ offset. Events are written at once: after a crash some are found again, with the
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -43,6 +44,9 @@ PUBLISH_SECONDS = 2.0
 FLUSH_SECONDS = 10.0
 COMMIT_SECONDS = 15.0
 OPERATION_SECONDS = 30.0
+REVOKE_SECONDS = 60.0
+"""How long a member may try to checkpoint what it gives away; then it fails, and is started again.
+The group waits for it, up to max.poll.interval.ms."""
 STATE_BYTES_PER_SECOND = 8 * 1024 * 1024
 """Checkpoints are written no faster than this on average."""
 
@@ -70,6 +74,7 @@ class Detect:
         self.partitions: dict[int, Partition] = {}
         self.published = 0.0
         self.due = 0.0
+        self.patience = math.inf
 
     def run(self) -> None:
         """Join, work until told to stop, deliver what is in hand, leave."""
@@ -111,7 +116,7 @@ class Detect:
 
     def _waiting(self, seconds: float) -> bool:
         self.health.beat(ROLE)
-        return self.stop(seconds)
+        return self.stop(seconds) or time.monotonic() > self.patience
 
     def _go_on(self) -> None:
         """Raises KafkaException once told to stop: a restore may wait long for a broker."""
@@ -307,7 +312,9 @@ class Detect:
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Checkpoint before the partitions go to another member."""
         log.info("partitions revoked", role=ROLE, partitions=[p.partition for p in partitions])
+        self.patience = time.monotonic() + REVOKE_SECONDS
         self._checkpoint()
+        self.patience = math.inf
         self._forget(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:

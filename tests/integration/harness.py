@@ -178,7 +178,12 @@ class Feed:
         self, bootstrap: str, topic: str, *, rate: float, most: int, bad: int = 0, models: int = 3
     ) -> None:
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5}
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "log_level": 2,
+            }
         )
         self.topic, self.rate, self.most, self.bad, self.models = topic, rate, most, bad, models
         self.sent = 0
@@ -244,6 +249,7 @@ def produce(
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 2,
             "enable.idempotence": True,
             "partitioner": "murmur2",
             "message.max.bytes": 16 << 20,
@@ -264,6 +270,7 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
+            "log_level": 2,
             "group.id": "harness-reader",
             "enable.auto.commit": False,
             "isolation.level": "read_committed",
@@ -308,5 +315,11 @@ def letters(bootstrap: str, prefix: str) -> Counter[bytes | None]:
 
 def header(message: Message, name: str) -> str:
     """The value of a header that is there once."""
-    (value,) = [value for key, value in message.headers() or [] if key == name]
-    return value.decode() if isinstance(value, bytes) else str(value)
+    (value,) = [value for key, value in headers(message) if key == name]
+    return value.decode()
+
+
+def headers(message: Message) -> list[tuple[str, bytes]]:
+    """The headers of a message, of which none is null."""
+    pairs: Any = message.headers()
+    return pairs or []

@@ -10,7 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unlisted
+    AdminClient,
+    ConfigResource,
+    ResourceType,
+)
 
 from monitor.backtest import backtest
 from monitor.config import Config, KafkaConfig
@@ -57,7 +61,7 @@ def model_of(line: bytes | None) -> bytes:
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_daemon_and_backtest_agree(  # noqa: PLR0913  # fixtures
+def test_daemon_and_backtest_agree(
     partitions: int,
     lines: list[bytes],
     expected: list[dict[str, Any]],
@@ -95,7 +99,7 @@ def test_settings_reach_the_broker(broker: KafkaBroker, topic: MakeTopic, tmp_pa
     to have; and what is under kafka.client goes to librdkafka: the broker sees the client.id.
     """
     prefix, day = uuid.uuid4().hex, 86_400_000
-    wanted = {
+    wanted: dict[str, dict[str, object]] = {
         "features": {"retention.ms": 14 * day, "cleanup.policy": "delete"},
         "dlq": {"retention.ms": 14 * day, "cleanup.policy": "delete"},
         "events": {"retention.ms": 90 * day, "cleanup.policy": "delete"},
@@ -104,7 +108,10 @@ def test_settings_reach_the_broker(broker: KafkaBroker, topic: MakeTopic, tmp_pa
     for name in ("features", "dlq"):
         wanted[name]["max.message.bytes"] = 8 << 20
     admin = AdminClient({"bootstrap.servers": broker.bootstrap})
-    kafka = {"partitions": 3, "client": {"client.id": "ours", "socket.timeout.ms": 20_000}}
+    kafka: dict[str, Any] = {
+        "partitions": 3,
+        "client": {"client.id": "ours", "socket.timeout.ms": 20_000},
+    }
     logs = [topic()]
     with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=logs, kafka=kafka) as daemon:
         daemon.wait_ready()
@@ -149,38 +156,30 @@ def test_unusable_settings_are_found_up_front(client: dict[str, Any], complaint:
         check(config)
 
 
-@pytest.mark.parametrize(
-    ("client", "reason"),
-    [
-        ({"security.protocol": "ssl"}, "SSL handshake failed"),
-        (
-            {
-                "security.protocol": "sasl_plaintext",
-                "sasl.mechanism": "PLAIN",
-                "sasl.username": "somebody",
-                "sasl.password": {"file": "PASSWORD"},
-            },
-            "SASL",
-        ),
-    ],
-)
-def test_a_broker_that_speaks_otherwise_is_named(
-    client: dict[str, Any], reason: str, broker: KafkaBroker, tmp_path: Path
-) -> None:
+def test_a_broker_that_speaks_otherwise_is_named(broker: KafkaBroker, tmp_path: Path) -> None:
     """TLS or SASL that does not fit the broker is said in words, without the secret, and the daemon
     still ends in order.
     """
-    if "sasl.password" in client:
-        (tmp_path / "password").write_text("hunter2")
-        client = client | {"sasl.password": {"file": str(tmp_path / "password")}}
-    kafka = {"client": client}
-    with Daemon(tmp_path, broker.bootstrap, prefix="p", logs=["l"], kafka=kafka) as daemon:
-        line = daemon.wait_for("waiting for the broker", count=2)
-        assert reason in line["error"]
-        assert daemon.get("/healthz")[0] == 200
-        assert daemon.get("/readyz") == (503, "not ready: detect, ingest\n")
-        assert daemon.stop() == 0
-        assert "hunter2" not in daemon.log_text()
+    (tmp_path / "password").write_text("hunter2")
+    sasl = {
+        "security.protocol": "sasl_plaintext",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "somebody",
+        "sasl.password": {"file": str(tmp_path / "password")},
+    }
+
+    def daemon(client: dict[str, Any]) -> Daemon:
+        return Daemon(tmp_path, broker.bootstrap, prefix="p", logs=["l"], kafka={"client": client})
+
+    with daemon({"security.protocol": "ssl"}) as tls, daemon(sasl) as password:
+        for each, reason in ((tls, "SSL handshake failed"), (password, "SASL")):
+            line = each.wait_for("waiting for the broker", count=2)
+            assert reason in line["error"]
+            assert each.get("/healthz")[0] == 200
+            assert each.get("/readyz") == (503, "not ready: detect, ingest\n")
+        for each in (tls, password):
+            assert each.stop() == 0
+        assert "hunter2" not in password.log_text()
 
 
 def test_two_idle_members_are_both_ready(

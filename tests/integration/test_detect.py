@@ -10,16 +10,18 @@ import msgspec
 import pytest
 from confluent_kafka import Producer
 
+from monitor.backtest import backtest
+from monitor.config import Config
 from monitor.demo.traffic import traffic
 from monitor.kafka import Topics
 from tests.integration.broker import KafkaBroker
-from tests.integration.harness import SHORT_SESSION, Daemon, numbered, produce, read_all
+from tests.integration.harness import QUICK, SHORT_SESSION, Daemon, numbered, produce, read_all
 
 MakeTopic = Callable[..., str]
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-CHUNK = (1, "m", b"", b"", (), (), b"", [])
+CHUNK: tuple[object, ...] = (1, "m", b"", b"", (), (), b"", [])
 POISON: tuple[bytes | None, ...] = (
     b"",
     None,
@@ -32,7 +34,10 @@ POISON: tuple[bytes | None, ...] = (
     msgspec.msgpack.encode((1, "m", bytes(8), bytes(8), ("x",), (), b"", [])),
     msgspec.msgpack.encode((1, "m", bytes(8), bytes(8), (), (), b"", [("c", (), bytes(2))])),
     b"\x91" * 100_000,
-    msgspec.msgpack.encode(CHUNK)[:0] + b"\x99" + msgspec.msgpack.encode(CHUNK)[1:] + b"\x91" * 9_999,
+    msgspec.msgpack.encode(CHUNK)[:0]
+    + b"\x99"
+    + msgspec.msgpack.encode(CHUNK)[1:]
+    + b"\x91" * 9_999,
 )
 
 
@@ -53,46 +58,47 @@ def test_poison_in_the_feature_topic_is_skipped(
         assert daemon.stop() == 0
 
 
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_events_survive_a_restart(
-    how: str, broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
+def test_events_survive_leaving_and_dying(
+    broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
-    """A daemon that left, or was killed, amid the traffic and came back has found every event of
-    one that stayed; none twice after an orderly end, and none under a second id ever.
+    """A daemon that leaves amid the traffic, comes back, is killed and comes back again has found
+    the events of one that never left: none twice after the orderly end, and no others ever.
     """
-    logs, total = topic(), 12_000
+    logs, prefix, total = topic(), uuid.uuid4().hex, 12_000
     lines = list(traffic(total, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
-    prefixes = {name: uuid.uuid4().hex for name in ("stayed", "left")}
-    kafka = {"client": SHORT_SESSION}
-    setting = {"logs": [logs], "kafka": kafka, "state": {"checkpoint_seconds": 0.5}}
-    produce(broker.bootstrap, logs, lines[:7_000])
-    with (
-        Daemon(tmp_path, broker.bootstrap, prefix=prefixes["stayed"], **setting) as stayed,
-        Daemon(tmp_path, broker.bootstrap, prefix=prefixes["left"], **setting) as left,
-    ):
-        left.wait_metric("records_watched_total", 7_000)
-        left.wait_metric("last_checkpoint_timestamp_seconds", 1)
-        if how == "stop":
-            assert left.stop() == 0
-        else:
-            left.kill()
-        produce(broker.bootstrap, logs, lines[7_000:])
-        with Daemon(tmp_path, broker.bootstrap, prefix=prefixes["left"], **setting) as back:
-            back.wait_for("state restored")
-            newest = len(lines) - (7_000 if how == "stop" else 0)
-            back.wait_metric("records_watched_total", total - 7_000)
-            assert back.metric("records_watched_total") <= max(newest, total)
-            assert back.stop() == 0
-        stayed.wait_metric("records_watched_total", total)
-        assert stayed.stop() == 0
-    found = {
-        name: [m.value() for m in read_all(broker.bootstrap, Topics(prefix).events)]
-        for name, prefix in prefixes.items()
-    }
-    assert found["stayed"]
-    assert set(found["left"]) == set(found["stayed"])
-    if how == "stop":
-        assert len(found["left"]) == len(found["stayed"])
+    file = tmp_path / "logs.jsonl"
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    report = backtest([file], Config.model_validate(QUICK))
+    expected = {(event.id, event.change) for event in [*report.events, *report.resolved]}
+    kafka = {"client": SHORT_SESSION | {"transaction.timeout.ms": 5_000}}
+
+    def daemon() -> Daemon:
+        state = {"checkpoint_seconds": 0.5}
+        return Daemon(
+            tmp_path, broker.bootstrap, prefix=prefix, logs=[logs], kafka=kafka, state=state
+        )
+
+    def found() -> list[tuple[str, str]]:
+        messages = read_all(broker.bootstrap, Topics(prefix).events)
+        events = [msgspec.json.decode(message.value() or b"") for message in messages]
+        return [(event["id"], event["change"]) for event in events]
+
+    produce(broker.bootstrap, logs, lines[:6_000])
+    with daemon() as leaves:
+        leaves.wait_metric("records_watched_total", 6_000)
+        assert leaves.stop() == 0
+    produce(broker.bootstrap, logs, lines[6_000:9_000])
+    with daemon() as dies:
+        dies.wait_metric("records_watched_total", 3_000)
+        assert dies.metric("records_watched_total") == 3_000
+        assert len(found()) == len(set(found())) > 0
+        dies.kill()
+    produce(broker.bootstrap, logs, lines[9_000:])
+    with daemon() as last:
+        last.wait_metric("records_watched_total", 3_000)
+        last.wait(lambda: last.metric("consumer_lag_records", topic=logs) == 0, "the end")
+        assert last.stop() == 0
+    assert set(found()) == expected
 
 
 def test_a_scrape_is_whole_while_models_come_and_go(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import (
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unlisted
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -17,13 +20,18 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from monitor.config import Config
+from monitor.health import Health
 from monitor.kafka import Topics
-from monitor.roles.ingest import CHUNK_BYTES
+from monitor.metrics import Metrics
+from monitor.roles import ingest
+from monitor.roles.ingest import CHUNK_BYTES, Ingest, Outgoing
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (
     Daemon,
     chunks,
     header,
+    headers,
     letters,
     numbered,
     produce,
@@ -33,7 +41,7 @@ from tests.integration.harness import (
 
 MakeTopic = Callable[..., str]
 
-pytestmark = pytest.mark.usefixtures("real_broker")
+on_a_real_broker = pytest.mark.usefixtures("real_broker")
 
 MALFORMED: tuple[tuple[bytes | None, str], ...] = (
     (b'{"request_id": "a", "timestamp": 1, ', "not_json"),
@@ -58,6 +66,7 @@ MALFORMED: tuple[tuple[bytes | None, str], ...] = (
 )
 
 
+@on_a_real_broker
 def test_bad_messages_become_dead_letters(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
@@ -92,9 +101,10 @@ def test_bad_messages_become_dead_letters(
             "0",
         )
         assert header(letter, "plumbline.detail")
-        assert (letter.headers() or [])[0] == ("trace", b"\x00\xff")
+        assert headers(letter)[0] == ("trace", b"\x00\xff")
 
 
+@on_a_real_broker
 def test_large_messages(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -> None:
     """Records of a megabyte work; one of more than four is refused, byte for byte, and one that no
     dead letter can hold is cut, which it says.
@@ -117,6 +127,7 @@ def test_large_messages(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -
     assert header(part, "plumbline.truncated_from") == str(len(cut))
 
 
+@on_a_real_broker
 def test_wide_records_are_split_into_chunks(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
@@ -139,6 +150,7 @@ def test_wide_records_are_split_into_chunks(
     assert CHUNK_BYTES / 4 < max(sizes) <= CHUNK_BYTES
 
 
+@on_a_real_broker
 def test_failed_deliveries_are_rolled_back_and_made_good(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
@@ -170,3 +182,177 @@ def set_topic(broker: KafkaBroker, topic: str, name: str, value: str) -> None:
     entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin.incremental_alter_configs([resource])[resource].result(30)
+
+
+@dataclass
+class FakeMessage:
+    """A message as far as ingest looks at it."""
+
+    place: int
+    number: int
+
+    def topic(self) -> str:
+        """The one topic."""
+        return "logs"
+
+    def partition(self) -> int:
+        """Its partition."""
+        return self.place
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self.number
+
+    def value(self) -> bytes:
+        """A good record."""
+        return numbered(self.number)
+
+    def error(self) -> None:
+        """No error."""
+        return
+
+
+@dataclass
+class FakeClients:
+    """Consumer and producer in one: what was asked of them, and what they are to do.
+
+    batches: what `consume` returns. rebalance: what happens within it. failing: by call, an error.
+    """
+
+    batches: list[list[FakeMessage]] = field(default_factory=list)
+    rebalance: Callable[[], None] | None = None
+    failing: dict[str, KafkaError] = field(default_factory=dict)
+    calls: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def consume(self, *_: object) -> list[FakeMessage]:
+        """The next batch, after the rebalance."""
+        if self.rebalance is not None:
+            self.rebalance()
+        return self.batches.pop(0)
+
+    def assignment(self) -> str:
+        """All that is assigned."""
+        return "all"
+
+    def seek(self, partition: TopicPartition) -> None:
+        """Note where reading goes on."""
+        self.calls.append(("seek", partition.partition, partition.offset))
+
+    def consumer_group_metadata(self) -> None:
+        """Of no interest."""
+
+    def get_watermark_offsets(self, *_: object, cached: bool) -> tuple[int, int]:
+        """Nothing known."""
+        return -1001, -1001
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*arguments: object, **_: object) -> None:
+            self.calls.append((name, *arguments))
+            if name in self.failing:
+                raise KafkaException(self.failing[name])
+
+        return call
+
+    def called(self, name: str) -> list[list[Any]]:
+        """The arguments of all calls of a method."""
+        return [arguments for called, *arguments in self.calls if called == name]
+
+
+def worker(clients: FakeClients, stop: Callable[[float], bool] = lambda _: False) -> Any:
+    """An ingest that works with these clients."""
+    made: Any = Ingest(Config(), Metrics(), Health(), stop)
+    made.producer = made.consumer = clients
+    return made
+
+
+P0, P1 = TopicPartition("logs", 0), TopicPartition("logs", 1)
+ABORTABLE = KafkaError(KafkaError._TIMED_OUT, "made up", txn_requires_abort=True)
+
+
+def test_paused_partitions_are_resumed_after_a_rebalance() -> None:
+    """Partitions paused before others were added are read again when there is room."""
+    clients = FakeClients()
+    made = worker(clients)
+    made.outbox.append(Outgoing("t", None, b""))
+    made._apply_backpressure()
+    assert clients.called("pause") == [["all"]]
+    made._assigned(clients, [P1])
+    made.outbox.clear()
+    made._apply_backpressure()
+    assert clients.called("resume") == [["all"]]
+
+
+def test_a_partition_given_away_is_not_read_any_more() -> None:
+    """Messages that `consume` had fetched before a revocation within it are left to the next."""
+    clients = FakeClients([[FakeMessage(0, 5), FakeMessage(1, 7)]])
+    made = worker(clients)
+    clients.rebalance = lambda: made._revoked(clients, [P1])
+    assert made._read() == [FakeMessage(0, 5)]
+    assert clients.called("seek") == []
+
+
+@pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
+def test_a_commit_that_fails_in_a_rebalance_is_read_again(call: str) -> None:
+    """What could not be committed before a revocation is read again as far as it is still ours, and
+    is not counted; what `consume` returns of it at that moment is not used.
+    """
+    batch = [FakeMessage(0, 5), FakeMessage(1, 7)]
+    clients = FakeClients([batch, [FakeMessage(0, 6)]], failing={call: ABORTABLE})
+    made = worker(clients)
+    made._turn()
+    clients.rebalance = lambda: made._revoked(clients, [P1])
+    made._turn()
+    assert clients.called("abort_transaction")
+    assert clients.called("seek") == [[0, 5]]
+    assert made.transaction is None
+    assert made.metrics.consumed.total() == 0
+
+
+def test_a_failed_produce_rolls_back() -> None:
+    """After a failed delivery `produce` names no more than a wrong state: that is rolled back."""
+    clients = FakeClients([[FakeMessage(0, 5)], []])
+    clients.failing["produce"] = KafkaError(KafkaError._STATE)
+    made = worker(clients)
+    made._turn()
+    made._turn()
+    assert clients.called("abort_transaction")
+    assert clients.called("seek") == [[0, 5]]
+
+
+def test_a_fenced_producer_ends_the_role() -> None:
+    """Where another has taken over there is nothing to roll back and nothing to try again."""
+    clients = FakeClients([[FakeMessage(0, 5)]])
+    clients.failing["begin_transaction"] = KafkaError(KafkaError._FENCED, "made up", fatal=True)
+    with pytest.raises(KafkaException, match="made up"):
+        worker(clients)._turn()
+    assert clients.called("abort_transaction") == []
+
+
+def test_half_a_batch_is_never_committed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When something unforeseen ends the role, leaving the group commits nothing of the batch."""
+    clients = FakeClients([[FakeMessage(0, 5)]])
+    monkeypatch.setattr(ingest, "Consumer", lambda _: clients)
+    monkeypatch.setattr(ingest, "Producer", lambda _: clients)
+    made = worker(clients)
+    monkeypatch.setattr(clients, "close", lambda: made._revoked(clients, [P0]), raising=False)
+    monkeypatch.setattr(made.extractor, "batch", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        made._session()
+    assert clients.called("begin_transaction")
+    assert clients.called("send_offsets_to_transaction") == clients.called("commit_transaction")
+    assert clients.called("commit_transaction") == []
+
+
+def test_a_stuck_client_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that does not come back in time costs the session its clients, not the daemon."""
+    from monitor import kafka
+
+    monkeypatch.setattr(kafka, "GRACE_SECONDS", 0.0)
+    released = threading.Event()
+    clients = FakeClients()
+    monkeypatch.setattr(
+        clients, "send_offsets_to_transaction", lambda *_: released.wait(30), raising=False
+    )
+    with pytest.raises(kafka.StuckError):
+        kafka.send_offsets(clients, [], None, 0.01, lambda _: False)  # type: ignore[arg-type]
+    released.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -32,13 +33,16 @@ SLOW_PROPERTY = settings(
 
 
 def config(
-    *, segments: tuple[str, ...] = (), limits: LimitsConfig | None = None, **alarms: float
+    *,
+    segments: tuple[str, ...] = (),
+    limits: LimitsConfig | None = None,
+    alarms: AlarmsConfig | None = None,
 ) -> Config:
     """Windows so short that a test can fill a good many."""
     return Config(
         windows=WindowsConfig(records=WINDOW, stride=STRIDE),
         reference=WarmupReference(records=WARMUP),
-        alarms=AlarmsConfig(**alarms),
+        alarms=alarms or AlarmsConfig(),
         segments=segments,
         limits=limits or LimitsConfig(),
     )
@@ -100,14 +104,10 @@ def joined(*parts: Columns) -> Columns:
 
 def with_feature(columns: Columns, name: str, values: Floats) -> Columns:
     """One numeric feature more, shape (n,)."""
-    return Columns(
-        columns.model,
-        columns.positions,
-        columns.times,
-        (*columns.numeric, name),
-        columns.binary,
-        np.insert(columns.values, len(columns.numeric), values, axis=0),
-        columns.categories,
+    return replace(
+        columns,
+        numeric=(*columns.numeric, name),
+        values=np.insert(columns.values, len(columns.numeric), values, axis=0),
     )
 
 
@@ -115,15 +115,7 @@ def with_values(columns: Columns, name: str, values: Floats) -> Columns:
     """The same records with other values of one feature, shape (n,)."""
     changed = columns.values.copy()
     changed[(*columns.numeric, *columns.binary).index(name)] = values
-    return Columns(
-        columns.model,
-        columns.positions,
-        columns.times,
-        columns.numeric,
-        columns.binary,
-        changed,
-        columns.categories,
-    )
+    return replace(columns, values=changed)
 
 
 def with_categories(columns: Columns, name: str, values: Sequence[str | None]) -> Columns:
@@ -132,15 +124,7 @@ def with_categories(columns: Columns, name: str, values: Sequence[str | None]) -
     code = {value: i for i, value in enumerate(vocabulary)}
     codes = np.array([-1 if value is None else code[value] for value in values], np.int16)
     kept = tuple(column for column in columns.categories if column.name != name)
-    return Columns(
-        columns.model,
-        columns.positions,
-        columns.times,
-        columns.numeric,
-        columns.binary,
-        columns.values,
-        (*kept, CategoryColumn(name, vocabulary, codes)),
-    )
+    return replace(columns, categories=(*kept, CategoryColumn(name, vocabulary, codes)))
 
 
 def cut(columns: Columns, marks: Iterable[int]) -> Iterator[Columns]:
@@ -152,16 +136,16 @@ def cut(columns: Columns, marks: Iterable[int]) -> Iterator[Columns]:
 
 def as_ingested(columns: Columns) -> Columns:
     """Without features that none of the records has; categories coded as they appear."""
-    present = ~np.isnan(columns.values).all(axis=1)
-    named = len(columns.numeric)
-    return Columns(
-        columns.model,
-        columns.positions,
-        columns.times,
-        tuple(n for n, keep in zip(columns.numeric, present, strict=False) if keep),
-        tuple(n for n, keep in zip(columns.binary, present[named:], strict=True) if keep),
-        columns.values[present],
-        tuple(map(_recoded, columns.categories)),
+    present = np.logical_not(np.isnan(columns.values).all(axis=1))
+    kept = [
+        name for name, keep in zip(columns.numeric + columns.binary, present, strict=True) if keep
+    ]
+    return replace(
+        columns,
+        numeric=tuple(name for name in columns.numeric if name in kept),
+        binary=tuple(name for name in columns.binary if name in kept),
+        values=columns.values[present],
+        categories=tuple(map(_recoded, columns.categories)),
     )
 
 
@@ -202,6 +186,6 @@ def state(watch: Watch) -> object:
     )
 
 
-def watcher(settings: Config | None = None, **alarms: float) -> Watch:
+def watcher(settings: Config | None = None) -> Watch:
     """A watch over all of model "m" that has seen nothing."""
-    return DriftMonitor(settings or config(**alarms), {}).new_watch("m", "")
+    return DriftMonitor(settings or config(), {}).new_watch("m", "")

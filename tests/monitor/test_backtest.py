@@ -23,8 +23,7 @@ CONFIG = Config(
 )
 RECORDS, CHANGE = 10_000, 6000
 LINES = [
-    line + b"\n"
-    for line in traffic(RECORDS, change_at=CHANGE, seed=7, rate=50.0, start=1.76e9)
+    line + b"\n" for line in traffic(RECORDS, change_at=CHANGE, seed=7, rate=50.0, start=1.76e9)
 ]
 
 
@@ -65,18 +64,25 @@ def test_position_is_a_line_of_the_log(whole: Report) -> None:
         assert (record["model"], record["timestamp"]) == (event.model, event.time)
 
 
-def test_events_come_in_the_order_of_the_log(whole: Report) -> None:
-    """The report's events are sorted by position."""
-    positions = [event.position for event in whole.events]
+def test_events_come_in_the_order_of_the_log(tmp_path: Path) -> None:
+    """Models that drift at the same time have their events in the order of the log."""
+    path = tmp_path / "twins.jsonl"
+    twins = [line + line.replace(b"chat-large", b"chat-twin") for line in LINES]
+    path.write_bytes(b"".join(twins))
+    found_events = backtest([path], CONFIG).events
+    positions = [event.position for event in found_events]
     assert positions == sorted(positions)
+    models = [event.model for event in found_events]
+    assert set(models) == {"chat-large", "chat-twin"}
+    assert models not in (sorted(models), sorted(models, reverse=True))
 
 
-@pytest.mark.parametrize("batch", [997, 20_000])
+@pytest.mark.parametrize("size", [10_000, 333_333, 1 << 30])
 def test_nothing_depends_on_batches(
-    log: Path, whole: Report, monkeypatch: pytest.MonkeyPatch, batch: int
+    log: Path, whole: Report, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     """However the file is read, the events are the same, ids included."""
-    monkeypatch.setattr(logfiles, "BATCH", batch)
+    monkeypatch.setattr(logfiles, "BATCH_BYTES", size)
     assert found(backtest([log], CONFIG)) == found(whole)
 
 

@@ -135,7 +135,7 @@ def test_only_what_has_changed_is_written() -> None:
     feed(partition, CHUNKS)
     save(partition, topic)
     assert [key for key, _ in partition.messages()] == [state.MANIFEST]
-    references = {key for key in topic.newest if b"\x1freference\x1f" in key}
+    references = {key for key in topic.newest if b'"reference"' in key}
     assert references
     feed(partition, CHUNKS[-1:])
     assert not references & {key for key, _ in partition.messages()}
@@ -163,20 +163,20 @@ def test_a_warm_up_is_saved_in_pieces_and_deleted_when_done() -> None:
     for part in CHUNKS[:6]:
         feed(partition, [part])
         save(partition, topic)
-    warming = [key for key in topic.newest if b"\x1fwarmup-" in key]
+    warming = [key for key in topic.newest if b'"warmup-' in key]
     assert len(warming) > 4
     feed(partition, CHUNKS[6:])
     save(partition, topic)
-    assert not [key for key in topic.newest if b"\x1fwarmup-" in key]
+    assert not [key for key in topic.newest if b'"warmup-' in key]
 
 
 def _break_digest(newest: dict[bytes, bytes]) -> None:
-    key = next(key for key in newest if b"\x1fhead\x1f" in key)
+    key = next(key for key in newest if b'"head"' in key)
     newest[key] = newest[key][:-1] + bytes([newest[key][-1] ^ 1])
 
 
 def _lose_a_part(newest: dict[bytes, bytes]) -> None:
-    del newest[next(key for key in newest if b"\x1freference\x1f" in key)]
+    del newest[next(key for key in newest if b'"reference"' in key)]
 
 
 def _age_the_manifest(newest: dict[bytes, bytes]) -> None:

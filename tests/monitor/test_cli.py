@@ -79,8 +79,7 @@ def run(*words: object) -> int:
     try:
         return cli.main([str(word) for word in words])
     except SystemExit as ended:
-        assert isinstance(ended.code, int)
-        return ended.code
+        return ended.code if isinstance(ended.code, int) else 1
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
@@ -262,10 +261,16 @@ def test_unknown_reference_is_one_line(
 
 @pytest.mark.parametrize("name", ["../x", "/x", ".x", "", "a b", "a\x1b[31m"])
 def test_hostile_name_is_one_line(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path, config: Path, name: str
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    log: Path,
+    config: Path,
+    name: str,
 ) -> None:
-    """A name that would lead elsewhere is refused, and nothing is written."""
+    """A name that would lead elsewhere is refused before any work, and nothing is written."""
     before = sorted(tmp_path.parent.rglob("*"))
+    monkeypatch.setattr("monitor.references.from_files", None)  # hours of work, with a real log
     text = one_line(capsys, "reference", "build", "-c", config, f"--name={name}", log)
     assert "cannot name a reference" in text
     assert "cannot name" in one_line(capsys, "reference", "show", f"{name}")
@@ -420,25 +425,34 @@ def test_backtest_writes_and_prints_the_same_report(
     assert "latency_ms of chat-large has drifted" in captured.err
 
 
-def test_model_names_cannot_steer_the_terminal(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path, config: Path
-) -> None:
-    """C1 controls and direction marks pass the decoder as a name; a terminal does not see them."""
-    hostile = "chat\x9b31m\u202e"
+def test_log_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Models are refused where their names could; what else a log says is shown without it."""
+    lines = list(traffic(12_000, change_at=8000, seed=7, rate=50.0, start=1.76e9))
+    routes = b"\n".join(lines).replace(b'"web"', b'"web\\u001b[31m\xc2\x9b2J\xe2\x80\xae"')
     path = tmp_path / "hostile.jsonl"
-    path.write_bytes(log.read_bytes().replace(b"chat-large", hostile.encode()))
-    assert run("backtest", "-c", config, path) == 0
-    captured = capsys.readouterr()
-    assert "latency_ms of chat\N{REPLACEMENT CHARACTER}31m" in captured.err
-    assert not {"\x1b", "\x9b", "\u202e"} & set(captured.out + captured.err)
-    assert run("reference", "build", "-c", config, "--name", "chat", path) == 0
-    assert run("reference", "show", "chat") == 0
-    captured = capsys.readouterr()
-    assert "chat\N{REPLACEMENT CHARACTER}31m" in captured.out
-    assert not {"\x1b", "\x9b", "\u202e"} & set(captured.out + captured.err)
+    path.write_bytes(routes.replace(b'"code-small"', b'"code\\u001b[31m"'))
+    config = tmp_path / "segments.yaml"
+    config.write_text(
+        "windows: {records: 100, stride: 10}\nreference: {source: warmup, records: 1000}\n"
+        "segments: [metadata.route]\n"
+    )
+    shown = ""
+    for words in (
+        ("backtest", "-c", config, path),
+        ("reference", "build", "-c", config, "--name", "chat", path),
+        ("reference", "show", "chat"),
+    ):
+        assert run(*words) == 0
+        captured = capsys.readouterr()
+        shown += captured.out + captured.err
+    assert "[metadata.route=web\N{REPLACEMENT CHARACTER}[31m" in shown
+    assert "bad_model" in shown
+    assert not {"\x1b", "\x9b", "\u202e"} & set(shown)
 
 
-@pytest.mark.parametrize("words", [["config", "schema"], ["reference", "show", "chat"]])
+@pytest.mark.parametrize(
+    "words", [["config", "schema"], ["reference", "show", "chat"], ["version"]]
+)
 def test_reader_that_has_gone_is_no_error(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path, config: Path, words: list[str]
 ) -> None:
@@ -449,7 +463,7 @@ def test_reader_that_has_gone_is_no_error(
     try:
         done = subprocess.run(
             [*PLUMBLINE, *words],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": ""},
             cwd=tmp_path,
             stdout=writer,
             stderr=subprocess.PIPE,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,9 +23,7 @@ def slow_within(columns: Columns, route: str) -> Columns:
     """The same records, those of one route ten times slower."""
     column = next(c for c in columns.categories if c.name == "metadata.route")
     chosen = column.codes == column.vocabulary.index(route)
-    return made.with_values(
-        columns, "latency_ms", np.where(chosen, 10.0, 1.0) * columns.values[0]
-    )
+    return made.with_values(columns, "latency_ms", np.where(chosen, 10.0, 1.0) * columns.values[0])
 
 
 DRIFTED = made.joined(
@@ -39,28 +39,16 @@ def test_model_drifts_on_its_own() -> None:
     for model, factor in (("a", 5.0), ("b", 1.0)):
         slow = made.stream(WINDOW, seed=2, factor=factor)
         monitor.process(made.stream(WARMUP + WINDOW, seed=1, model=model))
-        found = monitor.process(Columns(model, *columns_of(slow)))
+        found = monitor.process(replace(slow, model=model))
         assert {event.model for event in found} == ({"a"} if model == "a" else set())
     assert monitor.records == {"a": WARMUP + 2 * WINDOW, "b": WARMUP + 2 * WINDOW}
-
-
-def columns_of(columns: Columns) -> tuple[object, ...]:
-    """All fields but the model."""
-    return (
-        columns.positions,
-        columns.times,
-        columns.numeric,
-        columns.binary,
-        columns.values,
-        columns.categories,
-    )
 
 
 def test_other_is_counted_and_not_watched() -> None:
     """The model that stands for many is a mixture: whatever it does is no drift."""
     monitor = DriftMonitor(BY_ROUTE, {})
     drifting = made.joined(made.stream(WARMUP + WINDOW), made.stream(WINDOW, factor=10.0))
-    assert monitor.process(Columns(OTHER, *columns_of(drifting))) == []
+    assert monitor.process(replace(drifting, model=OTHER)) == []
     assert monitor.records == {OTHER: len(drifting)}
     assert monitor.watches == {}
 
@@ -69,7 +57,7 @@ def test_models_are_bounded() -> None:
     """Models past the bound count as other; those known before go on."""
     monitor = DriftMonitor(made.config(limits=LimitsConfig(models=2)), {})
     for model in ("a", OTHER, "b", "c", "d", "a"):
-        monitor.process(Columns(model, *columns_of(made.stream(10))))
+        monitor.process(made.stream(10, model=model))
     assert monitor.records == {"a": 20, "b": 10, OTHER: 30}
     assert [model for model, _ in monitor.watches] == ["a", "b"]
 

@@ -87,9 +87,9 @@ def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
 
 
 def damaged(path: Path) -> None:
-    """A gzip file with some bytes in its middle overwritten."""
+    """A gzip file whose compressed data are nonsense."""
     raw = bytearray(gzip.compress(b"".join(line(n) + b"\n" for n in range(5_000))))
-    raw[200:260] = b"\xff" * 60
+    raw[10:60] = b"\xff" * 50  # right after the header
     path.write_bytes(raw)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import msgspec
 import numpy as np
@@ -95,7 +96,7 @@ def test_profile_survives_its_bytes(
     columns = Columns(
         "m",
         np.arange(n),
-        np.arange(n) * 1.0,
+        np.arange(n).astype(np.float64),
         ("x",),
         ("flag",),
         np.array([numbers, flags]),
@@ -161,9 +162,7 @@ def test_a_few_wrong_clocks_do_not_move_the_rate(wrong: float) -> None:
     """Up to one record in twenty on either side may have any time at all."""
     times = STREAM.times.copy()
     times[::25] = wrong
-    skewed = Columns(
-        "m", STREAM.positions, times, STREAM.numeric, STREAM.binary, STREAM.values, ()
-    )
+    skewed = Columns("m", STREAM.positions, times, STREAM.numeric, STREAM.binary, STREAM.values, ())
     assert built(skewed).records_per_second == pytest.approx(made.RATE, rel=0.05)
 
 
@@ -228,7 +227,5 @@ def test_damaged_bytes_raise_nothing_else(data: st.DataObject) -> None:
         payload[at] = data.draw(st.integers(0, 255))
     else:
         del payload[at:]
-    try:
-        assert Profile.decode(bytes(payload)).model is not None
-    except ProfileError as error:
-        assert str(error)
+    with suppress(ProfileError):
+        assert Profile.decode(bytes(payload)).encode()

@@ -233,7 +233,7 @@ def test_damaged_promotion_is_no_promotion(tmp_path: Path, content: bytes) -> No
     """A `promoted` that names no version is an error, not a guess."""
     only_file(tmp_path)
     (tmp_path / "chat" / "promoted").write_bytes(content)
-    with pytest.raises(UnusableReferenceError, match="no (reference 'chat'|version 99)"):
+    with pytest.raises(UnusableReferenceError, match=r"no (reference 'chat'|version 99)"):
         references.promoted(tmp_path, "chat")
 
 

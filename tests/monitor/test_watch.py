@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from hypothesis import given
 
 from detectors import registry
-from detectors.base import MIN_VALUES
-from monitor import events, reference, watch
+from detectors.adwin import Adwin
+from detectors.base import MIN_VALUES, Bools
+from detectors.window import Window
+from monitor import events, reference
 from monitor.columns import Columns
 from monitor.config import (
     REFERENCE_WINDOWS,
+    AlarmsConfig,
     Config,
     FileReference,
     WarmupReference,
@@ -41,9 +45,9 @@ def fed(watching: Watch, chunks: Iterable[Columns]) -> list[DriftEvent]:
     return [event for chunk in chunks for event in watching.feed(chunk)]
 
 
-def found(columns: Columns, **alarms: float) -> list[DriftEvent]:
+def found(columns: Columns) -> list[DriftEvent]:
     """All events of a stream that is fed at once."""
-    return fed(made.watcher(**alarms), [columns])
+    return fed(made.watcher(), [columns])
 
 
 def story(happened: Sequence[DriftEvent], feature: str) -> list[str]:
@@ -199,9 +203,7 @@ def _concatenated(quiet: Columns, later: Columns) -> Columns:
         for column in quiet.categories
     }
     values = np.concatenate((quiet.values, later.values), axis=1)
-    joined = Columns(
-        "m", whole.positions, whole.times, quiet.numeric, quiet.binary, values, ()
-    )
+    joined = replace(whole, values=values, categories=())
     for name, category in texts.items():
         joined = made.with_categories(joined, name, category)
     return joined
@@ -210,9 +212,7 @@ def _concatenated(quiet: Columns, later: Columns) -> Columns:
 def test_shares_of_an_event_are_of_the_same_categories() -> None:
     """Both sides of a categorical event name the same categories, of the records that have one."""
     reasons = [None if i % 2 else "length" for i in range(2 * WINDOW)]
-    happened = found(
-        changed_categories(made.stream(2 * WINDOW, seed=4), "finish_reason", reasons)
-    )
+    happened = found(changed_categories(made.stream(2 * WINDOW, seed=4), "finish_reason", reasons))
     last = happened[-1]
     before, after = last.reference.shares, last.current.shares
     assert before is not None
@@ -287,9 +287,7 @@ def test_detector_that_starts_anew_does_not_end_its_alarm(detector: str) -> None
     """A lasting drift is one alarm, also where what found it finds it but once."""
     settings = made.config().model_copy(update={"detectors": (detector,)})
     watching = made.watcher(settings)
-    lasting = made.joined(
-        made.stream(WARMUP + 600, seed=1), made.stream(4000, seed=2, factor=1.5)
-    )
+    lasting = made.joined(made.stream(WARMUP + 600, seed=1), made.stream(4000, seed=2, factor=1.5))
     assert story(watching.feed(lasting), "latency_ms") in (["opened"], ["opened", "escalated"])
     assert list(watching.severities()) == ["latency_ms"]
 
@@ -315,7 +313,8 @@ def test_critical_from_the_start_opens_critical() -> None:
 def test_significant_but_small_change_is_silent() -> None:
     """What does not reach min_psi is no alarm, however significant it is."""
     assert EXPECTED
-    assert found(DRIFTED, min_psi=50.0, critical_psi=50.0) == []
+    strict = made.config(alarms=AlarmsConfig(min_psi=50.0, critical_psi=50.0))
+    assert fed(made.watcher(strict), [DRIFTED]) == []
 
 
 def test_event_tells_both_sides_exactly() -> None:
@@ -365,15 +364,32 @@ def test_event_speaks_with_the_smallest_p_value() -> None:
 def test_adwin_has_no_p_value() -> None:
     """Where ADWIN is alone its event has null for a p-value, and numbers for the rest."""
     settings = made.config().model_copy(update={"detectors": ("adwin",)})
-    slow = made.joined(
-        made.stream(WARMUP + 600, seed=1), made.stream(600, seed=2, factor=3.0)
-    )
+    slow = made.joined(made.stream(WARMUP + 600, seed=1), made.stream(600, seed=2, factor=3.0))
     happened = fed(made.watcher(settings), [slow])
     assert story(happened, "latency_ms")[0] == "opened"
     opened = json.loads(events.encode(happened[0]))
     assert opened["detector"] == "adwin"
     assert opened["p_value"] is None
     assert opened["statistic"] >= opened["threshold"] > 0
+
+
+def test_detector_without_a_p_value_does_not_speak_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where ADWIN is one of several that found a change, one with a p-value is named."""
+
+    def always(self: Adwin, window: Window) -> Bools:
+        found: Bools = np.full(len(self.streams), window.full)
+        return found
+
+    monkeypatch.setattr(Adwin, "update", always)
+    settings = made.config().model_copy(update={"detectors": ("adwin", "psi", "ks")})
+    watching = made.watcher(settings)
+    watching.feed(made.stream(WARMUP, seed=1))
+    [event] = watching.feed(made.stream(WINDOW, seed=2, factor=5.0))
+    assert set(event.found_by) == {"adwin", "psi", "ks"}
+    assert event.detector != "adwin"
+    assert event.p_value is not None
 
 
 def strict(constant: str) -> None:
@@ -416,7 +432,9 @@ def test_binary_feature_has_its_kind() -> None:
 
 def test_level_follows_budget_pace_and_tests() -> None:
     """Each evaluation may err at budget / (strides in the horizon x tests x (1 + segment keys))."""
-    settings = made.config(segments=("metadata.route",), false_pages=2.0, per_days=7.0)
+    settings = made.config(
+        segments=("metadata.route",), alarms=AlarmsConfig(false_pages=2.0, per_days=7.0)
+    )
     watching = made.watcher(settings)
     watching.feed(made.stream(WARMUP, seed=1))
     assert watching.profile is not None
@@ -444,10 +462,7 @@ def test_one_wrong_clock_does_not_move_the_level() -> None:
     right = made.watcher()
     right.feed(stream)
     late = made.watcher()
-    late.feed(
-        Columns("m", stream.positions, wrong, stream.numeric, stream.binary, stream.values,
-                stream.categories)
-    )  # fmt: skip
+    late.feed(replace(stream, times=wrong))
     assert late.level == pytest.approx(right.level, rel=0.01)
 
 
@@ -496,7 +511,7 @@ def test_watch_can_be_read_while_it_adopts(monkeypatch: pytest.MonkeyPatch) -> N
         return made_detectors(*arguments)
 
     made_detectors = registry.create
-    monkeypatch.setattr(watch.registry, "create", create)
+    monkeypatch.setattr(registry, "create", create)
     watching.feed(made.stream(WARMUP))
     assert looked == [(WARMUP, [], {}, {})]
 
