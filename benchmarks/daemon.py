@@ -13,7 +13,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -25,8 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
+from benchmarks import group
 from monitor import kafka
 from monitor.config import Config, KafkaConfig
 from monitor.kafka import Topics
@@ -88,7 +88,10 @@ def measure(job: Job, directory: Path) -> Measured:
     config = KafkaConfig(
         bootstrap_servers=job.bootstrap, prefix=f"bench-{uuid.uuid4().hex[:8]}", logs=(job.topic,)
     )
-    with _holding(config, job) as release, _running(config, job, directory) as daemon:
+    with (
+        group.holding(config, job.topic, job.partitions) as release,
+        _running(config, job, directory) as daemon,
+    ):
         daemon.wait("ready", daemon.ready, START_SECONDS)
         if job.primer is not None:
             _produce(config, job.primer)
@@ -110,7 +113,7 @@ def _follow(daemon: Daemon, config: KafkaConfig, job: Job) -> float:
     the time, and the records of the first commit are not in the count.
     """
     goal = job.records + (job.primer.records if job.primer else 0)
-    with _committed(config, job) as committed:
+    with group.committed(config, job.topic, job.partitions) as committed:
         daemon.wait("reading", lambda: committed() > 0, START_SECONDS, 0.02)
         first, started = committed(), time.perf_counter()
         if first >= job.records:  # so few records that one transaction holds them all
@@ -235,70 +238,6 @@ def _running(config: KafkaConfig, job: Job, directory: Path) -> Iterator[Daemon]
         yield daemon
     finally:
         daemon.end()
-
-
-@contextmanager
-def _holding(config: KafkaConfig, job: Job) -> Iterator[Callable[[], None]]:
-    """Members of ingest's group, one a partition, that keep the log away until they are released.
-
-    Sticky assignment leaves each its one partition when the daemon joins. A thread polls them all
-    the while, for a rebalance waits for every member.
-    """
-    settings = kafka.consumer_settings(config, "ingest") | {
-        "fetch.max.bytes": 1_000_000,
-        "queued.max.messages.kbytes": 1_000,
-        "heartbeat.interval.ms": 100,
-    }
-    members = [Consumer(settings) for _ in range(job.partitions)]
-    leaving = threading.Event()
-
-    def pause(consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)
-
-    def poll() -> None:
-        while not leaving.is_set():
-            for member in members:
-                member.poll(0.01)
-
-    poller = threading.Thread(target=poll, daemon=True)
-
-    def release() -> None:
-        if leaving.is_set():
-            return
-        leaving.set()
-        poller.join()
-        closers = [threading.Thread(target=member.close) for member in members]
-        for closer in closers:
-            closer.start()
-        for closer in closers:
-            closer.join()
-
-    for member in members:
-        member.subscribe([job.topic], on_assign=pause)
-    poller.start()
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while any(len(member.assignment()) != 1 for member in members):
-            time.sleep(0.02)
-            if time.monotonic() > deadline:
-                raise DaemonError("the partitions of the log could not be held")
-        yield release
-    finally:
-        release()
-
-
-@contextmanager
-def _committed(config: KafkaConfig, job: Job) -> Iterator[Callable[[], int]]:
-    """How many records ingest has committed; asked of the broker."""
-    settings = kafka.consumer_settings(config, "ingest")
-    # a reader of committed offsets would wait for the transaction that is open
-    observer = Consumer(settings | {"isolation.level": "read_uncommitted"})
-    places = [TopicPartition(job.topic, number) for number in range(job.partitions)]
-    try:
-        yield lambda: sum(max(0, place.offset) for place in observer.committed(places, 30))
-    finally:
-        observer.close()
 
 
 def _produce(config: KafkaConfig, primer: Primer) -> None:

@@ -16,9 +16,10 @@ import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
-from confluent_kafka import Message, Producer, TopicPartition
+from confluent_kafka import Message, Producer
 
 from benchmarks.consumers import next_batch, whole_topic
 from detectors import registry
@@ -91,9 +92,9 @@ class Detection:
         """Move the window on by a chunk and evaluate every stride of it."""
         timed = self.stages.timed
         for stride in timed("windows", lambda: list(self.buffer.strides(chunk))):
-            timed("windows", lambda at=stride: self.window.append(at.values, at.categories))
+            timed("windows", partial(self.window.append, stride.values, stride.categories))
             for detector in self.detectors:
-                timed(detector.name, lambda each=detector: each.update(self.window))
+                timed(detector.name, partial(detector.update, self.window))
 
 
 class Pipeline:

@@ -19,16 +19,15 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import daemon, records
+from benchmarks import daemon, records, tables
 from benchmarks.consumers import MODES
 from benchmarks.daemon import DaemonError, Job, Measured, Primer
+from benchmarks.group import HoldError
 from monitor import columns, logfiles, reference, references
 from monitor.columns import Columns
 from monitor.config import Config
@@ -193,6 +192,7 @@ class Benchmark:
                 for models, row in self.by_models.items()
             },
             "evaluated_share": round(job.evaluated / plan.records, 4),
+            "warm_up": WARM_UP,
             "source": source,
             "record_bytes": round(record_bytes),
             "records": plan.records,
@@ -242,49 +242,6 @@ def _median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 
 
-def show(result: dict[str, Any], console: Console) -> None:
-    """The result for people."""
-    speeds = Table(title="One daemon beside loops over the same topic", title_justify="left")
-    for column in ("", "records/s", "us a record", "daemon / this"):
-        speeds.add_column(column, justify="right" if column else "left")
-    for mode, key, name in (
-        ("consume", "consume_per_s", "consume()"),
-        ("json_loads", "json_loads_per_s", "consume() + json.loads"),
-        ("orjson", "orjson_per_s", "consume() + orjson.loads"),
-        ("", "daemon_per_s", "plumbline, ingest and detect"),
-    ):
-        ratio = f"{result['ratios'][mode]:.2f}" if mode else ""
-        speeds.add_row(name, f"{result[key]:,}", f"{1e6 / result[key]:.1f}", ratio)
-    console.print(speeds)
-
-    models = Table(title="Microseconds a record by number of models", title_justify="left")
-    for column in ("models", "wall", "CPU", "peak MB"):
-        models.add_column(column, justify="right")
-    for key, wall in result["by_models"].items():
-        cpu, rss = result["by_models_cpu"][key], result["rss_mb_by_models"][key]
-        models.add_row(key, f"{wall:.1f}", f"{cpu:.1f}", f"{rss:.0f}")
-    console.print(models)
-    ratio = result["by_models_ratio"]
-    console.print(f"200 models over 1: wall {ratio['wall']:.2f}, CPU {ratio['cpu']:.2f}")
-
-    stages = Table(title="Stages, one after the other in one thread", title_justify="left")
-    stages.add_column("stage")
-    stages.add_column("us a record", justify="right")
-    for stage, us in result["stages_us"].items():
-        stages.add_row(stage, f"{us:.2f}")
-    console.print(stages)
-    console.print(
-        f"Peak memory {result['rss_mb']:.0f} MB; CPU {result['daemon_cpu_us']:.1f} us a record."
-        f" {result['evaluated_share']:.1%} of the daemon's records met a reference and a full"
-        f" window (warm-up of {WARM_UP:,} records), with all default features and detectors."
-    )
-    console.print(
-        f"{result['records']:,} records of {result['record_bytes']:,} bytes in"
-        f" {result['partitions']} partitions, medians of {result['rounds']} interleaved rounds,"
-        f" {result['machine']['cpus']} CPUs. Records: {result['source']}."
-    )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the JSON."""
     a = _parser().parse_args(argv)
@@ -302,12 +259,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"starting a broker in {directory}", file=sys.stderr, flush=True)
             with KafkaBroker(directory / "kafka", jvm=THROUGHPUT_JVM, heap="2g") as broker:
                 result = Benchmark(plan, broker.bootstrap, directory).run(broker)
-    except (KafkaUnavailable, BrokerError, DaemonError) as error:
+    except (KafkaUnavailable, BrokerError, DaemonError, HoldError) as error:
         print(error, file=sys.stderr)
         return 1
     a.out.parent.mkdir(parents=True, exist_ok=True)
     a.out.write_text(json.dumps(result, indent=2) + "\n")
-    show(result, Console())
+    tables.show(result, Console())
     return 0
 
 

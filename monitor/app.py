@@ -47,6 +47,8 @@ class App:
         """
         known = references.load(self.config) if "detect" in self.roles else {}
         http = self.config.http
+        for role in self.roles:  # before anyone can ask whether they are ready
+            self.health.expect(role)
         with WebServer(http.host, http.port, metrics.registry(self.metrics), self.health) as web:
             log.info("started", version=__version__, roles=list(self.roles), port=web.port)
             threads = [self._start(role, known) for role in self.roles]
@@ -63,7 +65,6 @@ class App:
         self.stopping.set()
 
     def _start(self, role: str, known: References) -> threading.Thread:
-        self.health.expect(role)
         stop = self.stopping.wait
         worker: ingest.Ingest | detect.Detect
         if role == "ingest":

@@ -193,7 +193,10 @@ class LimitsConfig(_Section):
     """Bounds on what is kept apart by name."""
 
     models: int = Field(
-        default=500, ge=1, description="Models watched by name; further ones count as other."
+        default=500,
+        ge=1,
+        le=32_000,
+        description="Models watched by name; further ones count as other.",
     )
     scores: int = Field(
         default=50,
@@ -201,7 +204,10 @@ class LimitsConfig(_Section):
         description="Scores watched by name; further ones are dropped and counted.",
     )
     categories: int = Field(
-        default=1000, ge=1, description="Categories kept a feature; further ones count as other."
+        default=1000,
+        ge=1,
+        le=32_000,
+        description="Categories kept a feature; further ones count as other.",
     )
     segments: int = Field(
         default=20,

@@ -10,11 +10,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     IsolationLevel,
     KafkaError,
@@ -33,6 +32,7 @@ from monitor.config import KafkaConfig
 from monitor.errors import UserError
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
@@ -281,13 +281,20 @@ def read_compacted(
     beat: is called every now and then, for this may take a while; what it raises ends it.
     Raises KafkaException where the partition cannot be read.
     """
-    settings = consumer_settings(config, "restore") | {"enable.partition.eof": True}
+    end = _end(config, topic, partition, beat)
+    settings = consumer_settings(config, "restore")
+    # the end is only told with an answer, and the broker holds an empty one back so long
+    settings |= {"enable.partition.eof": True, "fetch.wait.max.ms": 20}
     reader = Consumer(settings)
+    place = TopicPartition(topic, partition)
     newest: dict[bytes, bytes] = {}
     waiting = False
     try:
-        end = _end(config, topic, partition, beat)
-        reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+        # once it has talked to the leader, and is told an offset, it reads without delay
+        place.offset, _ = _insistently(
+            lambda: reader.get_watermark_offsets(place, _ANSWER_SECONDS), beat
+        )
+        reader.assign([place])
         while True:
             beat()
             # one at a time: `consume` waits for a full batch even at the end
@@ -319,19 +326,28 @@ def _end(config: KafkaConfig, topic: str, partition: int, beat: Callable[[], Non
     """The offset after the last message of a partition, those of open transactions included."""
     admin = AdminClient(client_settings(config, "restore"))
     place = TopicPartition(topic, partition)
-    while True:
-        beat()
+
+    def ask() -> int:
         asked = admin.list_offsets(
             {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
             isolation_level=IsolationLevel.READ_UNCOMMITTED,
             request_timeout=_ANSWER_SECONDS,
         )
+        return int(asked[place].result(2 * _ANSWER_SECONDS).offset)
+
+    return _insistently(ask, beat)
+
+
+def _insistently(ask: Callable[[], T], beat: Callable[[], None]) -> T:
+    """What a broker says, when it is there again if need be; other errors are the caller's."""
+    while True:
+        beat()
         try:
-            return int(asked[place].result(2 * _ANSWER_SECONDS).offset)
+            return ask()
         except KafkaException as error:
             if error.args[0].code() not in _PASSING:
                 raise
-            log.warning("cannot read the state for now", topic=topic, error=error.args[0].str())
+            log.warning("cannot read the state for now", error=error.args[0].str())
 
 
 class _ClientLog:

@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 
 class Part(msgspec.Struct, gc=False):
-    """A part of a chat message's content; only text counts."""
+    """A part of a chat message's content that is an object; only its text counts."""
 
     text: str | None = None
 
@@ -40,13 +40,13 @@ class Part(msgspec.Struct, gc=False):
 class Message(msgspec.Struct, gc=False):
     """A chat message of a prompt."""
 
-    content: str | list[Part] | None = None
+    content: str | list[Part | str] | None = None
 
     @property
     def chars(self) -> int:
         """Characters of text."""
         if isinstance(self.content, list):
-            return sum(len(part.text or "") for part in self.content)
+            return sum(len(p if isinstance(p, str) else p.text or "") for p in self.content)
         return len(self.content or "")
 
 

@@ -65,10 +65,12 @@ def test_killed_at_every_step(role: str, broker: KafkaBroker, small: Truth, tmp_
     """Killed once between any two steps of a transaction, under load, each time a little later."""
     steps = STEPS if role == "ingest" else ("flushed", *STEPS)
     with World(broker, tmp_path, small) as world:
-        load = world.load(rate=20_000 / (1.5 * len(steps)))
+        load = world.load(rate=500)
         for nth, step in enumerate(steps, 1):
             daemon = world.start(instance="one", plan=f"{role} {step} kill", nth=1 + nth % 2)
             assert daemon.process.wait(TIMEOUT_S) == -9, step
+        assert not load.done
+        load.rate = 10_000
         last = world.start(instance="one")
         last.wait(lambda: load.done, "the end of the log")
         world.wait_drained(last)
