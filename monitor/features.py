@@ -69,6 +69,7 @@ _OPENINGS = frozenset("IiSsUuAaMm" + string.punctuation + string.whitespace + "â
 """How a refusal can begin; most answers need not be looked at further."""
 _HEAD = 200
 _MAX_NAME = 100
+_SHORT_VOCABULARY = 16
 _MOST_CODES = 32_000
 """Codes are int16, and "other" needs one."""
 _unprintable = re.compile(r"[^\x20-\x7e]").search
@@ -117,7 +118,7 @@ class Batch:
                 tuple(n for n, keep in zip(self.numeric, kept, strict=False) if keep),
                 tuple(n for n, keep in zip(BINARY, kept[numeric:], strict=True) if keep),
                 values[rows, start:end],
-                tuple(CategoryColumn(n, v, c[start:end]) for n, v, c in categories),
+                tuple(_trimmed(n, v, c[start:end]) for n, v, c in categories),
             )
 
 
@@ -205,6 +206,16 @@ class FeatureExtractor:
         codes = np.array([vocabulary.get(value, other) for value in values], np.int16)
         del vocabulary[None]
         return CategoryColumn(name, tuple(vocabulary), codes)  # type: ignore[arg-type]  # None is gone
+
+
+def _trimmed(name: str, vocabulary: tuple[str, ...], codes: NDArray[np.int16]) -> CategoryColumn:
+    """A part of a column, with no more of a long vocabulary than it uses."""
+    if len(vocabulary) <= _SHORT_VOCABULARY:
+        return CategoryColumn(name, vocabulary, codes)
+    used, own = np.unique(codes, return_inverse=True)
+    missing = int(used[0] == -1)
+    kept = tuple(vocabulary[code] for code in used[missing:].tolist())
+    return CategoryColumn(name, kept, (own - missing).astype(np.int16))
 
 
 def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from monitor.columns import encode
 from monitor.decode import decoder
 from monitor.features import BINARY, LARGEST, NUMERIC, OTHER, Batch, FeatureExtractor
-from monitor.records import Record, RefusedError
+from monitor.records import Record, RecordWithMetadata, RefusedError
 
 pytestmark = pytest.mark.filterwarnings("error")  # a numpy warning here is a wrong number
 
@@ -474,3 +475,23 @@ def test_features_do_not_depend_on_the_batch(
         assert np.array_equal(at_once.row(name), joined, equal_nan=True)
     models = [piece.models[code] for piece in pieces for code in piece.codes]
     assert [at_once.models[code] for code in at_once.codes] == models
+
+
+def test_a_part_carries_no_more_of_a_long_vocabulary_than_it_uses() -> None:
+    """Of a batch with hundreds of categories, a model's chunk names its own, and reads the same."""
+    rng = random.Random(1)
+    routes: dict[str, list[str | None]] = {
+        "a": [*(f"r{rng.randrange(300)}" for _ in range(40)), None],
+        "b": ["x"] * 3,
+    }
+    records = [
+        RecordWithMetadata("r", 1.0, model, metadata=None if route is None else {"route": route})
+        for model, names in routes.items()
+        for route in names
+    ]
+    extractor = FeatureExtractor({"route": "categorical"}, models=9, scores=9, categories=999)
+    for columns in extractor.batch(records, range(len(records))).by_model():
+        (column,) = (c for c in columns.categories if c.name == "metadata.route")
+        names = [None if code < 0 else column.vocabulary[code] for code in column.codes.tolist()]
+        assert names == routes[columns.model]
+        assert set(column.vocabulary) == {name for name in names if name is not None}

@@ -105,6 +105,7 @@ def test_missing_is_none_not_zero() -> None:
             [Message([Part("abc"), Part(None), Part(None)])],
             3,
         ),
+        ([{"content": ["ab", {"text": "c"}]}], [Message(["ab", Part("c")])], 3),
     ],
 )
 def test_prompts(prompt: Any, parsed: Any, chars: int) -> None:
@@ -240,7 +241,7 @@ REFUSALS = [
     (payload(scores=[1]), Refusal.WRONG_TYPE),
     (payload(prompt={SECRET: 1}), Refusal.WRONG_TYPE),
     (payload(prompt=[SECRET]), Refusal.WRONG_TYPE),
-    (payload(prompt=[{"content": [SECRET]}]), Refusal.WRONG_TYPE),
+    (payload(prompt=[{"content": [[SECRET]]}]), Refusal.WRONG_TYPE),
     (payload(input_tokens=0).replace(b": 0", b": 1e999"), Refusal.WRONG_TYPE),
     (payload(input_tokens=0).replace(b": 0", b": " + b"9" * 400), Refusal.WRONG_TYPE),
     (payload(model=""), Refusal.BAD_MODEL),
