@@ -182,8 +182,6 @@ def _lose_a_part(newest: dict[bytes, bytes]) -> None:
 def _age_the_manifest(newest: dict[bytes, bytes]) -> None:
     manifest = state.read_manifest(newest)
     assert manifest is not None
-    import msgspec
-
     newest[state.MANIFEST] = msgspec.msgpack.encode(msgspec.structs.replace(manifest, version=99))
 
 
