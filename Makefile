@@ -22,7 +22,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test chaos lint format bench lock clean
 
 help: ## Say what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ demo: $(VENV)/core.stamp ## Show it at work: an embedded broker, traffic, a drif
 
 test: lint ## Lint, check types, run the tests (PYTEST_FLAGS=...)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+chaos: setup ## Kill, stop and cut off processes and broker for some minutes, and count
+	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 tests/integration/test_chaos.py
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check

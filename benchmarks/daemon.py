@@ -44,9 +44,9 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Primer:
-    """What detect has to have seen before the log begins: chunks by model, and their records."""
+    """What detect has to have seen before the log begins: (model, chunk), and how many records."""
 
-    chunks: Mapping[str, bytes]
+    chunks: Sequence[tuple[str, bytes]]
     records: int
 
 
@@ -243,7 +243,7 @@ def _running(config: KafkaConfig, job: Job, directory: Path) -> Iterator[Daemon]
 def _produce(config: KafkaConfig, primer: Primer) -> None:
     producer = Producer(kafka.producer_settings(config, "bench", transactional=False))
     topic = Topics(config.prefix).features
-    for model, chunk in primer.chunks.items():
+    for model, chunk in primer.chunks:
         producer.produce(topic, chunk, model.encode())
     if producer.flush(60):
         raise DaemonError("the primer was not taken")

@@ -24,20 +24,17 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import daemon, records, tables
+from benchmarks import daemon, primed, records, tables
 from benchmarks.consumers import MODES
 from benchmarks.daemon import DaemonError, Job, Measured, Primer
 from benchmarks.group import HoldError
-from monitor import columns, logfiles, reference, references
+from benchmarks.primed import WARM_UP
+from monitor import columns
 from monitor.columns import Columns
-from monitor.config import Config
-from monitor.reference import Profile
-from monitor.segments import WHOLE
 from tests.integration.broker import THROUGHPUT_JVM, BrokerError, KafkaBroker
 from tests.integration.kafka_jars import KafkaUnavailable
 
 OUT = Path(__file__).parent / "results" / "throughput.json"
-WARM_UP = 10_000
 MODELS = (1, 20, 200)
 HEADLINE = "logs"
 
@@ -65,6 +62,7 @@ class Benchmark:
         self.stages: defaultdict[str, list[float]] = defaultdict(list)
         self.headline: list[Measured] = []
         self.by_models: defaultdict[int, list[Measured]] = defaultdict(list)
+        self.primer: list[Columns] = []
 
     def say(self, text: str) -> None:
         """Progress, for whoever waits."""
@@ -77,7 +75,9 @@ class Benchmark:
         count = max(self.plan.records, self.plan.by_models_records)
         source = records.write(path, count, self.plan.tool)
         self._load(broker, path)
-        self._prepare_references(path)
+        self.say("building references")
+        names = {_topic(models): models for models in MODELS}
+        self.primer = primed.references(path, self.directory, names)
         self._alternative("consume")  # unmeasured: warms the page cache and the broker's compiler
         self.speeds.clear()
         for number in range(1, self.plan.rounds + 1):
@@ -95,27 +95,6 @@ class Benchmark:
             broker.create_topic(topic, plan.partitions)
             lines = records.spread(records.read(path, count), models)
             records.load(self.bootstrap, topic, plan.partitions, lines)
-
-    def _prepare_references(self, path: Path) -> None:
-        """A named reference for each number of models, so that all detectors work from the start.
-
-        Every model gets the same reference, from the first records: a warm-up of 200 models would
-        take two million records. The next records fill every window.
-        """
-        self.say("building references")
-        config = Config()
-        window = config.windows.records
-        count = 0
-        pieces: list[Columns] = []
-        for batch in logfiles.reader(config).batches([path], lambda _: None):
-            pieces += batch.by_model()
-            count += len(pieces[-1])
-            if count >= WARM_UP + window:
-                break
-        self.primer = pieces[-1].take(slice(len(pieces[-1]) - window, None))
-        for models in MODELS:
-            profiles = [_profile(pieces, number, config) for number in range(models)]
-            references.save(self.directory, _topic(models), profiles, "benchmark")
 
     def _round(self) -> None:
         for mode in MODES:
@@ -142,9 +121,11 @@ class Benchmark:
 
     def _measure_models(self, models: int) -> None:
         names = [records.model_name(number) for number in range(models)]
-        chunks = {
-            name: columns.encode(dataclasses.replace(self.primer, model=name)) for name in names
-        }
+        chunks = [
+            (name, columns.encode(dataclasses.replace(piece, model=name)))
+            for name in names
+            for piece in self.primer
+        ]
         directory = str(self.directory)
         job = dataclasses.replace(
             self._job(
@@ -152,7 +133,7 @@ class Benchmark:
                 self.plan.by_models_records,
                 {"source": "named", "name": _topic(models), "directory": directory},
             ),
-            primer=Primer(chunks, len(self.primer) * models),
+            primer=Primer(chunks, sum(map(len, self.primer)) * models),
         )
         self.by_models[models].append(measured := daemon.measure(job, self.directory))
         self._say_daemon(f"{models} models", measured)
@@ -217,21 +198,6 @@ class Benchmark:
         most, one = self.by_models[MODELS[-1]], self.by_models[MODELS[0]]
         pairs = zip(most, one, strict=True)
         return _median([getattr(a, what) / getattr(b, what) for a, b in pairs])
-
-
-def _profile(pieces: Sequence[Columns], number: int, config: Config) -> Profile:
-    count, taken = 0, []
-    for piece in pieces:
-        taken.append(
-            dataclasses.replace(
-                piece.take(slice(0, WARM_UP - count)), model=records.model_name(number)
-            )
-        )
-        count += len(taken[-1])
-        if count >= WARM_UP:
-            break
-    window, most = config.windows.records, config.limits.categories
-    return reference.build(taken, segment=WHOLE, window=window, categories=most)
 
 
 def _topic(models: int) -> str:

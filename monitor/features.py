@@ -12,6 +12,7 @@ import string
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ NUMERIC = (
     "prompt_chars",
     "response_chars",
 )
-BINARY = ("error", "empty_response", "refusal")
+BINARY = ("empty_response", "error", "refusal")
 CATEGORICAL = ("finish_reason",)
 
 LARGEST = 1e15
@@ -80,7 +81,8 @@ class Batch:
     """The features of n records of any models.
 
     models: the models that occur; codes, shape (n,), index into it.
-    The rest is as in `Columns`.
+    The rest is as in `Columns`; features stand in the order of their names, the numeric ones first,
+    which is how references keep them.
     """
 
     models: tuple[str, ...]
@@ -107,19 +109,25 @@ class Batch:
         present = np.logical_or.reduceat(~np.isnan(values), starts, axis=1).T
         positions, times = self.positions[order], self.times[order]
         categories = [(c.name, c.vocabulary, c.codes[order]) for c in self.categories]
-        numeric = len(self.numeric)
         ends = [*starts[1:].tolist(), len(codes)]
-        for start, end, rows in zip(starts.tolist(), ends, present, strict=True):
-            kept = rows.tolist()
+        models = [self.models[code] for code in codes[starts].tolist()]
+        for model, start, end, rows in zip(models, starts.tolist(), ends, present, strict=True):
+            numeric, binary = self._names(rows.tolist())
+            part = values[:, start:end]
             yield Columns(
-                self.models[codes[start]],
+                model,
                 positions[start:end],
                 times[start:end],
-                tuple(n for n, keep in zip(self.numeric, kept, strict=False) if keep),
-                tuple(n for n, keep in zip(BINARY, kept[numeric:], strict=True) if keep),
-                values[rows, start:end],
-                tuple(_trimmed(n, v, c[start:end]) for n, v, c in categories),
+                numeric,
+                binary,
+                part if len(numeric) + len(binary) == len(part) else part[rows],
+                tuple([_trimmed(n, v, c[start:end]) for n, v, c in categories]),
             )
+
+    def _names(self, kept: Sequence[bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The names of the numeric and of the binary features whose rows are kept."""
+        numeric = tuple(compress(self.numeric, kept))
+        return numeric, tuple(compress(BINARY, kept[len(self.numeric) :]))
 
 
 class FeatureExtractor:
@@ -144,17 +152,17 @@ class FeatureExtractor:
     def batch(self, records: Sequence[Record], positions: Sequence[int]) -> Batch:
         """The features of records, in their order; `positions` say where each stood in its log."""
         codes = self._codes(records)
-        scores = self._scores_of(records)
-        metadata = {f"metadata.{key}": _numbers(records, key) for key in self._numeric_keys}
-        rows = [*_default_rows(records), *scores.values(), *metadata.values()]
-        values = np.array([*rows, *_binary_rows(records)], np.float64)
+        rows = dict(zip(NUMERIC, _default_rows(records), strict=True)) | self._scores_of(records)
+        rows |= {f"metadata.{key}": _numbers(records, key) for key in self._numeric_keys}
+        names = tuple(sorted(rows))
+        values = np.array([*(rows[n] for n in names), *_binary_rows(records)], np.float64)
         values[~(np.abs(values) <= LARGEST)] = np.nan
         return Batch(
             tuple(self._model_codes),
             codes,
             np.array(positions, np.int64),
             _floats([record.timestamp for record in records]),
-            (*NUMERIC, *scores, *metadata),
+            names,
             values,
             tuple(self._categories(records)),
         )
@@ -287,8 +295,8 @@ def _binary_rows(records: Sequence[Record]) -> tuple[Floats, ...]:
     declined = _flags([record.finish_reason in REFUSING_FINISH for record in records])
     refuses = _flags([bool(t and t[0] in _OPENINGS and _declines(t)) for t in texts])
     return (
-        failed.astype(np.float64),
         np.where(unanswered, np.nan, empty),
+        failed.astype(np.float64),
         np.where(declined, 1.0, np.where(unanswered, np.nan, refuses)),
     )
 

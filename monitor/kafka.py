@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import structlog
 from confluent_kafka import (
     Consumer,
-    IsolationLevel,
     KafkaError,
     KafkaException,
     Message,
@@ -25,7 +24,6 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is there, not exported
     AdminClient,
     NewTopic,
-    OffsetSpec,
 )
 
 from monitor.config import KafkaConfig
@@ -324,18 +322,13 @@ def read_compacted(
 
 def _end(config: KafkaConfig, topic: str, partition: int, beat: Callable[[], None]) -> int:
     """The offset after the last message of a partition, those of open transactions included."""
-    admin = AdminClient(client_settings(config, "restore"))
+    settings = consumer_settings(config, "restore") | {"isolation.level": "read_uncommitted"}
+    asker = Consumer(settings)
     place = TopicPartition(topic, partition)
-
-    def ask() -> int:
-        asked = admin.list_offsets(
-            {place: OffsetSpec.latest()},  # type: ignore[no-untyped-call]
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=_ANSWER_SECONDS,
-        )
-        return int(asked[place].result(2 * _ANSWER_SECONDS).offset)
-
-    return _insistently(ask, beat)
+    try:
+        return _insistently(lambda: asker.get_watermark_offsets(place, _ANSWER_SECONDS), beat)[1]
+    finally:
+        asker.close()
 
 
 def _insistently(ask: Callable[[], T], beat: Callable[[], None]) -> T:

@@ -148,10 +148,10 @@ def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: i
     times = np.concatenate([piece.times for piece in pieces])
     rows = {name: Kind.NUMERIC for piece in pieces for name in piece.numeric}
     rows |= {name: Kind.BINARY for piece in pieces for name in piece.binary}
-    # in the order of names: another order of streams would be another id
+    # in the order of a chunk, by kind and name: another order of streams would be another id
     numeric = [
         numeric_stream(name, kind, np.concatenate([_row(piece, name) for piece in pieces]), window)
-        for name, kind in sorted(rows.items())
+        for name, kind in sorted(rows.items(), key=lambda row: (row[1] is Kind.BINARY, row[0]))
     ]
     names = sorted({column.name for piece in pieces for column in piece.categories})
     categorical = [

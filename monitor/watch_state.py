@@ -50,7 +50,8 @@ def items(watch: Watch) -> list[Item]:
     """The state of a watch; what its warm-up has gathered since goes into one more item."""
     head = Item(HEAD, (watch.profile is None, watch.seen), lambda: _encode_head(watch))
     if watch.profile is not None:
-        return [head, Item(REFERENCE, watch.profile.id, watch.profile.encode)]
+        # a profile never changes, so that it is its own token; its id would cost a hash of it
+        return [head, Item(REFERENCE, watch.profile, watch.profile.encode)]
     return [head, *_warmup_items(watch)]
 
 

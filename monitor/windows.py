@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Floats
 from detectors.baseline import Baseline
-from monitor.columns import CategoryColumn, Columns
+from monitor.columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,11 @@ class StrideBuffer:
         self.unwatched: set[str] = set()
         self._empty()
         self._row_of = {stream.name: row for row, stream in enumerate(baseline.numeric)}
-        self._bin_of = {stream.name: stream.bin_of() for stream in baseline.categorical}
+        self._names = tuple(self._row_of)
+        self._category_of = {stream.name: row for row, stream in enumerate(baseline.categorical)}
+        self._bin_of = [(stream.bin_of(), stream.bins) for stream in baseline.categorical]
         self._rows: dict[tuple[str, ...], tuple[list[int], list[int], list[int]]] = {}
+        self._tables: dict[tuple[int, tuple[str, ...]], NDArray[np.uint8]] = {}
 
     def _empty(self) -> None:
         self.fill = 0
@@ -69,6 +72,8 @@ class StrideBuffer:
     def _aligned(self, columns: Columns) -> Floats:
         """The baseline's numeric and binary features, shape (F, n)."""
         names = columns.numeric + columns.binary
+        if names == self._names:
+            return columns.values
         ours, theirs, new = self._matching(names)
         # a name may stand for nothing: a part of a chunk has the names of all of it
         self.unwatched.update(names[row] for row in new if not np.isnan(columns.values[row]).all())
@@ -83,23 +88,35 @@ class StrideBuffer:
             theirs = [row for row, name in enumerate(names) if name in self._row_of]
             new = [row for row, name in enumerate(names) if name not in self._row_of]
             rows = [self._row_of[names[row]] for row in theirs], theirs, new
-            if len(self._rows) < 64:  # a log with ever new sets of features must not fill memory
+            if len(self._rows) < _REMEMBERED:
                 self._rows[names] = rows
         return rows
 
     def _binned(self, columns: Columns) -> NDArray[np.uint8]:
         """The bins of the baseline's categorical features, shape (C, n)."""
-        theirs = {column.name: column for column in columns.categories}
-        new = [theirs[name] for name in theirs.keys() - self._bin_of.keys()]
-        self.unwatched.update(column.name for column in new if (column.codes >= 0).any())
         binned = np.empty((len(self.baseline.categorical), len(columns)), np.uint8)
-        for row, stream in zip(binned, self.baseline.categorical, strict=True):
-            column, bin_of = theirs.get(stream.name, _ABSENT), self._bin_of[stream.name]
-            other, missing = stream.bins - 2, stream.bins - 1
-            # code -1, a missing value, finds the last entry
-            table = np.array([*(bin_of.get(v, other) for v in column.vocabulary), missing])
-            row[:] = table[column.codes]
+        absent = set(range(len(binned)))
+        for column in columns.categories:
+            row = self._category_of.get(column.name)
+            if row is not None:
+                self._table(row, column.vocabulary).take(column.codes, out=binned[row], mode="wrap")
+                absent.discard(row)
+            elif (column.codes >= 0).any():
+                self.unwatched.add(column.name)
+        for row in absent:
+            binned[row] = self._bin_of[row][1] - 1
         return binned
 
+    def _table(self, row: int, vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
+        """The bin of every code of a vocabulary; code -1, a missing value, finds the last entry."""
+        table = self._tables.get((row, vocabulary))
+        if table is None:
+            bin_of, bins = self._bin_of[row]
+            table = np.array([*(bin_of.get(v, bins - 2) for v in vocabulary), bins - 1], np.uint8)
+            if len(self._tables) < _REMEMBERED:
+                self._tables[row, vocabulary] = table
+        return table
 
-_ABSENT = CategoryColumn("", (), np.array(-1, np.int16))
+
+_REMEMBERED = 64
+"""Sets of names, and vocabularies, to remember: a log with ever new ones must not fill memory."""

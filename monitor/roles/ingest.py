@@ -263,7 +263,7 @@ class Ingest:
         if transaction is None:
             return
         ends = [TopicPartition(t, p, offset) for (t, p), offset in transaction.ends.items()]
-        group = self.consumer.consumer_group_metadata()
+        group = kafka.membership(self.consumer)
         kafka.send_offsets(self.producer, ends, group, OPERATION_SECONDS, self._waiting)
         self._patiently(lambda: self.producer.commit_transaction(OPERATION_SECONDS))
         self.transaction = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from monitor import state
-from monitor.kafka import Topics, read_compacted
+from monitor.kafka import read_compacted
 from tests.integration.broker import KafkaBroker
 from tests.integration.chaos import (
     LOG_PARTITIONS,
@@ -25,7 +26,7 @@ from tests.integration.chaos import (
     truth,
     wait_stopped,
 )
-from tests.integration.harness import TIMEOUT_S, Daemon, until
+from tests.integration.harness import TIMEOUT_S, until
 
 LONG = os.environ.get("PLUMBLINE_CHAOS", "") == "long"
 """`make chaos`; otherwise the short form, which is part of `make test`."""
@@ -60,7 +61,7 @@ def test_kill_9_under_load(broker: KafkaBroker, kill_traffic: Truth, tmp_path: P
         world.verify()
 
 
-@pytest.mark.parametrize("role", ["detect", "ingest"])
+@pytest.mark.parametrize("role", ["detect", pytest.param("ingest", marks=long_only)])
 def test_killed_at_every_step(role: str, broker: KafkaBroker, small: Truth, tmp_path: Path) -> None:
     """Killed once between any two steps of a transaction, under load, each time a little later."""
     steps = STEPS if role == "ingest" else ("flushed", *STEPS)
@@ -120,6 +121,7 @@ def test_three_of_each_role(
         world.verify()
 
 
+@long_only
 def test_the_consumer_protocol(broker: KafkaBroker, small: Truth, tmp_path: Path) -> None:
     """Under KIP-848 members that join, leave and are killed do no harm either."""
     kafka = {"group_protocol": "consumer", "client": {}}
@@ -142,13 +144,9 @@ def test_the_consumer_protocol(broker: KafkaBroker, small: Truth, tmp_path: Path
     ("plan", "kafka"),
     [
         ("detect flushed freeze", {"group_protocol": "classic"}),
-        ("ingest part freeze", {"group_protocol": "classic"}),
-        pytest.param(
-            "detect offsets freeze", {"group_protocol": "classic"}, marks=long_only
-        ),
-        pytest.param(
-            "ingest offsets freeze", {"group_protocol": "classic"}, marks=long_only
-        ),
+        pytest.param("ingest part freeze", {"group_protocol": "classic"}, marks=long_only),
+        pytest.param("detect offsets freeze", {"group_protocol": "classic"}, marks=long_only),
+        pytest.param("ingest offsets freeze", {"group_protocol": "classic"}, marks=long_only),
         pytest.param(
             "detect written freeze", {"group_protocol": "consumer", "client": {}}, marks=long_only
         ),
@@ -169,7 +167,6 @@ def test_a_zombie_is_fenced(
         wait_stopped(zombie)
         successor = world.start()
         successor.wait_ready()
-        successor.wait_metric("rebalances_total", 3)
         successor.wait(lambda: load.done, "the end of the log")
         if "offsets" not in plan:  # otherwise its transaction must end first, by the broker
             world.wait_drained(successor)
@@ -180,10 +177,8 @@ def test_a_zombie_is_fenced(
             "the zombie to notice",
         )
         world.wait_drained(successor)
-        if zombie.process.poll() is None:
-            assert zombie.stop() == 0
-        else:
-            assert zombie.process.returncode == 1
+        # a role of it that cannot go on takes it down, to be started again; none goes on as it was
+        assert (zombie.process.poll() or zombie.stop()) in {0, 1}
         assert successor.stop() == 0
         world.verify()
 
@@ -197,8 +192,7 @@ def test_rebalances_during_restore(broker: KafkaBroker, small: Truth, tmp_path: 
         first = world.start(instance="one")
         world.wait_drained(first)
         first.kill()
-        open_ended, release = threading.Event(), threading.Event()
-        with _open_transaction(world, open_ended, release):  # restores wait for its end
+        with open_transaction(world):  # restores wait for its end
             one = world.start(instance="one")
             one.wait_for("waiting for an open transaction")
             assert one.get("/healthz") == (200, "ok\n")
@@ -216,26 +210,21 @@ def test_rebalances_during_restore(broker: KafkaBroker, small: Truth, tmp_path: 
         world.verify()
 
 
-class _open_transaction:  # noqa: N801
+@contextmanager
+def open_transaction(world: World) -> Iterator[None]:
     """Somebody's messages in the state topic that are never committed."""
-
-    def __init__(self, world: World, *_: object) -> None:
-        self.world = world
-
-    def __enter__(self) -> None:
-        world = self.world
-        settings = {"bootstrap.servers": world.broker.bootstrap, "transactional.id": world.prefix}
-        self.producer = Producer(settings)
-        self.producer.init_transactions(TIMEOUT_S)
-        self.producer.begin_transaction()
-        for partition in range(world.feature_partitions):
-            self.producer.produce(world.topics.state, b"x", state.MANIFEST, partition)
-        assert self.producer.flush(TIMEOUT_S) == 0
-
-    def __exit__(self, *_: object) -> None:
-        self.producer.abort_transaction(TIMEOUT_S)
+    settings = {"bootstrap.servers": world.broker.bootstrap, "transactional.id": world.prefix}
+    producer = Producer(settings)
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    for partition in range(world.feature_partitions):
+        producer.produce(world.topics.state, b"x", state.MANIFEST, partition)
+    assert producer.flush(TIMEOUT_S) == 0
+    yield
+    producer.abort_transaction(TIMEOUT_S)
 
 
+@long_only
 def test_sigterm_under_load(broker: KafkaBroker, small: Truth, tmp_path: Path) -> None:
     """Told to stop again and again, at whatever moment, it ends in order each time."""
     with World(broker, tmp_path, small) as world:
@@ -247,6 +236,7 @@ def test_sigterm_under_load(broker: KafkaBroker, small: Truth, tmp_path: Path) -
             never.wait(world.random.uniform(0, 2))
             assert daemon.stop() == 0
         last = world.start()
+        last.wait_for("started")
         world.wait_drained(last)
         assert last.stop() == 0
         world.verify()
@@ -275,7 +265,7 @@ def test_the_broker_goes_and_comes(small: Truth, tmp_path: Path) -> None:
         world.verify()
 
 
-@pytest.mark.parametrize("how", ["emptied", "deleted"])
+@pytest.mark.parametrize("how", [pytest.param("emptied", marks=long_only), "deleted"])
 def test_the_state_topic_is_lost(
     how: str, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -289,13 +279,13 @@ def test_the_state_topic_is_lost(
             broker.delete_topic(world.topics.state)
         else:
             for partition in range(world.feature_partitions):
-                _overwrite(world, partition, lambda saved: dict.fromkeys(saved))
+                _overwrite(world, partition, dict.fromkeys)
         two = world.start("detect", instance="one")
         two.wait_for("no checkpoint", world.feature_partitions)
         assert two.metric("checkpoints_unusable_total") == 0
         world.wait_drained(two)
         assert two.stop() == 0
-        world.verify()
+        world.verify(features=False)
 
 
 def test_the_groups_offsets_do_not_matter_to_detect(
@@ -304,17 +294,18 @@ def test_the_groups_offsets_do_not_matter_to_detect(
     """A detect group whose offsets were reset goes on from the checkpoints' own offsets."""
     with World(broker, tmp_path, small) as world:
         world.fill_features()
-        one = world.start("detect", instance="one")
+        one = world.start("detect")
         one.wait_metric("last_checkpoint_timestamp_seconds", 1)
         assert one.stop() == 0
         features = world.topics.features
         world.commit("detect", {(features, p): 0 for p in range(world.feature_partitions)})
-        two = world.start("detect", instance="two")
+        two = world.start("detect")
         world.wait_drained(two)
         assert two.stop() == 0
         world.verify(features=False)
 
 
+@long_only
 def test_a_reset_of_ingest_reads_the_log_again(
     broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -323,12 +314,12 @@ def test_a_reset_of_ingest_reads_the_log_again(
     """
     with World(broker, tmp_path, small) as world:
         world.fill()
-        one = world.start("ingest", instance="one")
+        one = world.start("ingest")
         one.wait_metric("records_consumed_total", len(small.lines))
         assert one.stop() == 0
         world.verify_features()
         world.commit("ingest", {(world.logs, p): 0 for p in range(LOG_PARTITIONS)})
-        two = world.start("ingest", instance="one")
+        two = world.start("ingest")
         two.wait_metric("records_consumed_total", len(small.lines))
         assert two.stop() == 0
         with pytest.raises(AssertionError):
@@ -368,19 +359,18 @@ UNUSABLE = {
 }
 
 
+QUICK_CASES = {("version", "stop"), ("digest", "earliest"), ("retention", "latest")}
+
+
 @pytest.mark.parametrize(
     ("cause", "policy"),
     [
-        pytest.param(
-            cause,
-            policy,
-            marks=() if (cause, policy) in {("version", "stop"), ("digest", "earliest"), ("retention", "latest")} else long_only,
-        )
+        pytest.param(cause, policy, marks=() if (cause, policy) in QUICK_CASES else long_only)
         for cause in UNUSABLE
         for policy in ("earliest", "latest", "stop")
     ],
 )
-def test_an_unusable_checkpoint(  # noqa: PLR0913  # fixtures
+def test_an_unusable_checkpoint(  # fixtures
     cause: str, policy: str, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
     """What cannot be used is counted and named with what is lost, and the policy is followed."""
@@ -389,12 +379,8 @@ def test_an_unusable_checkpoint(  # noqa: PLR0913  # fixtures
     with World(broker, tmp_path, small, sections=sections, feature_partitions=1) as world:
         world.fill_features()
         one = world.start("detect", instance="one")
-        if cause == "retention":
-            one.wait_metric("last_checkpoint_timestamp_seconds", 1)
-            one.kill()
-        else:
-            world.wait_drained(one)
-            assert one.stop() == 0
+        world.wait_drained(one)
+        assert one.stop() == 0
         _overwrite(world, 0, spoil)
         low = 0
         if cause == "retention":
@@ -416,7 +402,7 @@ def test_an_unusable_checkpoint(  # noqa: PLR0913  # fixtures
             assert started == low
             two.wait_metric("last_checkpoint_timestamp_seconds", 1)
         else:
-            world.wait_drained(two)
+            two.wait_metric("records_watched_total", small.records)
         assert two.stop() == 0
         if policy == "earliest" and not low:
             world.verify(features=False)
@@ -433,6 +419,8 @@ def _delete_records(world: World) -> int:
     admin = world.broker._admin()
     manifest = state.read_manifest(world.saved(0))
     assert manifest is not None
+    for _ in range(5):
+        world.poison(0)
     place = TopicPartition(world.topics.features, 0, manifest.offset + 10)
     deleted = admin.delete_records([place])[place].result(TIMEOUT_S)
     return int(deleted.low_watermark)
