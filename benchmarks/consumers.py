@@ -2,9 +2,9 @@
 
     python -m benchmarks.consumers MODE BOOTSTRAP TOPIC RECORDS
 
-Each runs in a process of its own, with the settings and the batch size of the daemon's consumer,
-and prints records per second, from the end of its first batch to the end of its last; from its
-start where one batch holds all.
+Each runs in a process of its own, with the batch size of the daemon's consumer and, but for one,
+its settings. It prints records per second, from the end of its first batch to the end of its last;
+from its start where one batch holds all.
 """
 
 from __future__ import annotations
@@ -44,13 +44,22 @@ MODES: dict[str, Callable[[Sequence[Message]], None]] = {
     "consume": _nothing,
     "json_loads": _json,
     "orjson": _orjson,
+    "json_loads_plain": _json,
 }
+PLAIN = ("json_loads_plain",)
+"""With the client's default settings, as a script has them that nobody tuned."""
 
 
-def whole_topic(bootstrap: str, topic: str) -> Consumer:
-    """A consumer as the daemon has it, at the beginning of every partition of a topic."""
+def whole_topic(bootstrap: str, topic: str, *, plain: bool = False) -> Consumer:
+    """A consumer at the beginning of every partition of a topic.
+
+    It has the daemon's settings, or, plain, the client's defaults.
+    """
     config = KafkaConfig(bootstrap_servers=bootstrap, prefix=f"bench-{uuid.uuid4().hex[:8]}")
-    consumer = Consumer(kafka.consumer_settings(config, "bench"))
+    settings = kafka.consumer_settings(config, "bench")
+    if plain:
+        settings = {key: settings[key] for key in ("bootstrap.servers", "group.id")}
+    consumer = Consumer(settings)
     partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
     return consumer
@@ -69,7 +78,7 @@ def next_batch(consumer: Consumer) -> Sequence[Message]:
 def records_per_second(mode: str, bootstrap: str, topic: str, records: int) -> float:
     """Read a topic of so many records to its end."""
     handle = MODES[mode]
-    consumer = whole_topic(bootstrap, topic)
+    consumer = whole_topic(bootstrap, topic, plain=mode in PLAIN)
     try:
         started, started_at = time.perf_counter(), 0
         first = next_batch(consumer)

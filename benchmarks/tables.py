@@ -17,6 +17,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         ("consume", "consume_per_s", "consume()"),
         ("json_loads", "json_loads_per_s", "consume() + json.loads"),
         ("orjson", "orjson_per_s", "consume() + orjson.loads"),
+        ("json_loads_plain", "json_loads_plain_per_s", "... json.loads, untuned client"),
         ("", "daemon_per_s", "plumbline, ingest and detect"),
     ):
         ratio = f"{result['ratios'][mode]:.2f}" if mode else ""

@@ -154,6 +154,7 @@ class Benchmark:
             "consume_per_s": round(speeds["consume"]),
             "json_loads_per_s": round(speeds["json_loads"]),
             "orjson_per_s": round(speeds["orjson"]),
+            "json_loads_plain_per_s": round(speeds["json_loads_plain"]),
             "daemon_per_s": round(speeds["daemon"]),
             "ratios": {mode: round(_median(self._ratios(mode)), 3) for mode in MODES},
             "ratios_by_round": {

@@ -348,6 +348,9 @@ class World:
     def wait_drained(self, *alive: Daemon, timeout: float = 2 * TIMEOUT_S) -> None:
         """Wait until the checkpoints have every record, while these daemons live."""
 
+        for daemon in alive:  # before that it would not even take a signal
+            daemon.wait_for("started")
+
         def drained() -> bool:
             for daemon in alive:
                 assert daemon.process.poll() is None, f"{daemon.log_file} ended"
