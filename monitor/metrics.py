@@ -40,9 +40,10 @@ STREAM = ("model", "feature")
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """What the watch over one model says at one moment; psi and severities by feature."""
+    """What the watch over one model says after `records` records; psi, severities by feature."""
 
     model: str
+    records: int
     reference_records: int
     window_records: int
     readings: list[Reading]

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 ROLE = "detect"
 BATCH = 500
 POLL_SECONDS = 0.1
-PUBLISH_SECONDS = 2.0
+PUBLISH_SECONDS = 5.0
 """How often the numbers behind the verdicts are worked out for the metrics."""
 FLUSH_SECONDS = 10.0
 COMMIT_SECONDS = 15.0
@@ -332,7 +332,11 @@ class Detect:
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
         self.published = time.monotonic()
-        states = {number: _states(p.monitor) for number, p in self.partitions.items()}
+        published = self.metrics.models
+        states = {
+            number: _states(p.monitor, published.get(number, []))
+            for number, p in self.partitions.items()
+        }
         with self.metrics.lock:
             self.metrics.models = states
             self.metrics.segments_dropped = sum(
@@ -350,18 +354,25 @@ def _delivered(error: KafkaError | None, message: Message) -> None:
         raise KafkaException(error)
 
 
-def _states(monitor: DriftMonitor) -> list[ModelState]:
-    whole: Sequence[Watch] = [
-        watch for (_, segment), watch in monitor.watches.items() if segment == WHOLE
-    ]
+def _states(monitor: DriftMonitor, published: Sequence[ModelState]) -> list[ModelState]:
+    """What people see of each model; what is published holds until the next evaluation."""
+    known = {state.model: state for state in published}
     return [
-        ModelState(
-            model=watch.model,
-            reference_records=watch.profile.records if watch.profile else 0,
-            window_records=watch.window_records(),
-            readings=watch.readings(),
-            psi=watch.psi(),
-            severities=watch.severities(),
-        )
-        for watch in whole
+        state
+        if (state := known.get(watch.model)) and state.records == watch.records
+        else _state(watch)
+        for (_, segment), watch in monitor.watches.items()
+        if segment == WHOLE
     ]
+
+
+def _state(watch: Watch) -> ModelState:
+    return ModelState(
+        model=watch.model,
+        records=watch.records,
+        reference_records=watch.profile.records if watch.profile else 0,
+        window_records=watch.window_records(),
+        readings=watch.readings(),
+        psi=watch.psi(),
+        severities=watch.severities(),
+    )

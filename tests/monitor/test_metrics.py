@@ -83,6 +83,7 @@ def event(change: str = "opened", severity: str = "warning", model: str = "m") -
 def state(model: str = "m", **changed: Any) -> ModelState:
     """A model with one verdict and one detector that warms up."""
     fields: dict[str, Any] = {
+        "records": 0,
         "reference_records": 50,
         "window_records": 10,
         "readings": [
