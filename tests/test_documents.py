@@ -105,7 +105,7 @@ def test_every_setting_is_documented() -> None:
     table = OPERATIONS.split("## Settings")[1].split("## Metrics")[0]
     shown = set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE))
     leaves = {key for key in KNOWN_KEYS if not any(k[: len(key)] == key != k for k in KNOWN_KEYS)}
-    assert shown == {".".join(key) for key in leaves}
+    assert shown == {".".join(map(str, key)) for key in leaves}
 
 
 def test_every_metric_is_documented() -> None:
