@@ -97,30 +97,30 @@ def measure(job: Job, directory: Path) -> Measured:
             _produce(config, job.primer)
             primed = job.primer.records
             daemon.wait("primed", lambda: daemon.watched() >= primed, START_SECONDS)
-        cpu = daemon.cpu_seconds()
         release()
-        wall_us = _follow(daemon, config, job)
-        cpu = daemon.cpu_seconds() - cpu
+        wall_us, cpu_us = _follow(daemon, config, job)
         if job.evaluated > 0:
             daemon.wait("watching", daemon.watching, START_SECONDS)
-        return Measured(wall_us, cpu / job.records * 1e6, daemon.peak_rss_mb())
+        return Measured(wall_us, cpu_us, daemon.peak_rss_mb())
 
 
-def _follow(daemon: Daemon, config: KafkaConfig, job: Job) -> float:
-    """Microseconds a record, from ingest's first commit to detect's last record.
+def _follow(daemon: Daemon, config: KafkaConfig, job: Job) -> tuple[float, float]:
+    """Microseconds a record by the clock, and of CPU time.
 
-    Conservative: what detect has to do for the first commit, and the wait for the last one, are in
+    From ingest's first commit to detect's last record. Conservative: what detect has to do for the first commit, and the wait for the last one, are in
     the time, and the records of the first commit are not in the count.
     """
     goal = job.records + (job.primer.records if job.primer else 0)
     with group.committed(config, job.topic, job.partitions) as committed:
         daemon.wait("reading", lambda: committed() > 0, START_SECONDS, 0.02)
-        first, started = committed(), time.perf_counter()
+        first, started, cpu = committed(), time.perf_counter(), daemon.cpu_seconds()
         if first >= job.records:  # so few records that one transaction holds them all
             first = 0
         daemon.wait_while_moving(committed, job.records)
     daemon.wait_while_moving(daemon.watched, goal)
-    return (time.perf_counter() - started) / (job.records - first) * 1e6
+    seconds = time.perf_counter() - started, daemon.cpu_seconds() - cpu
+    wall, cpu = (each / (job.records - first) * 1e6 for each in seconds)
+    return wall, cpu
 
 
 class Daemon:

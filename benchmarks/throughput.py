@@ -36,15 +36,15 @@ from tests.integration.kafka_jars import KafkaUnavailable
 
 OUT = Path(__file__).parent / "results" / "throughput.json"
 MODELS = (1, 20, 200)
-HEADLINE = "logs"
+HEADLINE = "logs-1"
+STAGE_RECORDS = 100_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured. by_models_records: records in the topics of 1, 20 and 200 models."""
+    """How much is measured, and with which tool records are made."""
 
     records: int
-    by_models_records: int
     rounds: int
     partitions: int
     tool: Path | None
@@ -72,7 +72,7 @@ class Benchmark:
         """Measure everything; the result for programs."""
         path = self.directory / "records.jsonl"
         self.say(f"making {self.plan.records:,} records")
-        count = max(self.plan.records, self.plan.by_models_records)
+        count = self.plan.records
         source = records.write(path, count, self.plan.tool)
         self._load(broker, path)
         self.say("building references")
@@ -88,12 +88,11 @@ class Benchmark:
 
     def _load(self, broker: KafkaBroker, path: Path) -> None:
         plan = self.plan
-        topics = [(HEADLINE, 1, plan.records)]
-        topics += [(_topic(models), models, plan.by_models_records) for models in MODELS]
-        for topic, models, count in topics:
-            self.say(f"loading {count:,} records of {models} models into {topic}")
+        for models in MODELS:
+            topic = _topic(models)
+            self.say(f"loading {plan.records:,} records of {models} models into {topic}")
             broker.create_topic(topic, plan.partitions)
-            lines = records.spread(records.read(path, count), models)
+            lines = records.spread(records.read(path, plan.records), models)
             records.load(self.bootstrap, topic, plan.partitions, lines)
 
     def _round(self) -> None:
@@ -114,7 +113,7 @@ class Benchmark:
         self.say(f"  {mode}: {speed:,.0f} records/s")
 
     def _measure_stages(self) -> None:
-        count = min(self.plan.records, self.plan.by_models_records)
+        count = min(self.plan.records, STAGE_RECORDS)
         arguments = ["benchmarks.stages", self.bootstrap, HEADLINE, str(count)]
         for stage, us in daemon.children(arguments).items():
             self.stages[stage].append(us)
@@ -130,7 +129,7 @@ class Benchmark:
         job = dataclasses.replace(
             self._job(
                 _topic(models),
-                self.plan.by_models_records,
+                self.plan.records,
                 {"source": "named", "name": _topic(models), "directory": directory},
             ),
             primer=Primer(chunks, sum(map(len, self.primer)) * models),
@@ -178,7 +177,6 @@ class Benchmark:
             "source": source,
             "record_bytes": round(record_bytes),
             "records": plan.records,
-            "records_by_models": plan.by_models_records,
             "partitions": plan.partitions,
             "rounds": plan.rounds,
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
@@ -215,7 +213,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     count, rounds = (60_000, 2) if a.quick else (300_000, 5)
     plan = Plan(
         records=a.records or count,
-        by_models_records=max(1, (a.records or count) // 3),
         rounds=a.rounds or rounds,
         partitions=a.partitions,
         tool=a.make_records,

@@ -82,12 +82,17 @@ class App:
 
     def _guard(self, role: str, run: Callable[[], None]) -> None:
         """A role that fails takes the daemon down: half a daemon looks alive and is not."""
+        ended = False
         try:
             run()
+            ended = True
         except Exception:
             log.exception("role failed", role=role)
-            self.failed.append(role)
         finally:
+            # not only after an Exception: what a callback of the Kafka client raises may come out
+            # of it as a KafkaError, which no `except` knows
+            if not ended:
+                self.failed.append(role)
             self.stopping.set()
 
     def _join(self, threads: Iterable[threading.Thread]) -> None:

@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import structlog
 from confluent_kafka import (
@@ -30,7 +30,6 @@ from monitor.config import KafkaConfig
 from monitor.errors import UserError
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 
 DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
@@ -289,9 +288,7 @@ def read_compacted(
     waiting = False
     try:
         # once it has talked to the leader, and is told an offset, it reads without delay
-        place.offset, _ = _insistently(
-            lambda: reader.get_watermark_offsets(place, _ANSWER_SECONDS), beat
-        )
+        place.offset, _ = watermarks(reader, place, beat)
         reader.assign([place])
         while True:
             beat()
@@ -326,21 +323,32 @@ def _end(config: KafkaConfig, topic: str, partition: int, beat: Callable[[], Non
     asker = Consumer(settings)
     place = TopicPartition(topic, partition)
     try:
-        return _insistently(lambda: asker.get_watermark_offsets(place, _ANSWER_SECONDS), beat)[1]
+        return watermarks(asker, place, beat)[1]
     finally:
         asker.close()
 
 
-def _insistently(ask: Callable[[], T], beat: Callable[[], None]) -> T:
-    """What a broker says, when it is there again if need be; other errors are the caller's."""
+def watermarks(
+    consumer: Consumer, place: TopicPartition, beat: Callable[[], None]
+) -> tuple[int, int]:
+    """A partition's first offset and the one after its last, when the broker is there to say so.
+
+    beat: is called between two attempts; what it raises ends it.
+    Raises KafkaException where asking again will not help.
+    """
     while True:
         beat()
         try:
-            return ask()
+            return consumer.get_watermark_offsets(place, _ANSWER_SECONDS)
         except KafkaException as error:
             if error.args[0].code() not in _PASSING:
                 raise
-            log.warning("cannot read the state for now", error=error.args[0].str())
+            log.warning(
+                "cannot ask for offsets for now",
+                topic=place.topic,
+                partition=place.partition,
+                error=error.args[0].str(),
+            )
 
 
 class _ClientLog:

@@ -269,8 +269,8 @@ class Detect:
         """The partition as its checkpoint has it, or as the policy for unusable ones wants it."""
         started = time.monotonic()
         messages = kafka.read_compacted(self.config.kafka, self.topics.state, number, self._go_on)
-        low, high = self.consumer.get_watermark_offsets(
-            TopicPartition(self.topics.features, number), OPERATION_SECONDS
+        low, high = kafka.watermarks(
+            self.consumer, TopicPartition(self.topics.features, number), self._go_on
         )
         try:
             partition = checkpoint.restore(messages, self.config, self.references)

@@ -74,9 +74,10 @@ class Truth:
 
 def truth(records: int, *, copies: int, directory: Path, seed: int = 5) -> Truth:
     """Traffic of `copies` times two models that drifts in its middle and recovers, with poison."""
-    options = {"seed": seed, "rate": 50.0, "start": 1_760_000_000.0}
-    quiet = list(traffic(records, change_at=records, **options))  # type: ignore[arg-type]
-    loud = list(traffic(records, change_at=0, **options))  # type: ignore[arg-type]
+    quiet, loud = (
+        list(traffic(records, change_at=change, seed=seed, rate=50.0, start=1_760_000_000.0))
+        for change in (records, 0)
+    )
     # a copy of a model becomes ready to be watched after two or three fifths of the stream
     start, end = int(records * 0.7), int(records * 0.85)
     lines = quiet[:start] + loud[start:end] + quiet[end:]
@@ -138,7 +139,7 @@ def prepare(plan: str, nth: int) -> None:
 
     _Fated.step, _Fated.left, _Fated.fate = step, nth, staticmethod(fate)
     setattr(module, "Producer", _Fated)  # noqa: B010  # mypy would have it of one type
-    setattr(module, "Consumer", Remembered)  # noqa: B010
+    setattr(module, "Consumer", Remembered)  # noqa: B010  # as above
     if step == "flushed":
         flush = detect.Detect._flush
 
@@ -147,7 +148,7 @@ def prepare(plan: str, nth: int) -> None:
             _Fated.at("flushed")
             return done
 
-        setattr(detect.Detect, "_flush", flushed)  # noqa: B010
+        setattr(detect.Detect, "_flush", flushed)  # noqa: B010  # as above
 
 
 STEPS = ("begun", "part", "written", "offsets", "committed")

@@ -354,5 +354,5 @@ def test_a_stuck_client_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
         clients, "send_offsets_to_transaction", lambda *_: released.wait(30), raising=False
     )
     with pytest.raises(kafka.StuckError):
-        kafka.send_offsets(clients, [], None, 0.01, lambda _: False)  # type: ignore[arg-type]
+        kafka.send_offsets(clients, [], None, 0.01, lambda _: False)  # type: ignore[arg-type]  # fakes
     released.set()
