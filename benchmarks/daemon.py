@@ -107,8 +107,9 @@ def measure(job: Job, directory: Path) -> Measured:
 def _follow(daemon: Daemon, config: KafkaConfig, job: Job) -> tuple[float, float]:
     """Microseconds a record by the clock, and of CPU time.
 
-    From ingest's first commit to detect's last record. Conservative: what detect has to do for the first commit, and the wait for the last one, are in
-    the time, and the records of the first commit are not in the count.
+    From ingest's first commit to detect's last record. Conservative: what detect has to do for the
+    first commit, and the wait for the last one, are in the time, and the records of the first
+    commit are not in the count.
     """
     goal = job.records + (job.primer.records if job.primer else 0)
     with group.committed(config, job.topic, job.partitions) as committed:

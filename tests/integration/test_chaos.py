@@ -182,10 +182,8 @@ def test_a_zombie_is_fenced(
             world.wait_drained(successor)
         continue_process(zombie)
         zombie.wait_for("awake")
-        until(
-            lambda: zombie.process.poll() is not None or bool(zombie.said("partitions lost")),
-            "the zombie to notice",
-        )
+        noticed = ("partitions lost", "partitions revoked", "role failed")
+        until(lambda: any(map(zombie.said, noticed)), "the zombie to notice")
         world.wait_drained(successor)
         # a role of it that cannot go on takes it down, to be started again; none goes on as it was
         assert (zombie.process.poll() or zombie.stop()) in {0, 1}
