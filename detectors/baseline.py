@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -42,7 +43,7 @@ RARE_SHARE = 0.01
 """Categories below this share of the reference are counted together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NumericStream:
     """The reference window of one numeric or binary stream.
 
@@ -109,9 +110,15 @@ class NumericStream:
 
     def cell_counts(self) -> Floats:
         """Reference records by cell, shape (G,)."""
+        return self._cell_counts
+
+    @cached_property
+    def _cell_counts(self) -> Floats:
+        # nearly all else follows from it, and a restart makes it for thousands of streams
         weights = np.diff(self.below).astype(float)
         counts = np.bincount(self.cell_of(self.support), weights, minlength=len(self.cuts) + 2)
         counts[-1] = self.missing
+        counts.flags.writeable = False
         return np.asarray(counts, np.float64)
 
     def cell_slack(self) -> float:
