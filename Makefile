@@ -22,7 +22,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format bench lock clean
+.PHONY: help setup demo test chaos lint format bench soak lock clean
 
 help: ## Say what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -48,8 +48,12 @@ format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup ## Measure the throughput
+bench: setup ## Measure the throughput, restarts and what checkpoints cost
 	$(BIN)/python -m benchmarks.throughput
+	$(BIN)/python -m benchmarks.restart
+
+soak: setup ## Put twenty million records through one daemon and watch its memory
+	$(BIN)/python -m benchmarks.soak
 
 # Pins that still fit are kept; `make lock UV_FLAGS=--upgrade` renews them all. all.txt comes first
 # and bounds the others, so that a package has one version throughout.

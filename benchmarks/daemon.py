@@ -112,15 +112,16 @@ def _follow(daemon: Daemon, config: KafkaConfig, job: Job) -> tuple[float, float
     commit are not in the count.
     """
     goal = job.records + (job.primer.records if job.primer else 0)
+    counted, started, cpu = 0, time.perf_counter(), daemon.cpu_seconds()
     with group.committed(config, job.topic, job.partitions) as committed:
         daemon.wait("reading", lambda: committed() > 0, START_SECONDS, 0.02)
-        first, started, cpu = committed(), time.perf_counter(), daemon.cpu_seconds()
-        if first >= job.records:  # so few records that one transaction holds them all
-            first = 0
+        first = committed()
+        if first < job.records:  # else so few that one commit holds all: the wait for it counts
+            counted, started, cpu = first, time.perf_counter(), daemon.cpu_seconds()
         daemon.wait_while_moving(committed, job.records)
     daemon.wait_while_moving(daemon.watched, goal)
     seconds = time.perf_counter() - started, daemon.cpu_seconds() - cpu
-    wall, cpu = (each / (job.records - first) * 1e6 for each in seconds)
+    wall, cpu = (each / (job.records - counted) * 1e6 for each in seconds)
     return wall, cpu
 
 

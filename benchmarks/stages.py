@@ -2,7 +2,7 @@
 
     python -m benchmarks.stages BOOTSTRAP TOPIC RECORDS
 
-The same functions as the daemon's on the same batches of 5,000 records; prints microseconds a
+The same functions as the daemon's on batches as it reads them; prints microseconds a
 record by stage. In the daemon ingest and detect overlap, and Kafka's own threads work beside both.
 """
 

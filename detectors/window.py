@@ -51,17 +51,23 @@ class Window:
         """Whether it holds as many records as it should."""
         return self.strides * self.stride >= self.records
 
-    def append(self, values: Floats, categories: NDArray[np.uint8]) -> None:
+    def append(
+        self, values: Floats, categories: NDArray[np.uint8], cells: Ints | None = None
+    ) -> None:
         """Take in the next stride, and forget the oldest when full.
 
         values: shape (F, stride), NaN where missing.
         categories: shape (C, stride), bins of the categorical streams (`CategoricalStream.bin_of`).
+        cells: shape (F, stride), those of the values, where they are known already.
         """
         block = self.strides % len(self.block_cells)
         at = slice(block * self.stride, (block + 1) * self.stride)
         self.values[:, at] = values
         numeric = len(values)
-        self.baseline.cells_of(values, out=self.cells[:numeric])
+        if cells is None:
+            self.baseline.cells_of(values, out=self.cells[:numeric])
+        else:
+            self.cells[:numeric] = cells
         self.cells[numeric:] = categories
         self.cell_counts -= self.block_cells[block]
         self.newest_counts = self._count()

@@ -130,6 +130,46 @@ class Batch:
         return numeric, tuple(compress(BINARY, kept[len(self.numeric) :]))
 
 
+def join(batches: Sequence[Batch]) -> Batch:
+    """Batches of one extractor, in their order, as one."""
+    if len(batches) == 1:
+        return batches[0]
+    names = tuple(sorted({name for batch in batches for name in batch.numeric}))
+    return Batch(
+        batches[-1].models,  # an extractor's models only grow
+        np.concatenate([batch.codes for batch in batches]),
+        np.concatenate([batch.positions for batch in batches]),
+        np.concatenate([batch.times for batch in batches]),
+        names,
+        np.concatenate([_rows_of(batch, names) for batch in batches], axis=1),
+        tuple(map(_joined, zip(*(batch.categories for batch in batches), strict=True))),
+    )
+
+
+def _rows_of(batch: Batch, names: tuple[str, ...]) -> Floats:
+    """The rows of a batch with these numeric features; NaN for those that it does not have."""
+    if batch.numeric == names:
+        return batch.values
+    rows = np.full((len(names) + len(BINARY), len(batch.codes)), np.nan)
+    rows[[names.index(name) for name in batch.numeric]] = batch.values[: len(batch.numeric)]
+    rows[len(names) :] = batch.values[len(batch.numeric) :]
+    return rows
+
+
+def _joined(parts: Sequence[CategoryColumn]) -> CategoryColumn:
+    """Columns of one feature as one, with a vocabulary that serves all."""
+    vocabulary = {
+        name: code
+        for code, name in enumerate(
+            dict.fromkeys(name for part in parts for name in part.vocabulary)
+        )
+    }
+    # code -1, a missing value, finds the last entry
+    tables = [np.array([*map(vocabulary.get, part.vocabulary), -1], np.int16) for part in parts]
+    codes = [table[part.codes] for table, part in zip(tables, parts, strict=True)]
+    return CategoryColumn(parts[0].name, tuple(vocabulary), np.concatenate(codes))
+
+
 class FeatureExtractor:
     """Turns records into columns; knows the models and the scores that it has met, up to a bound.
 

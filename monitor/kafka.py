@@ -8,9 +8,9 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from confluent_kafka import (
@@ -114,6 +114,8 @@ def consumer_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
         # enough prefetched that a busy loop never waits, little enough to bound memory
         "queued.max.messages.kbytes": 65_536,
         "fetch.max.bytes": 16 * 1024 * 1024,
+        # a full queue would else not be looked at again for a second, and run empty meanwhile
+        "fetch.queue.backoff.ms": 5,
         # a restore, or a commit at a revocation, must not get the member thrown out
         "max.poll.interval.ms": 600_000,
     }
@@ -181,6 +183,14 @@ def offset(message: Message) -> int:
     number = message.offset()
     assert number is not None
     return number
+
+
+def places(messages: Sequence[Message]) -> tuple[list[Place], list[int]]:
+    """Places and offsets of messages that arrived, those of a batch at the speed of a batch."""
+    topics = [message.topic() for message in messages]
+    partitions = [message.partition() for message in messages]
+    offsets = [message.offset() for message in messages]
+    return cast(list[Place], list(zip(topics, partitions, strict=True))), cast(list[int], offsets)
 
 
 def trouble(message: Message) -> str | None:

@@ -108,7 +108,7 @@ class Watch:
         return rest
 
     def _evaluate(self, stride: Stride) -> list[DriftEvent]:
-        self.window.append(stride.values, stride.categories)
+        self.window.append(stride.values, stride.categories, stride.cells)
         found = [detector.update(self.window) for detector in self.detectors]
         if not self.window.full or not (self.alarms or any(mask.any() for mask in found)):
             return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Floats
+from detectors.base import Floats, Ints
 from detectors.baseline import Baseline
 from monitor.columns import Columns
 
@@ -19,6 +19,7 @@ class Stride:
 
     values: Floats
     categories: NDArray[np.uint8]
+    cells: Ints | None
     position: int
     time: float
 
@@ -50,18 +51,27 @@ class StrideBuffer:
     def strides(self, columns: Columns) -> Iterator[Stride]:
         """The strides that `columns` complete; what is left waits for the next ones."""
         values, categories = self._aligned(columns), self._binned(columns)
+        # the values of a stream are looked up at one go where there are enough of them
+        cells = self._cells(values) if len(columns) >= 2 * self.stride else None
         start, size = 0, self.stride
+        block: tuple[Floats, NDArray[np.uint8], Ints | None]
         while len(columns) - start >= size - self.fill:
             end = start + size - self.fill
             if self.fill:
                 self._keep(values, categories, start, end)
-                block = self.values, self.categories
+                block = self.values, self.categories, None
                 self._empty()
             else:
-                block = values[:, start:end], categories[:, start:end]
+                known = None if cells is None else cells[:, start:end]
+                block = values[:, start:end], categories[:, start:end], known
             yield Stride(*block, int(columns.positions[end - 1]), float(columns.times[end - 1]))
             start = end
         self._keep(values, categories, start, len(columns))
+
+    def _cells(self, values: Floats) -> Ints:
+        cells = np.empty(values.shape, np.intp)
+        self.baseline.cells_of(values, out=cells)
+        return cells
 
     def _keep(self, values: Floats, categories: NDArray[np.uint8], start: int, end: int) -> None:
         at = slice(self.fill, self.fill + end - start)

@@ -1,8 +1,9 @@
 """Ingest: logs in; feature chunks, dead letters and the logs' offsets out, in one transaction.
 
-A turn of the loop takes a batch and produces what came of it; about twice a second the transaction
-is committed together with the offsets. Whatever goes wrong before that is rolled back, and the
-same messages are read again: no record is lost and none counted twice, here or in the metrics.
+A turn of the loop takes a batch and makes features of it; what has gathered is produced, one chunk
+for each model. About twice a second the transaction is committed together with the offsets.
+Whatever goes wrong before that is rolled back, and the same messages are read again: no record is
+lost and none counted twice, here or in the metrics.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from confluent_kafka import (
 from monitor import columns, kafka, logfiles
 from monitor.columns import Columns
 from monitor.config import Config
-from monitor.features import Batch
+from monitor.features import Batch, join
 from monitor.health import Health
 from monitor.kafka import Place, Topics
 from monitor.metrics import Metrics
@@ -33,7 +34,10 @@ from monitor.records import Record, RefusedError
 log = structlog.get_logger(__name__)
 
 ROLE = "ingest"
-BATCH = 5_000
+BATCH = 1_000
+"""Messages decoded at a time: their text stays in the processor's cache until it is counted."""
+CHUNK_RECORDS = 20_000
+"""Records that are put into chunks together, at most."""
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
 OPERATION_SECONDS = 10.0
@@ -70,14 +74,15 @@ class Transaction:
     consumed: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     batches: list[Batch] = field(default_factory=list)
+    waiting: list[Batch] = field(default_factory=list)
+    """What is not in chunks yet; `batches` has the rest."""
 
-    def cover(self, messages: Sequence[Message]) -> None:
-        """Take in messages; those of one partition are in order."""
-        places = [kafka.place(message) for message in messages]
-        offsets = [kafka.offset(message) for message in messages]
+    def cover(self, places: Sequence[Place], offsets: Sequence[int]) -> None:
+        """Take in messages by place and offset; those of one partition are in order."""
         firsts = dict(zip(reversed(places), reversed(offsets), strict=True))
+        lasts = dict(zip(places, offsets, strict=True))
         self.starts = firsts | self.starts
-        self.ends |= {place: last + 1 for place, last in zip(places, offsets, strict=True)}
+        self.ends |= {place: last + 1 for place, last in lasts.items()}
         self.consumed.update(topic for topic, _ in places)
 
 
@@ -154,9 +159,12 @@ class Ingest:
         try:
             if messages:
                 self._take(messages)
+            due = self._due()
+            if due:
+                self._chunk(due)
             self._produce()
             self._apply_backpressure()
-            if self._due():
+            if due and not self.outbox:
                 self._commit()
         except KafkaException as error:
             self._recover(error)
@@ -184,19 +192,29 @@ class Ingest:
             self._complain(messages)
         if not arrived:
             return
-        transaction = self._open(arrived)
+        places, offsets = kafka.places(arrived)
+        transaction = self._open(places, offsets)
         records: list[Record] = []
         positions: list[int] = []
         decode = self.decode
-        for message in arrived:
+        for message, offset in zip(arrived, offsets, strict=True):
             try:
                 records.append(decode(message.value() or b""))
             except RefusedError as refused:
                 self._refuse(message, refused, transaction)
             else:
-                positions.append(kafka.offset(message) + 1)
-        batch = self.extractor.batch(records, positions)
+                positions.append(offset + 1)
+        transaction.waiting.append(self.extractor.batch(records, positions))
+        if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
+            self._chunk(transaction)
+
+    def _chunk(self, transaction: Transaction) -> None:
+        """Put what waits into chunks: the more records, the more of each model stand together."""
+        if not transaction.waiting:
+            return
+        batch = join(transaction.waiting)
         transaction.batches.append(batch)
+        transaction.waiting = []
         for chunk in batch.by_model():
             for payload in _payloads(chunk):
                 self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
@@ -224,10 +242,10 @@ class Ingest:
         for text in {kafka.trouble(message) for message in messages} - {None}:
             log.warning("cannot read for now", role=ROLE, error=text)
 
-    def _open(self, messages: Sequence[Message]) -> Transaction:
+    def _open(self, places: Sequence[Place], offsets: Sequence[int]) -> Transaction:
         """The transaction, begun if need be, that the messages are now part of."""
         transaction = self.transaction or Transaction(time.monotonic())
-        transaction.cover(messages)
+        transaction.cover(places, offsets)
         if self.transaction is None:
             self.transaction = transaction
             self.producer.begin_transaction()
@@ -251,11 +269,11 @@ class Ingest:
             (self.consumer.pause if waiting else self.consumer.resume)(self.consumer.assignment())
             self.paused = waiting
 
-    def _due(self) -> bool:
+    def _due(self) -> Transaction | None:
+        """The transaction, if it is time to commit it."""
         transaction = self.transaction
-        if transaction is None or self.outbox:
-            return False
-        return time.monotonic() - transaction.opened >= COMMIT_SECONDS
+        old = transaction and time.monotonic() - transaction.opened >= COMMIT_SECONDS
+        return transaction if old else None
 
     def _commit(self) -> None:
         """Make the transaction and the offsets that it covers durable, then count it."""
@@ -296,6 +314,8 @@ class Ingest:
         """Commit what is in hand, within a bounded time; roll back what cannot be committed."""
         until = time.monotonic() + OPERATION_SECONDS
         try:
+            if self.transaction is not None:
+                self._chunk(self.transaction)
             while self.outbox and time.monotonic() < until:
                 self._produce()
                 self.producer.poll(POLL_SECONDS)

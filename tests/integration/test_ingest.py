@@ -308,8 +308,9 @@ def test_a_commit_that_fails_in_a_rebalance_is_read_again(call: str) -> None:
     assert made.metrics.consumed.total() == 0
 
 
-def test_a_failed_produce_rolls_back() -> None:
+def test_a_failed_produce_rolls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failed delivery `produce` names no more than a wrong state: that is rolled back."""
+    monkeypatch.setattr(ingest, "CHUNK_RECORDS", 1)
     clients = FakeClients([[FakeMessage(0, 5)], []])
     clients.failing["produce"] = KafkaError(KafkaError._STATE)
     made = worker(clients)

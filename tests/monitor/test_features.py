@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from monitor.columns import encode
 from monitor.decode import decoder
-from monitor.features import BINARY, LARGEST, NUMERIC, OTHER, Batch, FeatureExtractor
+from monitor.features import BINARY, LARGEST, NUMERIC, OTHER, Batch, FeatureExtractor, join
 from monitor.records import Record, RecordWithMetadata, RefusedError
 
 pytestmark = pytest.mark.filterwarnings("error")  # a numpy warning here is a wrong number
@@ -496,3 +496,47 @@ def test_a_part_carries_no_more_of_a_long_vocabulary_than_it_uses() -> None:
         names = [None if code < 0 else column.vocabulary[code] for code in column.codes.tolist()]
         assert names == routes[columns.model]
         assert set(column.vocabulary) == {name for name in names if name is not None}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 10**6), max_size=6), min_size=1, max_size=6))
+def test_joined_batches_are_the_batch_of_all(seeds: list[list[int]]) -> None:
+    """Records taken in several batches make the columns that they make in one."""
+
+    def made(seed: int) -> Record:
+        rng = random.Random(seed)
+        route = rng.choice([None, "a", "b", "c"])
+        return RecordWithMetadata(
+            "r",
+            1.0,
+            f"m{rng.randrange(3)}",
+            scores={f"s{rng.randrange(3)}": rng.random()} if rng.random() < 0.5 else None,
+            finish_reason=rng.choice([None, "stop", "length"]),
+            metadata=None if route is None else {"route": route},
+        )
+
+    def columns(parts: list[list[int]]) -> list[dict[str, Any]]:
+        extractor = FeatureExtractor({"route": "categorical"}, models=9, scores=9, categories=9)
+        position, batches = 0, []
+        for part in parts:
+            records = [made(seed) for seed in part]
+            batches.append(extractor.batch(records, range(position, position + len(part))))
+            position += len(part)
+        return sorted(
+            (
+                {
+                    "model": found.model,
+                    "positions": found.positions.tolist(),
+                    "names": (found.numeric, found.binary),
+                    "values": np.nan_to_num(found.values, nan=-1).tolist(),
+                    "categories": {
+                        c.name: [c.vocabulary[code] if code >= 0 else None for code in c.codes]
+                        for c in found.categories
+                    },
+                }
+                for found in join(batches).by_model()
+            ),
+            key=lambda found: str(found["model"]),
+        )
+
+    assert columns(seeds) == columns([[seed for part in seeds for seed in part]])
