@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -106,11 +107,14 @@ class App:
                 log.error("role did not end in time", role=thread.name)
 
 
-def _spare_the_collector() -> None:
-    """What has been imported stays; and a batch of messages must not set the collector to work.
+def tune_the_interpreter() -> None:
+    """Suit Python to batches of thousands of objects, and to two roles that share it.
 
-    At its defaults it runs every 700 new objects, and a batch brings thousands that all go again.
+    The garbage collector runs every 700 new objects at its defaults, and a batch brings thousands
+    that all go again; what has been imported stays. A role that waits for the other's turn to end
+    waits half a millisecond, not five.
     """
+    sys.setswitchinterval(0.0005)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
@@ -122,7 +126,7 @@ def run(config: Config, roles: Sequence[str]) -> int:
     Raises UserError where a setting of the Kafka client is unusable.
     """
     kafka.check(config.kafka)
-    _spare_the_collector()
+    tune_the_interpreter()
     app = App(config, roles)
 
     def on_signal(number: int, frame: FrameType | None) -> None:

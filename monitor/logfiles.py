@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import IO
 
 from monitor.config import Config
-from monitor.decode import Decode, decoder
+from monitor.decode import Decode, decode_batch, decoder
 from monitor.features import Batch, FeatureExtractor
-from monitor.records import Record, RefusedError
 
 BATCH_BYTES = 2 * 1024 * 1024
 """Of lines read at a time: few enough that the records of a batch stay in the processor's cache."""
@@ -48,19 +47,13 @@ class LogReader:
                     progress(sum(map(len, lines)))
 
     def _batch(self, lines: Sequence[bytes]) -> Batch:
-        decode = self.decode
-        records: list[Record] = []
-        positions: list[int] = []
-        for position, line in enumerate(lines, self.lines + 1):
-            try:
-                records.append(decode(line))
-            except RefusedError as refused:
-                if line.strip():
-                    self.rejections[refused.reason] += 1
-            else:
-                positions.append(position)
+        positions = range(self.lines + 1, self.lines + 1 + len(lines))
+        records, kept, refusals = decode_batch(self.decode, lines, positions)
+        self.rejections.update(
+            refused.reason for index, refused in refusals if lines[index].strip()
+        )
         self.lines += len(lines)
-        return self.extractor.batch(records, positions)
+        return self.extractor.batch(records, kept)
 
 
 def reader(config: Config) -> LogReader:

@@ -25,11 +25,12 @@ from confluent_kafka import (
 from monitor import columns, kafka, logfiles
 from monitor.columns import Columns
 from monitor.config import Config
+from monitor.decode import decode_batch
 from monitor.features import Batch, join
 from monitor.health import Health
 from monitor.kafka import Place, Topics
 from monitor.metrics import Metrics
-from monitor.records import Record, RefusedError
+from monitor.records import RefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,8 @@ class Transaction:
         lasts = dict(zip(places, offsets, strict=True))
         self.starts = firsts | self.starts
         self.ends |= {place: last + 1 for place, last in lasts.items()}
-        self.consumed.update(topic for topic, _ in places)
+        for (topic, _), count in Counter(places).items():
+            self.consumed[topic] += count
 
 
 class Ingest:
@@ -194,17 +196,12 @@ class Ingest:
             return
         places, offsets = kafka.places(arrived)
         transaction = self._open(places, offsets)
-        records: list[Record] = []
-        positions: list[int] = []
-        decode = self.decode
-        for message, offset in zip(arrived, offsets, strict=True):
-            try:
-                records.append(decode(message.value() or b""))
-            except RefusedError as refused:
-                self._refuse(message, refused, transaction)
-            else:
-                positions.append(offset + 1)
-        transaction.waiting.append(self.extractor.batch(records, positions))
+        payloads = [message.value() or b"" for message in arrived]
+        positions = [offset + 1 for offset in offsets]
+        records, kept, refusals = decode_batch(self.decode, payloads, positions)
+        for index, refused in refusals:
+            self._refuse(arrived[index], refused, transaction)
+        transaction.waiting.append(self.extractor.batch(records, kept))
         if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
             self._chunk(transaction)
 

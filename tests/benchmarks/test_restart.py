@@ -59,7 +59,7 @@ def test_chunks_hold_every_default_feature() -> None:
 
 def test_the_log_of_the_soak() -> None:
     """About 250 bytes a record; what is malformed is counted before it is sent."""
-    decode = native.decoder(metadata=True)
+    decode = native.NativeDecoder(metadata=True)
     refused, models, size = 0, set(), 0
     for message in soak.messages(20_000):
         size += len(message)
