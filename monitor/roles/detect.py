@@ -41,6 +41,8 @@ BATCH = 500
 POLL_SECONDS = 0.1
 PUBLISH_SECONDS = 5.0
 """How often the numbers behind the verdicts are worked out for the metrics."""
+PUBLISH_SHARE = 0.02
+"""How much of the time that may take, with however many models."""
 FLUSH_SECONDS = 10.0
 COMMIT_SECONDS = 15.0
 OPERATION_SECONDS = 30.0
@@ -72,7 +74,7 @@ class Detect:
         self.stop = stop
         self.topics = Topics(config.kafka.prefix)
         self.partitions: dict[int, Partition] = {}
-        self.published = 0.0
+        self.publish_due = 0.0
         self.due = 0.0
         self.patience = math.inf
 
@@ -138,7 +140,7 @@ class Detect:
                 log.warning("cannot read for now", role=ROLE, error=text)
         self.producer.poll(0)
         now = time.monotonic()
-        if now - self.published >= PUBLISH_SECONDS:
+        if now >= self.publish_due:
             self._publish()
         if now >= self.due:
             self._checkpoint()
@@ -331,7 +333,7 @@ class Detect:
 
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
-        self.published = time.monotonic()
+        started = time.monotonic()
         published = self.metrics.models
         states = {
             number: _states(p.monitor, published.get(number, []))
@@ -346,6 +348,8 @@ class Detect:
                 _, high = self.consumer.get_watermark_offsets(at, cached=True)
                 if high >= 0:
                     self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
+        took = time.monotonic() - started
+        self.publish_due = started + max(PUBLISH_SECONDS, took / PUBLISH_SHARE)
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:
