@@ -409,8 +409,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="plumbline-soak-") as name:
             directory = Path(name)
-            options = {"jvm": THROUGHPUT_JVM, "heap": "1g", "properties": SMALL_DISK}
-            with KafkaBroker(directory / "kafka", **options) as broker:  # type: ignore[arg-type]
+            place = directory / "kafka"
+            with KafkaBroker(place, jvm=THROUGHPUT_JVM, heap="1g", properties=SMALL_DISK) as broker:
                 result = soak(broker, a.records, a.ahead, directory)
     except (KafkaUnavailable, BrokerError, DaemonError) as error:
         print(error, file=sys.stderr)

@@ -158,10 +158,10 @@ class Detect:
             where = {"partition": number, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
             return
-        with self.metrics.lock:
-            self.metrics.watched[chunk.model] += len(chunk)
         for event in partition.monitor.process(chunk):
             self._emit(event)
+        with self.metrics.lock:
+            self.metrics.watched[chunk.model] += len(chunk)
 
     def _emit(self, event: DriftEvent) -> None:
         """One event feeds log, metrics and topic."""
