@@ -35,7 +35,8 @@ class App:
     def __init__(self, config: Config, roles: Sequence[str]) -> None:
         self.config = config
         self.roles = roles
-        self.metrics = Metrics()
+        alarms = config.alarms
+        self.metrics = Metrics({"warning": alarms.min_psi, "critical": alarms.critical_psi})
         self.health = Health()
         self.stopping = threading.Event()
         self.signalled: int | None = None

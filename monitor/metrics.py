@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -28,9 +29,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from monitor import __version__
 from monitor.events import DriftEvent
 from monitor.features import Batch
+from monitor.records import Refusal
 from monitor.watch import Reading
 
 MAX_SERIES = 5_000
+PROCESS_SERIES = 6
+"""What the client library tells of the process: memory, processor, files, start."""
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Seconds: a first token's time at one end, a long answer of a large model at the other."""
 HISTOGRAM_SAMPLES = len(LATENCY_BUCKETS) + 3
@@ -102,8 +106,12 @@ def _sums(codes: NDArray[np.intp], values: NDArray[np.float64], models: int) -> 
 
 @dataclass(slots=True)
 class Metrics:
-    """The numbers that the roles keep; `lock` guards what changes as a whole."""
+    """The numbers that the roles keep; `lock` guards what changes as a whole.
 
+    psi_thresholds: by severity, from which PSI on a significant change is an alarm.
+    """
+
+    psi_thresholds: Mapping[str, float] = field(default_factory=dict)
     consumed: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     scores_dropped: int = 0
@@ -173,7 +181,7 @@ class MetricsCollector(Collector):
         with self._metrics.lock:
             states = [state for part in list(self._metrics.models.values()) for state in part]
             families, dropped = _within(
-                MAX_SERIES - 1,
+                MAX_SERIES - PROCESS_SERIES - 1,
                 chain(
                     self._daemon(),
                     self._alarms(states),
@@ -190,7 +198,9 @@ class MetricsCollector(Collector):
         m = self._metrics
         yield _gauge("build_info", "Version", ["version"], {(__version__,): 1.0})
         yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
-        yield _counter("records_rejected", "Messages refused", ["reason"], _keyed(m.rejected))
+        # every reason from the start: what first appears as a one has not risen, for Prometheus
+        rejected = _keyed(dict.fromkeys(map(str, Refusal), 0) | m.rejected)
+        yield _counter("records_rejected", "Messages refused", ["reason"], rejected)
         yield _counter("records_watched", "Records seen by detect", ["model"], _keyed(m.watched))
         yield _count("rebalances", "Partition changes", sum(m.rebalances.values()))
         yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
@@ -211,6 +221,8 @@ class MetricsCollector(Collector):
             yield _gauge("event_time_lag_seconds", "Age of the newest record", [], {(): age})
 
     def _alarms(self, states: Sequence[ModelState]) -> Iterator[Metric]:
+        least = _keyed(self._metrics.psi_thresholds)
+        yield _gauge("drift_psi_threshold", "What PSI must reach", ["severity"], least)
         events = self._metrics.drift_events
         # an alarm that has ended stays as a zero: a series that just vanishes looks like an outage
         active = {(model, feature, severity): 0.0 for model, feature, _, severity in events}
@@ -262,9 +274,10 @@ def _readings(states: Iterable[ModelState]) -> Iterator[Metric]:
 
 
 def registry(metrics: Metrics) -> CollectorRegistry:
-    """A registry of its own for these metrics."""
+    """A registry of its own for these metrics and, where the system tells, those of the process."""
     own = CollectorRegistry(auto_describe=False)
     own.register(MetricsCollector(metrics))
+    ProcessCollector(registry=own)
     return own
 
 
@@ -272,7 +285,7 @@ Series = Mapping[Any, float]
 """Label values, a tuple of strings as long as the labels, -> value."""
 
 
-def _keyed(counts: Mapping[str, int]) -> Series:
+def _keyed(counts: Mapping[str, float]) -> Series:
     # of a copy, made at one go: the roles count on while this is rendered
     return {(key,): float(count) for key, count in dict(counts).items()}
 

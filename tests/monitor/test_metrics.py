@@ -18,6 +18,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
 from monitor import __version__
+from monitor.app import App
+from monitor.config import AlarmsConfig, Config
 from monitor.decode import decoder
 from monitor.events import DriftEvent, Summary
 from monitor.features import Batch, FeatureExtractor
@@ -25,13 +27,14 @@ from monitor.metrics import (
     HISTOGRAM_SAMPLES,
     LATENCY_BUCKETS,
     MAX_SERIES,
+    PROCESS_SERIES,
     Metrics,
     MetricsCollector,
     ModelState,
     Traffic,
     registry,
 )
-from monitor.records import Record
+from monitor.records import Record, Refusal
 from monitor.watch import Reading
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -98,7 +101,7 @@ def state(model: str = "m", **changed: Any) -> ModelState:
 
 def everything() -> Metrics:
     """Metrics in which every family has something to say."""
-    m = Metrics()
+    m = Metrics({"warning": 0.1, "critical": 0.25})
     m.ingested(
         [batch({"latency_ms": 5, "input_tokens": 1, "output_tokens": 2, "cost_usd": 0.5})],
         {"inference-logs": 3},
@@ -159,6 +162,7 @@ CONTRACT = {  # of the design, as far as there is something to show
     "drift_statistic": {"model", "feature", "detector"},
     "drift_threshold": {"model", "feature", "detector"},
     "drift_psi": {"model", "feature"},
+    "drift_psi_threshold": {"severity"},
     "drift_active": {"model", "feature", "severity"},
     "drift_events_total": {"model", "feature", "detector", "severity"},
     "window_records": {"model"},
@@ -196,7 +200,22 @@ def test_nothing_yet() -> None:
     assert get(found, "build_info", version=__version__) == 1
     assert get(found, "metric_series_dropped") == 0
     assert {value for (name, _), value in found.items() if name != "plumbline_build_info"} == {0}
-    assert not any(labels for name, labels in found if name != "plumbline_build_info")
+    labelled = {name for name, labels in found if labels}
+    assert labelled == {"plumbline_build_info", "plumbline_records_rejected_total"}
+
+
+def test_every_reason_is_there_before_it_occurs() -> None:
+    """A counter that appears with its first refusal would not rise by it, for Prometheus."""
+    found = samples(Metrics())
+    assert {get(found, "records_rejected_total", reason=reason) for reason in Refusal} == {0}
+
+
+def test_psi_thresholds_are_those_of_the_configuration() -> None:
+    """From which PSI on an alarm opens, and from which it is critical, is shown beside the PSI."""
+    config = Config(alarms=AlarmsConfig(min_psi=0.07, critical_psi=0.3))
+    found = samples(App(config, ()).metrics)
+    assert get(found, "drift_psi_threshold", severity="warning") == 0.07
+    assert get(found, "drift_psi_threshold", severity="critical") == 0.3
 
 
 # --- numbers ----------------------------------------------------------------------------------
@@ -307,7 +326,7 @@ def test_no_verdict_no_sample() -> None:
     assert get(drift, "drift_statistic", model="m", feature="latency_ms", detector="ks") == 0.5
     assert get(drift, "drift_threshold", model="m", feature="latency_ms", detector="ks") == 0.2
     assert get(drift, "drift_psi", model="m", feature="latency_ms") == 0.3
-    assert len(drift) == 5
+    assert len(drift) == 7
     assert not any("adwin" in dict(labels).values() for _, labels in drift)
     assert not any(math.isnan(v) for v in found.values())
 
@@ -394,6 +413,14 @@ def test_series_are_bounded_and_what_is_cut_is_counted() -> None:
     assert names["drift_active"] == names["window_records"] == names["reference_records"] == 500
     assert names["inference_requests_total"] == 1000
     assert names["drift_statistic"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells of the process")
+def test_the_process_is_told_of_within_the_bound() -> None:
+    """Memory, processor, files and start of the process are there, and cost the bound nothing."""
+    found = [s.name for f in registry(crowd(500, 12, 6)).collect() for s in f.samples]
+    assert len([name for name in found if name.startswith("process_")]) == PROCESS_SERIES
+    assert len(found) == MAX_SERIES
 
 
 def samples_without_bound(metrics: Metrics) -> int:
