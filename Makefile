@@ -58,7 +58,7 @@ soak: setup ## Put twenty million records through one daemon and watch its memor
 # Pins that still fit are kept; `make lock UV_FLAGS=--upgrade` renews them all. all.txt comes first
 # and bounds the others, so that a package has one version throughout.
 lock: $(UV) ## Lock the dependencies anew, with hashes, after a change of pyproject.toml
-	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --extra judges --extra replay \
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --extra all \
 		--output-file constraints/all.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--output-file constraints/core.txt
