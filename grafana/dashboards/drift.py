@@ -59,7 +59,6 @@ def dashboard() -> Dashboard:
         variables=[
             frame.model("window_records", several=False),
             frame.feature(),
-            frame.runbooks(),
         ],
         annotations=[
             Annotation(
@@ -71,8 +70,8 @@ def dashboard() -> Dashboard:
             )
         ],
         links=[
-            frame.runbook("Runbook: critical drift", "PlumblineDriftCritical"),
-            frame.runbook("Runbook: drift", "PlumblineDriftWarning"),
+            frame.to_runbook("Runbook: critical drift", "PlumblineDriftCritical"),
+            frame.to_runbook("Runbook: drift", "PlumblineDriftWarning"),
         ],
     )
 
@@ -100,6 +99,7 @@ def _now() -> Row:
                     "Records in the current window, which is compared with the reference.",
                     "`windows.records`, 1,000 by default.",
                     "less means that it still fills; zero is warm-up, and nothing is judged yet.",
+                    "PlumblineModelWarmingUp",
                 ),
                 "none",
                 highest(own("window_records", MODEL)),
@@ -136,6 +136,7 @@ def _alarms(name: str, thresholds: ThresholdsConfig) -> Stat:
             f"Features with an open alarm of severity {name}.",
             "None.",
             "see below which features, then the runbook.",
+            f"PlumblineDrift{name.title()}",
         ),
         "none",
         f"{opened} or vector(0)",
@@ -304,6 +305,7 @@ def _budget() -> Row:
                     "Few rows.",
                     "one feature that pages again and again wants a new reference, or a larger"
                     " `alarms.min_psi`.",
+                    "PlumblineDriftFlapping",
                 ),
                 {"feature": "Feature", "detector": "Detector", "severity": "Severity"},
                 [

@@ -38,8 +38,10 @@ ERRORS = limits(warning=0.01, critical=0.05)
 REQUESTS = rate("inference_requests_total", MODEL)
 FAILED = rate("inference_requests_total", MODEL, 'status="error"')
 COST = rate("inference_cost_usd_total", MODEL)
-ALARMS = f"{severity(MODEL)} or 0 * {own('window_records', MODEL)}"
-"""By model and feature; a model that is watched has at least a zero."""
+NOTHING = f"0 * {own('window_records', MODEL)}"
+"""A zero for each model that is watched, so that one without alarms is told of too."""
+ALARMS = f"{severity(MODEL)} or {NOTHING}"
+EVENTS = f"{events(MODEL)} or {NOTHING}"
 
 
 def dashboard() -> Dashboard:
@@ -96,6 +98,7 @@ def _now() -> Row:
                     "Models that detect watches, those in warm-up among them.",
                     "As many as you serve.",
                     "a model that is missing has no records, or is beyond `limits.models`.",
+                    "PlumblineModelsNotWatched",
                 ),
                 "none",
                 f"count({highest(own('window_records', MODEL), 'model')})",
@@ -117,6 +120,7 @@ def _now() -> Row:
                     "Age of the newest record that has been read: how late an alarm would be.",
                     "Seconds.",
                     "see Lag on the dashboard Plumbline itself; without traffic it grows as well.",
+                    "PlumblineEventTimeLag",
                 ),
                 "s",
                 highest(own("event_time_lag_seconds")),
@@ -148,7 +152,7 @@ def _drift() -> Row:
                         limits(0.1, 0.25),
                         3,
                     ),
-                    Column("Events", "none", f"round({total(events(MODEL), 'model')})", None, 0),
+                    Column("Events", "none", f"round({total(EVENTS, 'model')})", None, 0),
                     Column("Requests", "reqps", total(REQUESTS, "model")),
                     Column(
                         "Errors",
@@ -164,9 +168,7 @@ def _drift() -> Row:
                     ),
                 ],
                 sort_by="Alarm",
-                link=lead(
-                    "Drift of this model", f"{DRIFT}?var-model=${{__value.raw:percentencode}}"
-                ),
+                link=lead("Drift of this model", _drift_of("__value.raw")),
                 width=14,
             ),
             states(
@@ -180,9 +182,14 @@ def _drift() -> Row:
                 "{{model}}",
                 SEVERITIES,
                 width=10,
-            ),
+            ).data_links([lead("Drift of this model", _drift_of("__field.labels.model"))]),
         ],
     )
+
+
+def _drift_of(model: str) -> str:
+    """The Drift dashboard of the model that a variable of Grafana's names."""
+    return f"{DRIFT}?var-model=${{{model}:percentencode}}"
 
 
 def _traffic() -> Row:
@@ -195,6 +202,7 @@ def _traffic() -> Row:
                     "Inferences logged a second.",
                     "Each model's daily course.",
                     "a drop to nothing is an outage of the model, or of its log.",
+                    "PlumblineModelSilent",
                 ),
                 "reqps",
                 query(total(REQUESTS, "model"), "{{model}}"),
@@ -233,6 +241,7 @@ def _traffic() -> Row:
                     "Messages of the log and of the feature topic that have not been read.",
                     "Near zero, short peaks.",
                     "if it keeps growing, start more processes (docs/scaling.md).",
+                    "PlumblineConsumerLagGrowing",
                 ),
                 "short",
                 query(total(own("consumer_lag_records"), "topic"), "{{topic}}"),

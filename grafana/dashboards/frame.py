@@ -19,7 +19,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from grafana.dashboards.panels import DATASOURCE, Panel
+from grafana.dashboards.panels import DATASOURCE, Panel, runbook
 from grafana.dashboards.promql import MODEL, own, values_of
 from grafana.links import RUNBOOKS
 
@@ -83,7 +83,7 @@ def dashboard(
     made = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).readonly()
     made.time("now-6h", "now").refresh("1m").timezone("browser")
     made.tooltip(DashboardCursorSync.CROSSHAIR)
-    made.variables([*_scope(), *variables]).annotations(list(annotations))
+    made.variables([*_scope(), *variables, _runbooks()]).annotations(list(annotations))
     made.links([*links, _others()])
     for row in rows:
         made.with_row(builders.Row(row.title))
@@ -106,15 +106,10 @@ def feature() -> Variable:
     return _all(_labels("feature", "Feature", values_of("feature", own("drift_psi", MODEL))))
 
 
-def runbooks() -> Variable:
-    """Where the runbooks are: a constant, so that an import can change it."""
-    return builders.ConstantVariable("runbooks").value(RUNBOOKS)
-
-
-def runbook(title: str, alert: str) -> builders.DashboardLink:
+def to_runbook(title: str, alert: str) -> builders.DashboardLink:
     """A link to the runbook of an alert, at the top of a dashboard."""
     link = builders.DashboardLink(title).type(DashboardLinkType.LINK).icon("doc")
-    return link.url(f"${{runbooks:raw}}/{alert.lower()}").target_blank(True)
+    return link.url(runbook(alert)).target_blank(True)
 
 
 def _scope() -> list[Variable]:
@@ -125,6 +120,11 @@ def _scope() -> list[Variable]:
         _all(_query("job", "Job", jobs)),
         _all(_query("instance", "Instance", instances)),
     ]
+
+
+def _runbooks() -> Variable:
+    """Where the runbooks are: a constant, so that an import can change it."""
+    return builders.ConstantVariable("runbooks").value(RUNBOOKS)
 
 
 def _query(name: str, label: str, query: str) -> builders.QueryVariable:

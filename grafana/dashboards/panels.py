@@ -43,14 +43,24 @@ P = TypeVar("P", Timeseries, Stat, StateTimeline, Table)
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What a panel says of itself: what it shows, what is normal, what to do when it is not."""
+    """What a panel says of itself: what it shows, what is normal, what to do when it is not.
+
+    alert: the one that watches over it, whose runbook is linked.
+    """
 
     shows: str
     normal: str
     otherwise: str
+    alert: str = ""
 
     def __str__(self) -> str:
-        return f"{self.shows}\n\n**Normal:** {self.normal}\n\n**If not:** {self.otherwise}"
+        more = f" [Runbook]({runbook(self.alert)})" if self.alert else ""
+        return f"{self.shows}\n\n**Normal:** {self.normal}\n\n**If not:** {self.otherwise}{more}"
+
+
+def runbook(alert: str) -> str:
+    """The address of an alert's runbook."""
+    return f"${{runbooks:raw}}/{alert.lower()}"
 
 
 def query(expression: str, legend: str = "__auto") -> Query:
