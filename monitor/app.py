@@ -35,8 +35,8 @@ class App:
     def __init__(self, config: Config, roles: Sequence[str]) -> None:
         self.config = config
         self.roles = roles
-        self.metrics = Metrics()
         self.health = Health()
+        self.metrics = Metrics(health=self.health)
         self.stopping = threading.Event()
         self.signalled: int | None = None
         self.failed: list[str] = []
