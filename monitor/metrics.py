@@ -29,6 +29,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from monitor import __version__
 from monitor.events import DriftEvent
 from monitor.features import Batch
+from monitor.health import Health
 from monitor.records import Refusal
 from monitor.watch import Reading
 
@@ -131,6 +132,9 @@ class Metrics:
     traffic: Traffic = field(default_factory=Traffic)
     models: dict[int, list[ModelState]] = field(default_factory=dict)
     """By feature partition, what its watches say; replaced as a whole."""
+    health: Health = field(default_factory=Health)
+    started: float = field(default_factory=time.time)
+    """Epoch seconds."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ingested(
@@ -158,11 +162,14 @@ class Metrics:
         self.last_checkpoint = time.time()
 
     def drift(self, event: DriftEvent) -> None:
-        """Count an event of an alarm that opened or grew."""
-        if event.change != "resolved":
-            key = event.model, event.feature, event.detector, event.severity
-            with self.lock:
-                self.drift_events[key] += 1
+        """Count an event of an alarm that opened or grew.
+
+        One that resolves counts nothing and is still entered: where the alarm was restored from a
+        checkpoint, this process has no other record that there was one, and it must end as a zero.
+        """
+        key = event.model, event.feature, event.detector, event.severity
+        with self.lock:
+            self.drift_events[key] += event.change != "resolved"
 
 
 class MetricsCollector(Collector):
@@ -197,6 +204,8 @@ class MetricsCollector(Collector):
     def _daemon(self) -> Iterator[Metric]:
         m = self._metrics
         yield _gauge("build_info", "Version", ["version"], {(__version__,): 1.0})
+        yield _gauge("start_time_seconds", "When the process began", [], {(): m.started})
+        yield from _roles(m.health)
         yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
         # every reason from the start: what first appears as a one has not risen, for Prometheus
         rejected = _keyed(dict.fromkeys(map(str, Refusal), 0) | m.rejected)
@@ -247,6 +256,14 @@ class MetricsCollector(Collector):
         yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
         cost = {(model,): float(t.cost[i]) for i, model in rows}
         yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
+
+
+def _roles(health: Health) -> Iterator[Metric]:
+    ages, waiting = health.ages(), set(health.waiting)
+    ages_by_role = {(role,): age for role, age in ages.items()}
+    yield _gauge("heartbeat_age_seconds", "Since a role's loop turned", ["role"], ages_by_role)
+    ready = {(role,): float(role not in waiting) for role in ages}
+    yield _gauge("role_ready", "Whether a role has joined and restored", ["role"], ready)
 
 
 def _windows(states: Sequence[ModelState]) -> Iterator[Metric]:

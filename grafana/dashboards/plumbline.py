@@ -6,7 +6,18 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.dashboards import frame
 from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Column, Words, graph, limits, query, stat, table
+from grafana.dashboards.panels import (
+    AMBER,
+    GREEN,
+    Column,
+    Words,
+    graph,
+    limits,
+    query,
+    stat,
+    states,
+    table,
+)
 from grafana.dashboards.promql import (
     everybodys,
     highest,
@@ -279,7 +290,7 @@ def _process() -> Row:
     memory = of_plumbline(everybodys("process_resident_memory_bytes"))
     cpu = of_plumbline(f"rate({everybodys('process_cpu_seconds_total')}[$__rate_interval])")
     files = f"{everybodys('process_open_fds')} / {everybodys('process_max_fds')}"
-    age, builds = f"(time() - {everybodys('process_start_time_seconds')})", own("build_info")
+    age, builds = f"(time() - {own('start_time_seconds')})", own("build_info")
     return Row(
         "Processes",
         [
@@ -332,12 +343,42 @@ def _process() -> Row:
                 thresholds=limits(warning=0.8),
                 width=6,
             ),
+            graph(
+                "Heartbeats",
+                Words(
+                    "Seconds since the loop of each role last turned.",
+                    "A few; up to ten while a checkpoint is restored.",
+                    "from 60 on `/healthz` fails, and who watches over the process restarts it.",
+                    "PlumblineStalled",
+                ),
+                "s",
+                query(
+                    highest(own("heartbeat_age_seconds"), "instance", "role"),
+                    "{{instance}} {{role}}",
+                ),
+                thresholds=limits(critical=60),
+                width=12,
+            ),
+            states(
+                "Roles ready",
+                Words(
+                    "Whether each role has joined its group and restored its state.",
+                    "Ready, but for the first seconds.",
+                    "the log says what it waits for: the broker, its topics, or a long restore.",
+                    "PlumblineNotReady",
+                ),
+                highest(own("role_ready"), "instance", "role"),
+                "{{instance}} {{role}}",
+                {0: ("waiting", AMBER), 1: ("ready", GREEN)},
+            ),
             table(
                 "Versions",
                 Words(
                     "Which version each process runs, and for how long.",
                     "One version.",
-                    "two during an upgrade; afterwards, restart the old ones.",
+                    "two during an upgrade; afterwards, restart the old ones. A process that is"
+                    " always young keeps starting.",
+                    "PlumblineRestarting",
                 ),
                 {"instance": "Process", "version": "Version"},
                 [

@@ -64,12 +64,13 @@ def ratio(part: str, whole: str) -> str:
 def events(*matchers: str) -> str:
     """Drift events within the budget's period, by series.
 
-    A series is born with its first event, which `increase` cannot see; so one is added to those
-    that were not there when the period began.
+    A series is born with its first event, which `increase` cannot see; so its first value is added
+    where it was not there when the period began.
     """
     grown = increase("drift_events_total", *matchers, over=PERIOD)
+    first = f"min_over_time({own('drift_events_total', *matchers)}[{PERIOD}])"
     before = f"increase({own('drift_events_total', *matchers)}[1h] offset {PERIOD})"
-    return f"1 + ({grown} unless {before}) or {grown}"
+    return f"{first} + ({grown} unless {before}) or {grown}"
 
 
 def severity(*matchers: str) -> str:

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -23,6 +24,7 @@ from monitor.config import AlarmsConfig, Config
 from monitor.decode import decoder
 from monitor.events import DriftEvent, Summary
 from monitor.features import Batch, FeatureExtractor
+from monitor.health import Health
 from monitor.metrics import (
     HISTOGRAM_SAMPLES,
     LATENCY_BUCKETS,
@@ -101,12 +103,13 @@ def state(model: str = "m", **changed: Any) -> ModelState:
 
 def everything() -> Metrics:
     """Metrics in which every family has something to say."""
-    m = Metrics({"warning": 0.1, "critical": 0.25})
+    m = Metrics({"warning": 0.1, "critical": 0.25}, health=Health(lambda: 0.0))
     m.ingested(
         [batch({"latency_ms": 5, "input_tokens": 1, "output_tokens": 2, "cost_usd": 0.5})],
         {"inference-logs": 3},
         {"not_json": 2},
     )
+    m.health.expect("ingest")
     m.watched["m"] += 1
     m.rebalances["ingest"] += 1
     m.rebalances["detect"] += 1
@@ -168,6 +171,9 @@ CONTRACT = {  # of the design, as far as there is something to show
     "window_records": {"model"},
     "reference_records": {"model"},
     "build_info": {"version"},
+    "start_time_seconds": set(),
+    "heartbeat_age_seconds": {"role"},
+    "role_ready": {"role"},
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
 LABELS |= {"topic", "partition", "reason", "role"}
@@ -199,7 +205,8 @@ def test_nothing_yet() -> None:
     found = samples(Metrics())
     assert get(found, "build_info", version=__version__) == 1
     assert get(found, "metric_series_dropped") == 0
-    assert {value for (name, _), value in found.items() if name != "plumbline_build_info"} == {0}
+    facts = {"plumbline_build_info", "plumbline_start_time_seconds"}
+    assert {value for (name, _), value in found.items() if name not in facts} == {0}
     labelled = {name for name, labels in found if labels}
     assert labelled == {"plumbline_build_info", "plumbline_records_rejected_total"}
 
@@ -316,6 +323,28 @@ def test_a_batch_that_knows_fewer_models() -> None:
     }
 
 
+def test_how_the_roles_are() -> None:
+    """Since when each role's loop has not turned, whether it has joined, and when all began."""
+    now = [50.0]
+    health = Health(lambda: now[0])
+    health.expect("ingest")
+    health.expect("detect")
+    health.ready("detect")
+    now[0] += 30
+    health.beat("detect")
+    found = samples(Metrics(health=health, started=1000.0))
+    assert get(found, "heartbeat_age_seconds", role="ingest") == 30
+    assert get(found, "heartbeat_age_seconds", role="detect") == 0
+    assert get(found, "role_ready", role="ingest") == 0
+    assert get(found, "role_ready", role="detect") == 1
+    assert get(found, "start_time_seconds") == 1000
+
+
+def test_a_process_knows_when_it_began() -> None:
+    """In epoch seconds, as time() has it in a query."""
+    assert abs(Metrics().started - time.time()) < 60
+
+
 # --- drift ------------------------------------------------------------------------------------
 
 
@@ -357,6 +386,18 @@ def test_alarms() -> None:
     assert get(found, "drift_active", **labels, severity="critical") == 0
     for severity in ("warning", "critical"):
         assert get(found, "drift_events_total", **labels, detector="ks", severity=severity) == 1
+
+
+def test_an_alarm_of_an_earlier_process_ends_as_a_zero() -> None:
+    """An alarm that was restored and resolves is seen to end, and counts as no new event."""
+    m = Metrics(models={0: [state(severities={"latency_ms": "critical"})]})
+    labels = {"model": "m", "feature": "latency_ms", "severity": "critical"}
+    assert get(samples(m), "drift_active", **labels) == 1
+    m.models[0] = [state(severities={})]
+    m.drift(event("resolved", "critical"))
+    found = samples(m)
+    assert get(found, "drift_active", **labels) == 0
+    assert get(found, "drift_events_total", **labels, detector="ks") == 0
 
 
 def test_reference_and_window() -> None:

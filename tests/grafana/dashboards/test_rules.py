@@ -13,6 +13,7 @@ from grafana.dashboards import build
 from monitor.metrics import registry
 from tests.grafana.dashboards import rules
 from tests.grafana.dashboards.rules import RULES
+from tests.grafana.dashboards.variables import strings
 from tests.monitor.test_metrics import everything
 
 TEXTS = build.texts()
@@ -182,7 +183,7 @@ def test_every_runbook_that_is_linked_is_there() -> None:
     linked = {
         word.partition("}/")[2].rstrip(")")
         for name in TEXTS
-        for text in rules.variables.strings(dashboard(name))
+        for text in strings(dashboard(name))
         for word in text.split()
         if "${runbooks:raw}" in word
     }
