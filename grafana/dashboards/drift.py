@@ -72,6 +72,7 @@ def dashboard() -> Dashboard:
         links=[
             frame.to_runbook("Runbook: critical drift", "PlumblineDriftCritical"),
             frame.to_runbook("Runbook: drift", "PlumblineDriftWarning"),
+            frame.to_dashboards("Replay", "plumbline-replay"),  # shown once there is that dashboard
         ],
     )
 

@@ -83,11 +83,11 @@ def _now() -> Row:
                 thresholds=ERRORS,
             ),
             stat(
-                "Cost",
+                "Cost an hour",
                 Words(
-                    "US dollars an hour, as logged, at the present rate.",
+                    "US dollars, as logged, at the present rate.",
                     "In step with the requests.",
-                    "compare Cost and Tokens by model; longer prompts cost like more of them.",
+                    "compare Cost and Tokens below; longer prompts cost like more of them.",
                 ),
                 "currencyUSD",
                 f"3600 * {total(COST)}",
@@ -144,7 +144,7 @@ def _drift() -> Row:
                 ),
                 {"model": "Model"},
                 [
-                    Column("Alarm", "none", highest(ALARMS, "model"), limits(1, 2), 0),
+                    Column("Alarm", "none", highest(ALARMS, "model"), names=SEVERITIES),
                     Column(
                         "Largest PSI",
                         "none",
@@ -270,9 +270,9 @@ def _usage() -> Row:
         "Tokens and cost",
         [
             graph(
-                "Tokens",
+                "Tokens a second",
                 Words(
-                    "Tokens logged a second, read (input) and written (output).",
+                    "Tokens logged, read (input) and written (output).",
                     "In step with the requests.",
                     "see Tokens a request for which of both has grown.",
                 ),
@@ -293,9 +293,9 @@ def _usage() -> Row:
                 ),
             ),
             graph(
-                "Cost by model",
+                "Cost an hour by model",
                 Words(
-                    "US dollars an hour, as logged, at the present rate.",
+                    "US dollars, as logged, at the present rate.",
                     "In step with the tokens.",
                     "a step without one in tokens is a change of price or of the model.",
                 ),

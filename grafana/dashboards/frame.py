@@ -80,11 +80,11 @@ def dashboard(
     links: Sequence[builders.DashboardLink] = (),
 ) -> Dashboard:
     """A dashboard of these rows, on the chosen data source, jobs and instances."""
-    made = builders.Dashboard(title).uid(uid).description(description).tags([TAG]).readonly()
+    made = builders.Dashboard(title).uid(uid).description(description).tags([TAG, uid]).readonly()
     made.time("now-6h", "now").refresh("1m").timezone("browser")
     made.tooltip(DashboardCursorSync.CROSSHAIR)
     made.variables([*_scope(), *variables, _runbooks()]).annotations(list(annotations))
-    made.links([*links, _others()])
+    made.links([*links, to_dashboards("Plumbline", TAG).as_dropdown(True)])
     for row in rows:
         made.with_row(builders.Row(row.title))
         for panel in row.panels:
@@ -110,6 +110,15 @@ def to_runbook(title: str, alert: str) -> builders.DashboardLink:
     """A link to the runbook of an alert, at the top of a dashboard."""
     link = builders.DashboardLink(title).type(DashboardLinkType.LINK).icon("doc")
     return link.url(runbook(alert)).target_blank(True)
+
+
+def to_dashboards(title: str, tag: str) -> builders.DashboardLink:
+    """A link to the dashboards with a tag, with the choices made here; none where there are none.
+
+    TAG is on all of ours, and each has its uid for a tag as well.
+    """
+    link = builders.DashboardLink(title).type(DashboardLinkType.DASHBOARDS).tags([tag])
+    return link.keep_time(True).include_vars(True)
 
 
 def _scope() -> list[Variable]:
@@ -141,9 +150,3 @@ def _labels(name: str, label: str, query: str) -> builders.QueryVariable:
 def _all(variable: builders.QueryVariable) -> builders.QueryVariable:
     everything = VariableOption(True, ["All"], ["$__all"])
     return variable.multi(True).include_all(True).all_value(".+").current(everything)
-
-
-def _others() -> builders.DashboardLink:
-    """A menu of all dashboards of ours, those of features to come among them."""
-    link = builders.DashboardLink("Plumbline").type(DashboardLinkType.DASHBOARDS).tags([TAG])
-    return link.as_dropdown(True).keep_time(True)

@@ -37,6 +37,8 @@ DATASOURCE = DataSourceRef("prometheus", "${datasource}")
 GREEN, AMBER, RED = "green", "orange", "red"
 CHOSEN = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
+Names = Mapping[int, tuple[str, str]]
+"""Value -> its text and colour."""
 Panel = Timeseries | Stat | StateTimeline | Table
 P = TypeVar("P", Timeseries, Stat, StateTimeline, Table)
 
@@ -137,11 +139,11 @@ def states(
     words: Words,
     expression: str,
     legend: str,
-    names: Mapping[int, tuple[str, str]],
+    names: Names,
     *,
     width: int = 12,
 ) -> StateTimeline:
-    """A bar over time for each series; `names`: value -> its text and colour."""
+    """A bar over time for each series."""
     panel = _framed(StateTimeline(), title, words, "none", [query(expression, legend)], width, 8)
     panel.show_value(VisibilityMode.NEVER).merge_values(True).row_height(0.8).fill_opacity(80)
     panel.legend(_legend([])).mappings([_named(names)])
@@ -150,13 +152,14 @@ def states(
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a query of this moment, with its own unit and thresholds."""
+    """A column of a table: a query of this moment, with a unit, and thresholds or names."""
 
     name: str
     unit: str
     expression: str
     thresholds: dashboard.ThresholdsConfig | None = None
     decimals: int | None = None
+    names: Names | None = None
 
 
 def table(
@@ -209,12 +212,15 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         properties.append(DynamicConfigValue("decimals", column.decimals))
     if column.thresholds:
         properties.append(DynamicConfigValue("thresholds", column.thresholds.build()))
+    if column.names:
+        properties.append(DynamicConfigValue("mappings", [_named(column.names)]))
+    if column.thresholds or column.names:
         cell = {"type": "color-text"}
         properties.append(DynamicConfigValue("custom.cellOptions", cell))
     return properties
 
 
-def _named(names: Mapping[int, tuple[str, str]]) -> ValueMap:
+def _named(names: Names) -> ValueMap:
     return ValueMap(
         {
             str(value): ValueMappingResult(text=text, color=color, index=value)
