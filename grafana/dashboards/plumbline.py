@@ -218,8 +218,7 @@ def _state() -> Row:
                 "Age of the last checkpoint",
                 Words(
                     "Seconds since the last checkpoint of each process.",
-                    "Below `state.checkpoint_seconds`, 5 by default, and a little. A process"
-                    " without traffic writes none.",
+                    "Below `state.checkpoint_seconds`, 5 by default, and a little.",
                     "a crash now would repeat that much work; the log says what hinders it.",
                     "PlumblineCheckpointStale",
                 ),
@@ -347,7 +346,7 @@ def _process() -> Row:
                 "Heartbeats",
                 Words(
                     "Seconds since the loop of each role last turned.",
-                    "A few; up to ten while a checkpoint is restored.",
+                    "Near zero.",
                     "from 60 on `/healthz` fails, and who watches over the process restarts it.",
                     "PlumblineStalled",
                 ),
