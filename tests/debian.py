@@ -1,0 +1,105 @@
+"""Gets programs out of Debian's packages, so that tests run the real Prometheus and Alertmanager.
+
+A package is downloaded and unpacked into a cache, not installed: that takes no root, starts no
+service and leaves the machine as it is. A program on the PATH is preferred.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+}
+DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
+"""What Debian calls a program, where that is not its own name."""
+DOWNLOAD_TIMEOUT_S = 300
+
+
+class ProgramUnavailable(RuntimeError):
+    """A program cannot be had on this machine."""
+
+
+@cache
+def needed(name: str) -> str:
+    """The path of a program. Without it the test is skipped, and fails where CI is set."""
+    try:
+        return program(name)
+    except ProgramUnavailable as reason:
+        if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
+            pytest.fail(str(reason))
+        pytest.skip(str(reason))
+
+
+def program(name: str) -> str:
+    """The path of a program, unpacking its package on first use. Raises ProgramUnavailable."""
+    file = DEBIAN_NAMES.get(name, name)
+    installed = shutil.which(name) or shutil.which(file)
+    return installed or str(_unpacked(PACKAGES[name]) / "usr" / "bin" / file)
+
+
+def _unpacked(package: str) -> Path:
+    """Where the package's files lie; one process at a time fetches them."""
+    base = Path(os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline").expanduser()
+    base.mkdir(parents=True, exist_ok=True)
+    folder = base / f"debian-{package}"
+    with (base / f"debian-{package}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _fetch(package, folder)
+    return folder
+
+
+def _fetch(package: str, folder: Path) -> None:
+    """Unpack beside the folder, then rename: half a package is never taken for a whole one."""
+    for tool in ("apt-get", "dpkg-deb"):
+        if not shutil.which(tool):
+            raise ProgramUnavailable(
+                f"This test needs a program of the Debian package {package}: put it on the PATH."
+            )
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    _download(package, partial)
+    (archive,) = partial.glob("*.deb")
+    _run(["dpkg-deb", "-x", archive.name, "."], partial)
+    archive.unlink()
+    partial.rename(folder)
+
+
+def _download(package: str, into: Path) -> None:
+    command = ["apt-get", "download", "-q", package]
+    try:
+        _run(command, into)
+    except ProgramUnavailable:
+        if os.geteuid() != 0:
+            raise
+        _run(["apt-get", "update", "-q"], into)  # an image without package lists
+        _run(command, into)
+
+
+def _run(command: list[str], folder: Path) -> None:
+    what = " ".join(command)
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=DOWNLOAD_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as late:
+        raise ProgramUnavailable(f"{what} did not finish in {DOWNLOAD_TIMEOUT_S} s.") from late
+    if done.returncode != 0:
+        raise ProgramUnavailable(f"{what} failed:\n{done.stdout[-2000:]}")
