@@ -11,6 +11,7 @@ EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 DEMO_FLAGS ?=
+ALERTS_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -22,7 +23,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format bench soak lock clean
+.PHONY: help setup demo test chaos lint format alerts bench soak lock clean
 
 help: ## Say what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +48,9 @@ lint: setup ## Check style and types
 format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+alerts: setup ## Make Grafana's alerting from the alert rules (ALERTS_FLAGS=...)
+	$(BIN)/python -m grafana.alerts build $(ALERTS_FLAGS)
 
 bench: setup ## Measure the throughput, restarts and what checkpoints cost
 	$(BIN)/python -m benchmarks.throughput

@@ -1,7 +1,7 @@
 """Gets programs out of Debian's packages, so that tests run the real Prometheus and Alertmanager.
 
-A package is downloaded and unpacked into a cache, not installed: that takes no root, starts no
-service and leaves the machine as it is. A program on the PATH is preferred.
+A package is downloaded and unpacked into a cache, not installed: that starts no service and, but
+for Alertmanager's templates, takes no root. A program on the PATH is preferred.
 """
 
 import fcntl
@@ -21,6 +21,8 @@ PACKAGES = {
 }
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
 """What Debian calls a program, where that is not its own name."""
+TEMPLATES = Path("/usr/share/prometheus/alertmanager")
+"""Debian's Alertmanager does not start without the templates that it looks for here alone."""
 DOWNLOAD_TIMEOUT_S = 300
 
 
@@ -43,7 +45,29 @@ def program(name: str) -> str:
     """The path of a program, unpacking its package on first use. Raises ProgramUnavailable."""
     file = DEBIAN_NAMES.get(name, name)
     installed = shutil.which(name) or shutil.which(file)
-    return installed or str(_unpacked(PACKAGES[name]) / "usr" / "bin" / file)
+    if installed:
+        return installed
+    folder = _unpacked(PACKAGES[name])
+    if name == "alertmanager":
+        _put_templates(folder / TEMPLATES.relative_to("/"), TEMPLATES)
+    return str(folder / "usr" / "bin" / file)
+
+
+def _put_templates(ours: Path, place: Path) -> None:
+    """Let the place lead to our templates, unless there are some."""
+    if place.exists():
+        return
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.unlink(missing_ok=True)  # a link into a cache that is no more
+        place.symlink_to(ours)
+    except FileExistsError:
+        pass  # another process was quicker
+    except PermissionError:
+        raise ProgramUnavailable(
+            f"Alertmanager looks for templates in {place} and only root can put them there:"
+            " install the Debian package prometheus-alertmanager."
+        ) from None
 
 
 def _unpacked(package: str) -> Path:

@@ -107,8 +107,8 @@ def test_a_file_that_is_no_json_is_refused(folder: Path, content: bytes) -> None
 
 def test_the_address_of_the_runbooks_can_be_set(folder: Path) -> None:
     """Build writes it into every dashboard, check expects it, and the default is gone."""
-    build.write(folder, "https://wiki.test/plumbline")
-    build.check(folder, "https://wiki.test/plumbline")
+    build.write(folder, "https://wiki.test/plumbline/")
+    build.check(folder, "https://wiki.test/plumbline/")
     for name in build.DASHBOARDS:
         text = (folder / name).read_text()
         assert "https://wiki.test/plumbline" in text

@@ -86,10 +86,11 @@ def test_a_bad_address_is_refused(url: str, capsys: pytest.CaptureFixture[str]) 
     assert "is no address such as https://" in said(capsys, "build", "x", "--runbooks", url)
 
 
-def test_the_address_reaches_the_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("url", ["https://wiki.test/runbooks", "https://wiki.test/runbooks/"])
+def test_the_address_reaches_the_files(tmp_path: Path, url: str) -> None:
     """With or without a slash at its end."""
-    assert run("build", tmp_path, "--runbooks", "https://wiki.test/runbooks/") == 0
-    assert '"query": "https://wiki.test/runbooks"' in (tmp_path / "drift.json").read_text()
+    assert run("build", tmp_path, "--runbooks", url) == 0
+    assert '"query": "https://wiki.test/runbooks/"' in (tmp_path / "drift.json").read_text()
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
