@@ -11,6 +11,7 @@ EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 DEMO_FLAGS ?=
+ALERTS_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -22,7 +23,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format bench soak lock clean
+.PHONY: help setup demo test chaos lint format alerts bench soak lock clean
 
 help: ## Say what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +49,9 @@ format: setup ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+alerts: setup ## Make Grafana's alerting from the alert rules (ALERTS_FLAGS=...)
+	$(BIN)/python -m grafana.alerts build $(ALERTS_FLAGS)
+
 bench: setup ## Measure the throughput, restarts and what checkpoints cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.restart
@@ -58,7 +62,7 @@ soak: setup ## Put twenty million records through one daemon and watch its memor
 # Pins that still fit are kept; `make lock UV_FLAGS=--upgrade` renews them all. all.txt comes first
 # and bounds the others, so that a package has one version throughout.
 lock: $(UV) ## Lock the dependencies anew, with hashes, after a change of pyproject.toml
-	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --extra judges --extra replay \
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --extra all \
 		--output-file constraints/all.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--output-file constraints/core.txt

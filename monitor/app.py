@@ -35,8 +35,10 @@ class App:
     def __init__(self, config: Config, roles: Sequence[str]) -> None:
         self.config = config
         self.roles = roles
-        self.metrics = Metrics()
         self.health = Health()
+        alarms = config.alarms
+        thresholds = {"warning": alarms.min_psi, "critical": alarms.critical_psi}
+        self.metrics = Metrics(thresholds, health=self.health)
         self.stopping = threading.Event()
         self.signalled: int | None = None
         self.failed: list[str] = []

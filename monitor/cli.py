@@ -9,9 +9,11 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from monitor import __version__
@@ -150,6 +152,37 @@ def _config_schema(arguments: argparse.Namespace) -> int:
     return _print_json(schema())
 
 
+def _dashboards_build(arguments: argparse.Namespace) -> int:
+    for path in _dashboards().write(arguments.directory, arguments.runbooks):
+        print(path)
+    return 0
+
+
+def _dashboards_check(arguments: argparse.Namespace) -> int:
+    dashboards = _dashboards()
+    folder = arguments.directory or dashboards.SHIPPED
+    dashboards.check(folder, arguments.runbooks)
+    print(f"{folder}: all is as the code builds it")
+    return 0
+
+
+def _dashboards() -> ModuleType:
+    """What builds dashboards.
+
+    Raises UserError where the extra that it needs is not installed.
+    """
+    try:
+        from grafana.dashboards import build
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("grafana_foundation_sdk"):
+            raise
+        raise UserError(
+            "dashboards are built with an extra that is not installed:"
+            " pip install 'plumbline[dashboards]'"
+        ) from None
+    return build
+
+
 def _version(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return _print_json({"version": __version__})
@@ -189,6 +222,12 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _url(text: str) -> str:
+    if not re.fullmatch(r"https?://[\w.:/~%-]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as https://wiki/runbooks")
+    return text.rstrip("/") + "/"
 
 
 def _input(text: str) -> Path:
@@ -264,6 +303,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_reference_commands(commands)
     _add_config_commands(commands)
+    _add_dashboards_commands(commands)
     version = _command(commands, "version", _version, "the version", "plumbline version")
     _add_json(version)
     return parser
@@ -330,6 +370,42 @@ def _add_config_commands(commands: Any) -> None:
         "the JSON schema of plumbline.yaml",
         "plumbline config schema > plumbline.schema.json",
     )
+
+
+def _add_dashboards_commands(commands: Any) -> None:
+    from grafana.links import RUNBOOKS
+
+    group = _group(commands, "dashboards", "build the Grafana dashboards, or check their files")
+    build = _command(
+        group,
+        "build",
+        _dashboards_build,
+        "write a JSON file for each dashboard into a directory",
+        "plumbline dashboards build dashboards",
+    )
+    build.add_argument("directory", type=Path, metavar="DIRECTORY")
+    check = _command(
+        group,
+        "check",
+        _dashboards_check,
+        "say whether the files of a directory are what the code builds, or the first difference",
+        "plumbline dashboards check dashboards",
+    )
+    check.add_argument(
+        "directory",
+        type=Path,
+        nargs="?",
+        metavar="DIRECTORY",
+        help="default: the files that come with Plumbline",
+    )
+    for parser in (build, check):
+        parser.add_argument(
+            "--runbooks",
+            type=_url,
+            default=RUNBOOKS,
+            metavar="URL",
+            help="where you publish docs/runbooks (default: an address that leads nowhere)",
+        )
 
 
 def _group(commands: Any, name: str, text: str) -> Any:

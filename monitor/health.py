@@ -31,7 +31,12 @@ class Health:
         """The role has joined its group and restored its state."""
         self.waiting.discard(role)
 
+    def ages(self) -> dict[str, float]:
+        """Role -> seconds since its loop turned."""
+        now = self.clock()
+        # of a copy: another role may be about to start
+        return {role: now - beat for role, beat in dict(self.beats).items()}
+
     def stalled(self) -> list[str]:
         """Roles whose loop has not turned for too long."""
-        now = self.clock()
-        return [role for role, beat in list(self.beats.items()) if now - beat > STALLED_AFTER]
+        return [role for role, age in self.ages().items() if age > STALLED_AFTER]

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from prometheus_client import ProcessCollector
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -28,9 +29,13 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from monitor import __version__
 from monitor.events import DriftEvent
 from monitor.features import Batch
+from monitor.health import Health
+from monitor.records import Refusal
 from monitor.watch import Reading
 
 MAX_SERIES = 5_000
+PROCESS_SERIES = 6
+"""What the client library tells of the process: memory, processor, files, start."""
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 """Seconds: a first token's time at one end, a long answer of a large model at the other."""
 HISTOGRAM_SAMPLES = len(LATENCY_BUCKETS) + 3
@@ -102,8 +107,12 @@ def _sums(codes: NDArray[np.intp], values: NDArray[np.float64], models: int) -> 
 
 @dataclass(slots=True)
 class Metrics:
-    """The numbers that the roles keep; `lock` guards what changes as a whole."""
+    """The numbers that the roles keep; `lock` guards what changes as a whole.
 
+    psi_thresholds: by severity, from which PSI on a significant change is an alarm.
+    """
+
+    psi_thresholds: Mapping[str, float] = field(default_factory=dict)
     consumed: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     scores_dropped: int = 0
@@ -123,6 +132,9 @@ class Metrics:
     traffic: Traffic = field(default_factory=Traffic)
     models: dict[int, list[ModelState]] = field(default_factory=dict)
     """By feature partition, what its watches say; replaced as a whole."""
+    health: Health = field(default_factory=Health)
+    started: float = field(default_factory=time.time)
+    """Epoch seconds."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ingested(
@@ -150,11 +162,14 @@ class Metrics:
         self.last_checkpoint = time.time()
 
     def drift(self, event: DriftEvent) -> None:
-        """Count an event of an alarm that opened or grew."""
-        if event.change != "resolved":
-            key = event.model, event.feature, event.detector, event.severity
-            with self.lock:
-                self.drift_events[key] += 1
+        """Count an event of an alarm that opened or grew.
+
+        One that resolves counts nothing and is still entered: where the alarm was restored from a
+        checkpoint, this process has no other record that there was one, and it must end as a zero.
+        """
+        key = event.model, event.feature, event.detector, event.severity
+        with self.lock:
+            self.drift_events[key] += event.change != "resolved"
 
 
 class MetricsCollector(Collector):
@@ -173,7 +188,7 @@ class MetricsCollector(Collector):
         with self._metrics.lock:
             states = [state for part in list(self._metrics.models.values()) for state in part]
             families, dropped = _within(
-                MAX_SERIES - 1,
+                MAX_SERIES - PROCESS_SERIES - 1,
                 chain(
                     self._daemon(),
                     self._alarms(states),
@@ -189,8 +204,12 @@ class MetricsCollector(Collector):
     def _daemon(self) -> Iterator[Metric]:
         m = self._metrics
         yield _gauge("build_info", "Version", ["version"], {(__version__,): 1.0})
+        yield _gauge("start_time_seconds", "When the process began", [], {(): m.started})
+        yield from _roles(m.health)
         yield _counter("records_consumed", "Messages read", ["topic"], _keyed(m.consumed))
-        yield _counter("records_rejected", "Messages refused", ["reason"], _keyed(m.rejected))
+        # every reason from the start: what first appears as a one has not risen, for Prometheus
+        rejected = _keyed(dict.fromkeys(map(str, Refusal), 0) | m.rejected)
+        yield _counter("records_rejected", "Messages refused", ["reason"], rejected)
         yield _counter("records_watched", "Records seen by detect", ["model"], _keyed(m.watched))
         yield _count("rebalances", "Partition changes", sum(m.rebalances.values()))
         yield _count("scores_dropped", "Scores beyond the bound", m.scores_dropped)
@@ -211,6 +230,8 @@ class MetricsCollector(Collector):
             yield _gauge("event_time_lag_seconds", "Age of the newest record", [], {(): age})
 
     def _alarms(self, states: Sequence[ModelState]) -> Iterator[Metric]:
+        least = _keyed(self._metrics.psi_thresholds)
+        yield _gauge("drift_psi_threshold", "What PSI must reach", ["severity"], least)
         events = self._metrics.drift_events
         # an alarm that has ended stays as a zero: a series that just vanishes looks like an outage
         active = {(model, feature, severity): 0.0 for model, feature, _, severity in events}
@@ -235,6 +256,14 @@ class MetricsCollector(Collector):
         yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
         cost = {(model,): float(t.cost[i]) for i, model in rows}
         yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
+
+
+def _roles(health: Health) -> Iterator[Metric]:
+    ages, waiting = health.ages(), set(health.waiting)
+    ages_by_role = {(role,): age for role, age in ages.items()}
+    yield _gauge("heartbeat_age_seconds", "Since a role's loop turned", ["role"], ages_by_role)
+    ready = {(role,): float(role not in waiting) for role in ages}
+    yield _gauge("role_ready", "Whether a role has joined and restored", ["role"], ready)
 
 
 def _windows(states: Sequence[ModelState]) -> Iterator[Metric]:
@@ -262,9 +291,10 @@ def _readings(states: Iterable[ModelState]) -> Iterator[Metric]:
 
 
 def registry(metrics: Metrics) -> CollectorRegistry:
-    """A registry of its own for these metrics."""
+    """A registry of its own for these metrics and, where the system tells, those of the process."""
     own = CollectorRegistry(auto_describe=False)
     own.register(MetricsCollector(metrics))
+    ProcessCollector(registry=own)
     return own
 
 
@@ -272,7 +302,7 @@ Series = Mapping[Any, float]
 """Label values, a tuple of strings as long as the labels, -> value."""
 
 
-def _keyed(counts: Mapping[str, int]) -> Series:
+def _keyed(counts: Mapping[str, float]) -> Series:
     # of a copy, made at one go: the roles count on while this is rendered
     return {(key,): float(count) for key, count in dict(counts).items()}
 

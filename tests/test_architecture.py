@@ -16,7 +16,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 OURS = ("benchmarks", "detectors", "grafana", "judges", "monitor", "replay")
-OPTIONAL = ("anthropic", "ragas", "lm_eval")  # extras: heavy, and absent from a plain install
+OPTIONAL = (
+    "anthropic",
+    "ragas",
+    "lm_eval",
+    "grafana_foundation_sdk",
+)  # extras: heavy, and absent from a plain install
 
 KAFKA_CODE = ("monitor.kafka", "monitor.roles", "monitor.demo", "benchmarks")
 WIRING = (*KAFKA_CODE, "monitor.app", "monitor.cli", "monitor.__main__", "monitor.backtest")
@@ -211,8 +216,24 @@ RULES = (
         ),
     ),
     Rule(
-        "the daemon does not know what measures it or draws it",
+        "the daemon does not know what measures it",
         lambda i: within(i.importer, "monitor") and within(i.target, "benchmarks", "tests"),
+    ),
+    Rule(
+        "of the daemon, the command line alone knows what draws it",
+        lambda i: (
+            within(i.importer, "monitor")
+            and within(i.target, "grafana")
+            and not within(i.importer, "monitor.cli")
+        ),
+    ),
+    Rule(
+        "grafana knows the daemon by its metrics, and imports of it its errors alone",
+        lambda i: (
+            within(i.importer, "grafana")
+            and within(i.target, *OURS)
+            and not within(i.target, "grafana", "monitor.errors")
+        ),
     ),
     Rule(
         "confluent_kafka is spoken to only in monitor.kafka, the roles and the demo",
@@ -322,6 +343,13 @@ PLANTED = [  # file, source, what is said of it
     ("replay/gate.py", "import detectors.psi", "replay imports nothing of ours"),
     ("monitor/alarms.py", "from judges.panel import ask", "only where it is wired"),
     ("monitor/alarms.py", "import benchmarks.throughput", "what measures it"),
+    ("monitor/web/server.py", "from grafana.dashboards import build", "what draws it"),
+    ("monitor/cli.py", "def f():\n    from grafana.dashboards import build", None),
+    ("monitor/cli.py", "import benchmarks.throughput", "what measures it"),
+    ("grafana/dashboards/drift.py", "from monitor.metrics import MAX_SERIES", "its errors alone"),
+    ("grafana/dashboards/build.py", "from monitor.errors import UserError", None),
+    ("grafana/dashboards/drift.py", "import grafana_foundation_sdk.cog", None),
+    ("monitor/cli.py", "import grafana_foundation_sdk.cog", "imported late"),
     ("monitor/alarms.py", "from confluent_kafka import Producer", "spoken to only in"),
     ("monitor/app.py", "import confluent_kafka.admin", "spoken to only in"),
     ("monitor/kafkaesque.py", "import confluent_kafka", "spoken to only in"),

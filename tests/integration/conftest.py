@@ -33,7 +33,7 @@ def broker(
             yield real
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def real_broker(request: pytest.FixtureRequest, broker: KafkaBroker | MockBroker) -> KafkaBroker:
     """The shared broker where it is real; otherwise skip the test, or fail it under CI."""
     if isinstance(broker, KafkaBroker):

@@ -44,6 +44,8 @@ DESIGNED = [
     ["reference", "promote"],
     ["config", "check"],
     ["config", "schema"],
+    ["dashboards", "build"],
+    ["dashboards", "check"],
     ["version"],
 ]
 

@@ -37,6 +37,8 @@ def test_a_loop_that_stalls_is_named() -> None:
     health.beat("detect")
     clock.now += 0.001
     assert health.stalled() == ["ingest"]
+    ages = health.ages()
+    assert ages["ingest"] > STALLED_AFTER > ages["detect"]
     health.beat("ingest")
     assert health.stalled() == []
 

@@ -6,6 +6,7 @@ import json
 import math
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from typing import Any
 
@@ -18,20 +19,24 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
 from monitor import __version__
+from monitor.app import App
+from monitor.config import AlarmsConfig, Config
 from monitor.decode import decoder
 from monitor.events import DriftEvent, Summary
 from monitor.features import Batch, FeatureExtractor
+from monitor.health import Health
 from monitor.metrics import (
     HISTOGRAM_SAMPLES,
     LATENCY_BUCKETS,
     MAX_SERIES,
+    PROCESS_SERIES,
     Metrics,
     MetricsCollector,
     ModelState,
     Traffic,
     registry,
 )
-from monitor.records import Record
+from monitor.records import Record, Refusal
 from monitor.watch import Reading
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -98,12 +103,13 @@ def state(model: str = "m", **changed: Any) -> ModelState:
 
 def everything() -> Metrics:
     """Metrics in which every family has something to say."""
-    m = Metrics()
+    m = Metrics({"warning": 0.1, "critical": 0.25}, health=Health(lambda: 0.0))
     m.ingested(
         [batch({"latency_ms": 5, "input_tokens": 1, "output_tokens": 2, "cost_usd": 0.5})],
         {"inference-logs": 3},
         {"not_json": 2},
     )
+    m.health.expect("ingest")
     m.watched["m"] += 1
     m.rebalances["ingest"] += 1
     m.rebalances["detect"] += 1
@@ -159,11 +165,15 @@ CONTRACT = {  # of the design, as far as there is something to show
     "drift_statistic": {"model", "feature", "detector"},
     "drift_threshold": {"model", "feature", "detector"},
     "drift_psi": {"model", "feature"},
+    "drift_psi_threshold": {"severity"},
     "drift_active": {"model", "feature", "severity"},
     "drift_events_total": {"model", "feature", "detector", "severity"},
     "window_records": {"model"},
     "reference_records": {"model"},
     "build_info": {"version"},
+    "start_time_seconds": set(),
+    "heartbeat_age_seconds": {"role"},
+    "role_ready": {"role"},
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
 LABELS |= {"topic", "partition", "reason", "role"}
@@ -195,8 +205,24 @@ def test_nothing_yet() -> None:
     found = samples(Metrics())
     assert get(found, "build_info", version=__version__) == 1
     assert get(found, "metric_series_dropped") == 0
-    assert {value for (name, _), value in found.items() if name != "plumbline_build_info"} == {0}
-    assert not any(labels for name, labels in found if name != "plumbline_build_info")
+    facts = {"plumbline_build_info", "plumbline_start_time_seconds"}
+    assert {value for (name, _), value in found.items() if name not in facts} == {0}
+    labelled = {name for name, labels in found if labels}
+    assert labelled == {"plumbline_build_info", "plumbline_records_rejected_total"}
+
+
+def test_every_reason_is_there_before_it_occurs() -> None:
+    """A counter that appears with its first refusal would not rise by it, for Prometheus."""
+    found = samples(Metrics())
+    assert {get(found, "records_rejected_total", reason=reason) for reason in Refusal} == {0}
+
+
+def test_psi_thresholds_are_those_of_the_configuration() -> None:
+    """From which PSI on an alarm opens, and from which it is critical, is shown beside the PSI."""
+    config = Config(alarms=AlarmsConfig(min_psi=0.07, critical_psi=0.3))
+    found = samples(App(config, ()).metrics)
+    assert get(found, "drift_psi_threshold", severity="warning") == 0.07
+    assert get(found, "drift_psi_threshold", severity="critical") == 0.3
 
 
 # --- numbers ----------------------------------------------------------------------------------
@@ -297,6 +323,28 @@ def test_a_batch_that_knows_fewer_models() -> None:
     }
 
 
+def test_how_the_roles_are() -> None:
+    """Since when each role's loop has not turned, whether it has joined, and when all began."""
+    now = [50.0]
+    health = Health(lambda: now[0])
+    health.expect("ingest")
+    health.expect("detect")
+    health.ready("detect")
+    now[0] += 30
+    health.beat("detect")
+    found = samples(Metrics(health=health, started=1000.0))
+    assert get(found, "heartbeat_age_seconds", role="ingest") == 30
+    assert get(found, "heartbeat_age_seconds", role="detect") == 0
+    assert get(found, "role_ready", role="ingest") == 0
+    assert get(found, "role_ready", role="detect") == 1
+    assert get(found, "start_time_seconds") == 1000
+
+
+def test_a_process_knows_when_it_began() -> None:
+    """In epoch seconds, as time() has it in a query."""
+    assert abs(Metrics().started - time.time()) < 60
+
+
 # --- drift ------------------------------------------------------------------------------------
 
 
@@ -307,7 +355,7 @@ def test_no_verdict_no_sample() -> None:
     assert get(drift, "drift_statistic", model="m", feature="latency_ms", detector="ks") == 0.5
     assert get(drift, "drift_threshold", model="m", feature="latency_ms", detector="ks") == 0.2
     assert get(drift, "drift_psi", model="m", feature="latency_ms") == 0.3
-    assert len(drift) == 5
+    assert len(drift) == 7
     assert not any("adwin" in dict(labels).values() for _, labels in drift)
     assert not any(math.isnan(v) for v in found.values())
 
@@ -338,6 +386,18 @@ def test_alarms() -> None:
     assert get(found, "drift_active", **labels, severity="critical") == 0
     for severity in ("warning", "critical"):
         assert get(found, "drift_events_total", **labels, detector="ks", severity=severity) == 1
+
+
+def test_an_alarm_of_an_earlier_process_ends_as_a_zero() -> None:
+    """An alarm that was restored and resolves is seen to end, and counts as no new event."""
+    m = Metrics(models={0: [state(severities={"latency_ms": "critical"})]})
+    labels = {"model": "m", "feature": "latency_ms", "severity": "critical"}
+    assert get(samples(m), "drift_active", **labels) == 1
+    m.models[0] = [state(severities={})]
+    m.drift(event("resolved", "critical"))
+    found = samples(m)
+    assert get(found, "drift_active", **labels) == 0
+    assert get(found, "drift_events_total", **labels, detector="ks") == 0
 
 
 def test_reference_and_window() -> None:
@@ -394,6 +454,14 @@ def test_series_are_bounded_and_what_is_cut_is_counted() -> None:
     assert names["drift_active"] == names["window_records"] == names["reference_records"] == 500
     assert names["inference_requests_total"] == 1000
     assert names["drift_statistic"] == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing tells of the process")
+def test_the_process_is_told_of_within_the_bound() -> None:
+    """Memory, processor, files and start of the process are there, and cost the bound nothing."""
+    found = [s.name for f in registry(crowd(500, 12, 6)).collect() for s in f.samples]
+    assert len([name for name in found if name.startswith("process_")]) == PROCESS_SERIES
+    assert len(found) == MAX_SERIES
 
 
 def samples_without_bound(metrics: Metrics) -> int:

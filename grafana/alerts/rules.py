@@ -1,0 +1,95 @@
+"""The rules and routes as they are written for Prometheus and Alertmanager, typed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from grafana.links import RUNBOOKS
+
+FOLDER = Path(__file__).parent
+RULES = FOLDER / "plumbline.rules.yaml"
+ALERTMANAGER = FOLDER / "alertmanager.yaml"
+
+_MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>[^"\\]*)"')
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One alert rule; `expr`, PromQL; `wait`, how long it must hold, as Prometheus writes it."""
+
+    alert: str
+    expr: str
+    wait: str = msgspec.field(name="for")
+    labels: dict[str, str]
+    annotations: dict[str, str]
+
+    @property
+    def runbook(self) -> str:
+        """The name of its page in docs/runbooks."""
+        return self.alert.lower()
+
+
+class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Rules that are evaluated together."""
+
+    name: str
+    rules: list[Rule]
+
+
+class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where alerts go, and what makes one message of them; children may say otherwise."""
+
+    receiver: str | None = None
+    matchers: list[str] = []
+    group_by: list[str] | None = None
+    group_wait: str | None = None
+    group_interval: str | None = None
+    repeat_interval: str | None = None
+    mute_time_intervals: list[str] | None = None
+    routes: list[Route] = []
+
+
+class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Times of day by name."""
+
+    name: str
+    time_intervals: list[dict[str, list[dict[str, str]]]]
+
+
+class Alertmanager(msgspec.Struct, frozen=True):
+    """As much of Alertmanager's configuration as Grafana has as well: it knows no inhibition."""
+
+    route: Route
+    time_intervals: list[Interval]
+
+
+def groups(text: str) -> Sequence[Group]:
+    """The groups of a rule file. Raises msgspec.ValidationError, naming the place."""
+    return msgspec.convert(yaml.safe_load(text), dict[str, list[Group]])["groups"]
+
+
+def alertmanager(text: str) -> Alertmanager:
+    """The routes of Alertmanager's configuration. Raises msgspec.ValidationError."""
+    return msgspec.convert(yaml.safe_load(text), Alertmanager)
+
+
+def matcher(text: str) -> tuple[str, str, str]:
+    """Label, operator and value of `label="value"`. Raises ValueError for any other form."""
+    found = _MATCHER.fullmatch(text)
+    if found is None:
+        raise ValueError(f'{text}: a matcher is written label="value", with =, !=, =~ or !~')
+    return found["label"], found["operator"], found["value"]
+
+
+def with_runbooks(text: str, base: str) -> str:
+    """A rule file whose runbooks are elsewhere."""
+    return text.replace(RUNBOOKS, base.rstrip("/") + "/")
+
+
+def by_name(found: Sequence[Group]) -> Mapping[str, Rule]:
+    """Alert -> its rule."""
+    return {rule.alert: rule for group in found for rule in group.rules}

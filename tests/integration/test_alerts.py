@@ -1,0 +1,458 @@
+"""From drifted records to a page and back: daemon, broker, Prometheus and Alertmanager are real.
+
+One scenario serves all tests here: three models warm up, two of them become slower, somebody is
+paged, the traffic is normal again, and the page is resolved.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_classic
+
+from grafana.alerts.rules import ALERTMANAGER, RULES, Rule, by_name, groups
+from grafana.links import RUNBOOKS
+from monitor.demo.traffic import INJECTED, traffic
+from monitor.health import Health
+from monitor.metrics import MAX_SERIES, registry
+from monitor.web.server import WebServer
+from tests.debian import needed
+from tests.integration.broker import KafkaBroker
+from tests.integration.grafana_queries import SCRAPE_SECONDS, queries
+from tests.integration.harness import ROOT, Daemon, numbered, produce, until
+from tests.integration.prometheus import (
+    Alertmanager,
+    Json,
+    Notification,
+    Prometheus,
+    QueryError,
+    Webhook,
+    firing,
+    routed_to,
+)
+from tests.monitor.test_metrics import crowd
+
+ALL = by_name(groups(RULES.read_text()))
+DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+QUICKLY_S = 60.0
+"""Within this an injected drift has to reach somebody."""
+RATE = 200.0
+WARM, DRIFTED, NORMAL = 6000, 1500, 3000
+"""Records of the demo's two models in each phase; 2,000 of each model make its reference."""
+HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
+"""The name of a third model: a copy of the one that drifts."""
+NO_DATA = {'status="error"': "a share of no requests; the traffic may just have paused"}
+"""Part of a panel's query -> why it has no data where nothing is wrong."""
+RARE = {
+    'plumbline_drift_active{severity="warning"}': "the injected drift is critical at once",
+}
+"""Series that a rule asks for -> why there are none in the scenario."""
+
+
+@dataclass
+class Scenario:
+    """What happened, and who can be asked about it."""
+
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    webhook: Webhook
+    daemon: Daemon
+    drifted: float
+    """When the first drifted record was written, in monotonic seconds."""
+    begun: float
+    drifting: float
+    """Epoch seconds at which warm-up was done, and at which drift was seen by all."""
+
+
+def lines() -> list[bytes]:
+    """The phases one after the other, with a model more and some messages that are no records."""
+    number = WARM + DRIFTED + NORMAL
+    start = time.time() - number / RATE
+    quiet = list(traffic(number, change_at=number, seed=7, rate=RATE, start=start))
+    slow = list(traffic(number, change_at=WARM, seed=7, rate=RATE, start=start))
+    return quiet[:WARM] + slow[WARM : WARM + DRIFTED] + quiet[WARM + DRIFTED :]
+
+
+def with_another(records: list[bytes]) -> list[bytes]:
+    """A second model that does as the one that drifts, under a hostile name."""
+    ours, theirs = (msgspec.json.encode(name) for name in (INJECTED.model, HOSTILE))
+    return [each for line in records for each in (line, line.replace(ours, theirs))]
+
+
+@pytest.fixture(scope="module")
+def rules_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The committed rules; only an alarm need not last for minutes before it is told of."""
+    text = RULES.read_text()
+    group, rest = text.split("  - name: plumbline.models", 1)
+    quick = re.sub(r"^(        for:) [1-9]\w+", r"\1 1s", group, flags=re.MULTILINE)
+    file = tmp_path_factory.mktemp("rules") / RULES.name
+    file.write_text(f"{quick}  - name: plumbline.models{rest}")
+    return file
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Webhook]:
+    """Whoever is told."""
+    with Webhook() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alertmanager(
+    webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alertmanager]:
+    """The committed example, with seconds for minutes."""
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with Alertmanager(folder, routed_to(webhook, ALERTMANAGER)) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[WebServer]:
+    """The page of a process with 500 models, 12 features and 6 detectors."""
+    with WebServer("127.0.0.1", 0, registry(crowd(500, 12, 6)), Health()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def daemon(real_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    """The daemon on a topic of its own; a fourth model is one too many."""
+    logs = f"logs-{uuid.uuid4().hex[:8]}"
+    real_broker.create_topic(logs)
+    made = Daemon(
+        tmp_path_factory.mktemp("daemon"),
+        real_broker.bootstrap,
+        prefix=uuid.uuid4().hex,
+        logs=[logs],
+        limits={"models": 3},
+        state={"checkpoint_seconds": 1.0},
+    )
+    with made:
+        made.wait_ready()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    daemon: Daemon,
+    crowded: WebServer,
+    alertmanager: Alertmanager,
+    rules_file: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Prometheus]:
+    """Prometheus that scrapes the daemon, and a crowd of which it keeps nothing."""
+
+    def job(name: str, port: int, **more: Any) -> Json:
+        return {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **more}
+
+    nothing = {"metric_relabel_configs": [{"action": "drop", "regex": ""}], "scrape_interval": "5s"}
+    config = {
+        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": "1s"},
+        "rule_files": [str(rules_file)],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.url[7:]]}]}]},
+        "scrape_configs": [
+            job("plumbline", daemon.wait_for("started")["port"]),
+            job("crowd", crowded.port, **nothing),
+        ],
+    }
+    with Prometheus(tmp_path_factory.mktemp("prometheus"), config) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def scenario(
+    daemon: Daemon,
+    prometheus: Prometheus,
+    alertmanager: Alertmanager,
+    webhook: Webhook,
+    real_broker: KafkaBroker,
+) -> Scenario:
+    """Play it: warm up, drift, page, normal again, resolve."""
+    (logs,) = yaml.safe_load(daemon.config_file.read_text())["kafka"]["logs"]
+    phases = iter(with_another(lines()))
+    sent = 0
+
+    def send(count: int, *more: bytes) -> None:
+        nonlocal sent
+        produce(real_broker.bootstrap, logs, [*islice(phases, 2 * count), *more])
+        sent += 2 * count + len(more)
+        daemon.wait_metric("records_consumed_total", sent)
+
+    send(WARM, b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time()))
+    daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a verdict on the metrics")
+    begun, drifted = time.time(), time.monotonic()
+    send(DRIFTED)
+    models = INJECTED.model, HOSTILE
+    until(lambda: all(webhook.about("pager", model=m) for m in models), "two pages", QUICKLY_S)
+    time.sleep(3 * SCRAPE_SECONDS)  # the other features of the same change
+    drifting = time.time()
+    send(NORMAL)
+    return Scenario(prometheus, alertmanager, webhook, daemon, drifted, begun, drifting)
+
+
+def first_page(scenario: Scenario, model: str) -> Notification:
+    """The first page about a model."""
+    return scenario.webhook.about("pager", model=model)[0]
+
+
+def test_an_injected_drift_pages(scenario: Scenario) -> None:
+    """Within a minute of the first drifted record, on the right model, in words and with a link."""
+    page = first_page(scenario, INJECTED.model)
+    assert page.at - scenario.drifted < QUICKLY_S
+    for alert in page.alerts():
+        labels, annotations = alert["labels"], alert["annotations"]
+        assert labels["alertname"] == "PlumblineDriftCritical"
+        assert INJECTED.explains(labels["model"], labels["feature"])
+        said = re.fullmatch(
+            rf'The feature {labels["feature"]} of the model "{INJECTED.model}" has drifted far from'
+            r" its reference: its population stability index is (\d\.\d\d)\.",
+            annotations["description"],
+        )
+        assert said
+        assert float(said[1]) >= 0.25
+        assert annotations["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+
+
+def test_many_features_of_one_model_are_one_incident(scenario: Scenario) -> None:
+    """Both faces of the change are in one group, and the pager hears of no other."""
+    pages = scenario.webhook.about("pager", model=INJECTED.model)
+    assert len({page.body["groupKey"] for page in pages}) == 1
+    features = {alert["labels"]["feature"] for page in pages for alert in page.alerts()}
+    assert features == set(INJECTED.features)
+
+
+def test_nobody_else_is_woken(scenario: Scenario) -> None:
+    """No page is about the model that did not change, or about Plumbline itself."""
+    told = [each for each in scenario.webhook.received if "cluster" not in each.body["groupLabels"]]
+    assert {each.receiver for each in told} <= {"pager", "chat"}
+    assert {each.body["groupLabels"].get("model") for each in told} == {INJECTED.model, HOSTILE}
+
+
+def test_a_hostile_name_does_no_harm(scenario: Scenario) -> None:
+    """In the label it is what it is; in the text it can be neither a mention nor a template."""
+    for alert in first_page(scenario, HOSTILE).alerts():
+        assert alert["labels"]["model"] == HOSTILE
+        shown = HOSTILE.replace("<", "?").replace(">", "?")
+        assert f'of the model "{shown}" has drifted' in alert["annotations"]["description"]
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+
+
+def test_the_page_is_resolved(scenario: Scenario) -> None:
+    """After traffic as it was before, the same group is told that all is over."""
+
+    def resolved() -> bool:
+        last = scenario.webhook.about("pager", model=INJECTED.model)[-1]
+        return bool(last.body["status"] == "resolved")
+
+    until(resolved, "the end of the incident", QUICKLY_S)
+    pages = scenario.webhook.about("pager", model=INJECTED.model)
+    assert len({page.body["groupKey"] for page in pages}) == 1
+    ended = {alert["labels"]["feature"] for page in pages for alert in page.alerts("resolved")}
+    assert ended == set(INJECTED.features)
+
+
+# --- every query answers ----------------------------------------------------------------------
+
+
+def test_every_rule_is_evaluated(scenario: Scenario) -> None:
+    """Prometheus has run all of them, and none failed."""
+    found = scenario.prometheus.get("rules")["groups"]
+    health = {
+        rule["name"]: (rule["health"], rule.get("lastError")) for g in found for rule in g["rules"]
+    }
+    assert health == dict.fromkeys(ALL, ("ok", None))
+
+
+SELECTOR = re.compile(r"\b(?:plumbline_\w+|up)\b(?:{[^}]*})?")
+
+
+@pytest.mark.parametrize("rule", ALL.values(), ids=ALL)
+def test_what_a_rule_reads_is_there(rule: Rule, scenario: Scenario) -> None:
+    """Where nothing is wrong an expression has no value; every series that it asks for does."""
+    for selector in SELECTOR.findall(rule.expr):
+        if selector not in RARE:
+            assert scenario.prometheus.query(selector, scenario.drifting), selector
+
+
+def test_every_query_of_a_runbook_can_be_run(scenario: Scenario) -> None:
+    """Prometheus understands what somebody copies from a page at night."""
+    pages = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+    asked = [
+        query
+        for page in pages
+        for query in re.findall(r"^ *```promql\n(.+?)^ *```", page.read_text(), re.M | re.S)
+    ]
+    assert len(asked) > len(ALL)
+    for query in asked:
+        scenario.prometheus.query(query, scenario.drifting)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+@pytest.mark.parametrize("model", [INJECTED.model, HOSTILE], ids=["plain", "hostile"])
+def test_every_panel_has_data(file: Path, model: str, scenario: Scenario) -> None:
+    """Every query of a dashboard answers with data, whatever the model is called."""
+    span = scenario.begun, scenario.drifting
+    missing, asked = [], queries(file, scenario.prometheus, {"model": model}, span)
+    assert asked
+    for each in asked:
+        try:
+            if each.instant:
+                found = scenario.prometheus.query(each.expression, scenario.drifting)
+            else:
+                found = scenario.prometheus.over(each.expression, *span)
+        except QueryError as error:
+            missing.append((each, str(error)))
+            continue
+        if not found and not any(part in each.expression for part in NO_DATA):
+            missing.append((each, "no data"))
+    assert missing == []
+
+
+# --- the page of metrics ----------------------------------------------------------------------
+
+
+def test_the_page_is_well_formed(scenario: Scenario) -> None:
+    """What the daemon shows passes both parsers, and promtool has nothing to say about it."""
+    classic = scenario.daemon.get("/metrics")[1]
+    assert list(parse_classic(classic))
+    parsed = parse_openmetrics(open_metrics(scenario.daemon))  # type: ignore[no-untyped-call]  # not typed there
+    assert list(parsed)
+    assert complaints(classic) == ""
+
+
+def open_metrics(daemon: Daemon) -> str:
+    """The page as Prometheus asks for it."""
+    url = f"http://127.0.0.1:{daemon.wait_for('started')['port']}/metrics"
+    request = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        text: str = answer.read().decode()
+        return text
+
+
+def complaints(text: str) -> str:
+    """What promtool finds wrong with a page."""
+    command = [needed("promtool"), "check", "metrics"]
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, timeout=60
+    )
+    return done.stdout + done.stderr
+
+
+def test_five_hundred_models_keep_the_budget(scenario: Scenario) -> None:
+    """Prometheus reads the page of a crowd, and counts no more series than are allowed."""
+    numbers = {
+        name: float(
+            scenario.prometheus.query(f'max_over_time({name}{{job="crowd"}}[1m])')[0]["value"][1]
+        )
+        for name in ("up", "scrape_samples_scraped")
+    }
+    assert numbers["up"] == 1
+    assert MAX_SERIES * 0.9 < numbers["scrape_samples_scraped"] <= MAX_SERIES
+    text = generate_latest(registry(crowd(500, 12, 6))).decode()
+    assert complaints(text) == ""
+
+
+# --- one incident is one page -----------------------------------------------------------------
+
+
+def alert(name: str, **labels: str) -> Json:
+    """An alert as its rule labels it."""
+    return firing(name, ALL[name].labels, **labels)
+
+
+def told(webhook: Webhook, cluster: str) -> list[tuple[str, list[str]]]:
+    """Who was told what in a cluster: receivers with the names of alerts, group by group."""
+    return sorted(
+        (each.receiver, sorted(alert["labels"]["alertname"] for alert in each.alerts()))
+        for each in webhook.received
+        if each.body["groupLabels"].get("cluster") == cluster
+    )
+
+
+INCIDENTS = {
+    "a model that drifts in many features": (
+        [
+            alert("PlumblineDriftCritical", job="p", model="a", feature="latency_ms"),
+            alert("PlumblineDriftCritical", job="p", model="a", feature="error"),
+            alert("PlumblineDriftWarning", job="p", model="a", feature="cost_usd"),
+            alert("PlumblineDriftFlapping", job="p", model="a", feature="refusal"),
+        ],
+        [("pager", ["PlumblineDriftCritical"] * 2)],
+    ),
+    "a small drift of another model": (
+        [
+            alert("PlumblineDriftCritical", job="p", model="a", feature="latency_ms"),
+            alert("PlumblineDriftWarning", job="p", model="b", feature="latency_ms"),
+        ],
+        [("chat", ["PlumblineDriftWarning"]), ("pager", ["PlumblineDriftCritical"])],
+    ),
+    "the same model elsewhere": (
+        [
+            alert("PlumblineDriftCritical", namespace="prod", job="p", model="a", feature="error"),
+            alert("PlumblineDriftWarning", namespace="test", job="p", model="a", feature="error"),
+        ],
+        [("chat", ["PlumblineDriftWarning"]), ("pager", ["PlumblineDriftCritical"])],
+    ),
+    "no Plumbline at all": (
+        [
+            alert("PlumblineDown"),
+            alert("PlumblineInstanceDown", namespace="n", job="p", instance="i"),
+            alert("PlumblineNoRecords", namespace="n", job="p", topic="logs"),
+            alert("PlumblineModelSilent", namespace="n", job="p", model="a"),
+            alert("PlumblineDriftCritical", namespace="n", job="p", model="a", feature="error"),
+        ],
+        [("pager", ["PlumblineDown"])],
+    ),
+    "a Plumbline that is badly ill": (
+        [
+            alert("PlumblineStalled", namespace="n", job="p", instance="i", role="ingest"),
+            alert("PlumblineNoRecords", namespace="n", job="p", topic="logs"),
+            alert("PlumblineConsumerLagGrowing", namespace="n", job="p", topic="logs"),
+            alert("PlumblineCheckpointStale", namespace="n", job="p", instance="i"),
+            alert("PlumblineModelSilent", namespace="n", job="p", model="a"),
+        ],
+        [("pager", ["PlumblineNoRecords", "PlumblineStalled"])],
+    ),
+    "lesser troubles": (
+        [
+            alert("PlumblineDeadLetters", namespace="n", job="p"),
+            alert("PlumblineRebalancing", namespace="n", job="p"),
+            alert("PlumblineSeriesLimitReached", namespace="n", job="p", instance="i"),
+        ],
+        [("chat", ["PlumblineDeadLetters", "PlumblineRebalancing"])],
+    ),
+}
+
+
+def test_one_incident_is_one_page(alertmanager: Alertmanager, webhook: Webhook) -> None:
+    """What belongs together is one message, and what follows from something else is none."""
+    expected = {name: sorted(messages) for name, (_, messages) in INCIDENTS.items()}
+
+    def heard() -> dict[str, list[tuple[str, list[str]]]]:
+        return {name: told(webhook, name) for name in INCIDENTS}
+
+    alertmanager.post(
+        [
+            {**each, "labels": {**each["labels"], "cluster": name}}
+            for name, (alerts, _) in INCIDENTS.items()
+            for each in alerts
+        ]
+    )
+    until(lambda: heard() == expected, "the messages", 20)
+    time.sleep(3)  # what is held back must stay held back
+    assert heard() == expected
