@@ -20,7 +20,7 @@ from monitor.errors import UserError
 if TYPE_CHECKING:
     from monitor.config import Config
 
-ROLES = ("ingest", "detect")
+ROLES = ("ingest", "detect", "notify")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -234,7 +234,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_roles,
         default=ROLES,
         metavar="ROLE,...",
-        help=f"which of {', '.join(ROLES)} to run (default: all)",
+        help=f"which of {', '.join(ROLES)} to run (default: all; notify where it is configured)",
     )
 
     demo = _command(

@@ -252,7 +252,7 @@ def _section(data: object, key: tuple[str, ...]) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _settings(data: dict[str, Any]) -> list[tuple[Key, dict[str, Any]]]:
+def _settings(data: dict[str, Any]) -> list[tuple[Key, dict[Any, Any]]]:
     """Every setting that may be a secret or a file: its key, and the mapping that holds it."""
     holders = [CLIENT, *((*TARGETS, name) for name in _section(data, TARGETS))]
     sections = [(key, _section(data, key)) for key in holders]
