@@ -31,11 +31,14 @@ SIGNAL_SECONDS = 0.2
 
 
 class App:
-    """Runs roles until told to stop, or until one of them fails."""
+    """Runs roles until told to stop, or until one of them fails.
+
+    Raises UserError where none of the roles has anything to do.
+    """
 
     def __init__(self, config: Config, roles: Sequence[str]) -> None:
         self.config = config
-        self.roles = roles
+        self.roles = active(config, roles)
         self.metrics = Metrics()
         self.health = Health()
         self.stopping = threading.Event()
@@ -140,7 +143,6 @@ def run(config: Config, roles: Sequence[str]) -> int:
     Raises UserError where a setting of the Kafka client is unusable, or no role has work.
     """
     kafka.check(config.kafka)
-    roles = active(config, roles)
     tune_the_interpreter()
     app = App(config, roles)
 

@@ -71,7 +71,7 @@ def run(seconds: float, rate: float, report_path: Path | None) -> int:
     config = _config(window, broker.bootstrap_servers)
     logs.configure(config.log)
     broker.create([*config.kafka.logs, *Topics(config.kafka.prefix).settings()])
-    daemon = App(config, app.active(config, app.ROLES))
+    daemon = App(config, app.ROLES)
     serving = threading.Thread(target=daemon.run, name="daemon")
     started, cpu = time.perf_counter(), time.process_time()
     screen = console.screen()

@@ -21,7 +21,10 @@ NAME_CHARS = 120
 SENTENCE_CHARS = 700
 TOLD = 10
 """How many events a message that tells of many has in words; the rest is counted."""
+VALUE_CHARS, ITEMS = 500, 30
+"""Of a text, and of a list or mapping, in what is sent to programs."""
 SHORTEST_SECRET = 5
+"""Words of a secret address that are hidden; shorter ones are parts of any text."""
 HOUR_MS = 3_600_000
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -30,12 +33,14 @@ _PLAIN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class Notice:
     """An event to tell of. since: event time at which its alarm opened, None where not known.
 
-    partition: of the events topic; an alarm stays in its partition.
+    partition: of the events topic; an alarm stays in its partition. mark: what the sentence begins
+    with.
     """
 
     event: DriftEvent
     since: float | None
     partition: int = 0
+    mark: str = ""
 
     @property
     def over(self) -> bool:
@@ -44,7 +49,7 @@ class Notice:
 
     def sentence(self) -> str:
         """The event in words, on one line."""
-        return cut(events.sentence(self.event), SENTENCE_CHARS)
+        return cut(self.mark + events.sentence(self.event), SENTENCE_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +184,15 @@ def link(template: str | None, notice: Notice) -> str | None:
     return template.format_map({key: quote(str(value), safe="") for key, value in values.items()})
 
 
-def trimmed(value: Any, depth: int = 6) -> Any:
+def trimmed(value: Any, depth: int = 4) -> Any:
     """Plain values, such as JSON has, with long texts cut and long or deep parts left out."""
     if isinstance(value, str):
-        return value if len(value) <= SENTENCE_CHARS else value[:SENTENCE_CHARS]
+        return value[:VALUE_CHARS]
     if isinstance(value, dict | list | tuple) and depth == 0:
         return None
     if isinstance(value, dict):
-        items = list(value.items())[:40]
-        return {trimmed(str(key)): trimmed(each, depth - 1) for key, each in items}
+        items = list(value.items())[:ITEMS]
+        return {str(key)[:VALUE_CHARS]: trimmed(each, depth - 1) for key, each in items}
     if isinstance(value, list | tuple):
-        return [trimmed(each, depth - 1) for each in value[:40]]
+        return [trimmed(each, depth - 1) for each in value[:ITEMS]]
     return value

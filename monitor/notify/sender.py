@@ -135,7 +135,7 @@ class Sender:
                 self._put_off(letter, answer)
                 break
             letter.requests.popleft()
-            letter.attempts = 0
+            letter.attempts, letter.answered = 0, None
             if answer.reason is None:
                 self.notices.sent[self.name] += 1
             else:
