@@ -142,9 +142,9 @@ def run(config: Config, roles: Sequence[str]) -> int:
 
     Raises UserError where a setting of the Kafka client is unusable, or no role has work.
     """
+    app = App(config, roles)
     kafka.check(config.kafka)
     tune_the_interpreter()
-    app = App(config, roles)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         # no lock is taken here: the interrupted thread may hold it, and could never let go
