@@ -61,6 +61,7 @@ class Notify:
             Courier(name, target, config, metrics, self._go_on)
             for name, target in config.notifications.targets.items()
         ]
+        self.members: list[Courier] = []
 
     def run(self) -> None:
         """Join, work until told to stop, leave."""
@@ -71,6 +72,7 @@ class Notify:
         try:
             for courier in self.couriers:
                 courier.join()
+                self.members.append(courier)
             while not self._waiting(TURN_SECONDS):
                 for courier in self.couriers:
                     courier.turn()
@@ -93,7 +95,7 @@ class Notify:
 
     def _leave(self) -> None:
         until = time.monotonic() + SETTLE_SECONDS
-        for courier in self.couriers:
+        for courier in self.members:
             courier.leave(until)
 
 
@@ -142,8 +144,6 @@ class Courier:
 
     def leave(self, until: float) -> None:
         """Let what is being sent end, commit what is done, leave the group."""
-        if not hasattr(self, "consumer"):
-            return
         try:
             self.sender.settle(until)
             self._commit()

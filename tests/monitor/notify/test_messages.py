@@ -280,6 +280,13 @@ def test_a_link_cannot_be_bent(hostile: events.DriftEvent) -> None:
     assert made.isascii()
 
 
+def test_a_link_has_its_values_escaped_wherever_they_stand() -> None:
+    """In the path as in the query."""
+    told = notice(model="a/b?c#d&e=f", feature="ä {model}")
+    made = link("https://g/{model}/x?f={feature}", told)
+    assert made == "https://g/a%2Fb%3Fc%23d%26e%3Df/x?f=%C3%A4%20%7Bmodel%7D"
+
+
 def test_link_shows_the_time_around_the_drift() -> None:
     """From an hour before the alarm opened to an hour after the event, in milliseconds."""
     told = Notice(event(time=10_000.0), since=8_000.0)

@@ -56,6 +56,13 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(autouse=True)
+def logs() -> Iterator[list[Any]]:
+    """What is logged; it goes nowhere else, wherever another test may have sent logs."""
+    with capture_logs() as entries:
+        yield entries
+
+
+@pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits that a test has time for."""
     monkeypatch.setattr(module, "FIRST_WAIT", 0.1)
@@ -123,14 +130,15 @@ def test_retry_after_is_obeyed(receiver: Receiver) -> None:
 @pytest.mark.parametrize(
     ("status", "reason"), [(400, "rejected"), (404, "rejected"), (302, "redirected")]
 )
-def test_a_refusal_is_final_and_said(receiver: Receiver, status: int, reason: str) -> None:
+def test_a_refusal_is_final_and_said(
+    receiver: Receiver, logs: list[Any], status: int, reason: str
+) -> None:
     """It is not tried again; it is counted and logged with what was lost, and the next is sent."""
     receiver.answer = at_first(1, Reply(status, b"no_service s3cret-path"))
     office = Office(slack(receiver.url))
     office.take(feature="lost")
     office.take(feature="next")
-    with capture_logs() as logs:
-        office.work()
+    office.work()
     assert len(receiver.received) == 2
     assert office.notices.failed["team", reason] == 1
     assert office.notices.sent["team"] == 1
@@ -144,13 +152,13 @@ def test_a_refusal_is_final_and_said(receiver: Receiver, status: int, reason: st
     assert "s3cret" not in repr(logs)
 
 
-def test_nobody_there_loses_nothing() -> None:
+def test_nobody_there_loses_nothing(logs: list[Any]) -> None:
     """A port that nobody listens on is tried until somebody does."""
     with Receiver() as gone:
         port = gone.port
     office = Office(slack(f"http://127.0.0.1:{port}/s3cret-path"))
     office.take()
-    with capture_logs() as logs, pytest.raises(AssertionError, match="waited"):
+    with pytest.raises(AssertionError, match="waited"):
         office.work(0.5)
     assert office.notices.retried["team", "unreachable"] >= 2
     assert office.outbox.positions() == {0: 0}
