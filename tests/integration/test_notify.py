@@ -30,7 +30,8 @@ MakeTopic = Callable[..., str]
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-KAFKA = {"client": SHORT_SESSION}
+KAFKA = {"client": SHORT_SESSION | {"heartbeat.interval.ms": 500}}
+"""Members learn within half a second that another one comes or goes."""
 
 
 class Place:

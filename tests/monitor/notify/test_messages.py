@@ -30,7 +30,7 @@ from tests.monitor.notify.news import (
 from tests.monitor.notify.news import slack as slack_target
 
 PURE = settings(
-    max_examples=40,
+    max_examples=25,
     deadline=None,
     derandomize=True,
     database=None,
