@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from grafana.alerts.rules import ALERTMANAGER, RULES, RUNBOOKS, Rule, by_name, groups
+from grafana.alerts.rules import ALERTMANAGER, GRAFANA, RULES, Rule, by_name, groups
+from grafana.links import RUNBOOKS
 from monitor.demo.traffic import INJECTED, traffic
 from monitor.health import Health
 from monitor.metrics import MAX_SERIES, registry
@@ -52,6 +54,7 @@ QUICKLY_S = 60.0
 RATE = 200.0
 WARM, DRIFTED, NORMAL = 6000, 1500, 3000
 """Records of the demo's two models in each phase; 2,000 of each model make its reference."""
+LAST_DRIFTED = 300
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
 NO_DATA: dict[str, str] = {}
@@ -194,10 +197,11 @@ def scenario(
     send(WARM, b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time()))
     daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a verdict on the metrics")
     begun, drifted = time.time(), time.monotonic()
-    send(DRIFTED)
+    send(DRIFTED - LAST_DRIFTED)
     models = INJECTED.model, HOSTILE
     until(lambda: all(webhook.about("pager", model=m) for m in models), "two pages", QUICKLY_S)
-    time.sleep(3 * SCRAPE_SECONDS)  # the other features of the same change
+    send(LAST_DRIFTED)  # so that there is traffic at the moment that panels are asked about
+    time.sleep(2 * SCRAPE_SECONDS)
     drifting = time.time()
     send(NORMAL)
     return Scenario(prometheus, alertmanager, webhook, daemon, drifted, begun, drifting)
@@ -223,7 +227,7 @@ def test_an_injected_drift_pages(scenario: Scenario) -> None:
         )
         assert said
         assert float(said[1]) >= 0.25
-        assert annotations["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+        assert annotations["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
 
 
 def test_many_features_of_one_model_are_one_incident(scenario: Scenario) -> None:
@@ -247,7 +251,9 @@ def test_a_hostile_name_does_no_harm(scenario: Scenario) -> None:
         assert alert["labels"]["model"] == HOSTILE
         shown = HOSTILE.replace("<", "?").replace(">", "?")
         assert f'of the model "{shown}" has drifted' in alert["annotations"]["description"]
-        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+        address = f"{GRAFANA}/d/plumbline-drift?var-model={urllib.parse.quote_plus(HOSTILE)}"
+        assert alert["annotations"]["dashboard_url"] == address
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
 
 
 def test_the_page_is_resolved(scenario: Scenario) -> None:
