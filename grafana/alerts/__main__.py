@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from grafana.alerts import provisioning
-from grafana.alerts.rules import (
-    ALERTMANAGER,
-    RULES,
-    alertmanager,
-    groups,
-    with_runbooks,
-)
+from grafana.alerts.rules import ALERTMANAGER, GRAFANA, RULES, alertmanager, groups, moved
 from grafana.links import RUNBOOKS
 
 ROOT = Path(__file__).parents[2]
 
 
-def files(runbooks: str = RUNBOOKS) -> Mapping[str, str]:
-    """Path within the repository -> what it has to hold, with runbooks at this address."""
-    text = with_runbooks(RULES.read_text(encoding="utf-8"), runbooks)
+def files(runbooks: str = RUNBOOKS, grafana: str = GRAFANA) -> Mapping[str, str]:
+    """Path within the repository -> what it has to hold, with links to these addresses."""
+    text = moved(RULES.read_text(encoding="utf-8"), runbooks, grafana)
     routes = alertmanager(ALERTMANAGER.read_text(encoding="utf-8"))
     return {
         "grafana/alerts/plumbline.rules.yaml": text,
@@ -34,7 +29,7 @@ def files(runbooks: str = RUNBOOKS) -> Mapping[str, str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the files, or say which ones are not what the rules make of them (exit 1)."""
     arguments = _parser().parse_args(argv)
-    made = files(arguments.runbooks)
+    made = files(arguments.runbooks, arguments.grafana)
     if arguments.command == "build":
         _write(arguments.out, made)
         return 0
@@ -47,13 +42,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m grafana.alerts", description=__doc__)
     parser.add_argument("command", choices=("build", "check"))
-    parser.add_argument(
-        "--runbooks", default=RUNBOOKS, metavar="URL", help="where you publish docs/runbooks"
-    )
+    for option, default, text in (
+        ("--runbooks", RUNBOOKS, "where you publish docs/runbooks"),
+        ("--grafana", GRAFANA, "where your Grafana is"),
+    ):
+        parser.add_argument(option, type=_address, default=default, metavar="URL", help=text)
     parser.add_argument(
         "--out", type=Path, default=ROOT, metavar="DIRECTORY", help="default: this checkout"
     )
     return parser
+
+
+def _address(text: str) -> str:
+    """An address that links can begin with, and that cannot break out of the file."""
+    if not re.fullmatch(r"https?://[\w.:/~%-]+", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address such as https://wiki.example/x")
+    return text.rstrip("/")
 
 
 def _write(folder: Path, made: Mapping[str, str]) -> None:

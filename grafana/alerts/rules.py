@@ -14,6 +14,8 @@ from grafana.links import RUNBOOKS
 FOLDER = Path(__file__).parent
 RULES = FOLDER / "plumbline.rules.yaml"
 ALERTMANAGER = FOLDER / "alertmanager.yaml"
+GRAFANA = "https://plumbline.example/grafana"
+"""Where Grafana is. Nobody owns this address; `build --grafana` writes yours."""
 
 _MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>[^"\\]*)"')
 
@@ -85,9 +87,9 @@ def matcher(text: str) -> tuple[str, str, str]:
     return found["label"], found["operator"], found["value"]
 
 
-def with_runbooks(text: str, base: str) -> str:
-    """A rule file whose runbooks are elsewhere."""
-    return text.replace(RUNBOOKS, base.rstrip("/") + "/")
+def moved(text: str, runbooks: str, grafana: str) -> str:
+    """A rule file whose links lead to these addresses."""
+    return text.replace(RUNBOOKS, runbooks).replace(GRAFANA, grafana)
 
 
 def by_name(found: Sequence[Group]) -> Mapping[str, Rule]:

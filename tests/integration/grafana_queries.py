@@ -1,8 +1,10 @@
 """The queries of a dashboard as Grafana sends them: variables asked for, escaped and put in.
 
 After Grafana's Prometheus data source and its template service: a value of a variable that may have
-several is escaped for a regular expression within a string, one that may not for a string; "All" is
-its own text; `${name:regex}` escapes for a regular expression alone, and `:raw` not at all.
+several is escaped for a regular expression within a string, one that may not for a string in single
+quotes (a double quote goes through: a hostile name breaks such a query in Grafana, and so it does
+here); "All" is its own text; `${name:regex}` escapes for a regular expression alone, and `:raw` not
+at all.
 """
 
 from __future__ import annotations
@@ -59,9 +61,9 @@ class Variable:
         if form is not None:
             raise ValueError(f"the format {form} is not known here")
         if not self.several:
-            return self.values[0].replace("\\", "\\\\").replace('"', '\\"')
+            return self.values[0].replace("\\", "\\" * 2).replace("'", "\\\\'")
         escaped = [value.replace("\\", "\\" * 4) for value in self.values]
-        return _either([re.sub(r"[$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value) for value in escaped])
+        return _either([re.sub(r"[$^*{}\[\]+?.()|]", r"\\\\\g<0>", value) for value in escaped])
 
 
 def _either(values: Sequence[str]) -> str:

@@ -1,7 +1,7 @@
 """From drifted records to a page and back: daemon, broker, Prometheus and Alertmanager are real.
 
 One scenario serves all tests here: three models warm up, two of them become slower, somebody is
-paged, the traffic is normal again, and the page is resolved.
+paged, the daemon is restarted, the traffic is normal again, and the page is resolved.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,19 +20,18 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
 from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from grafana.alerts.rules import ALERTMANAGER, RULES, Rule, by_name, groups
+from grafana.alerts.rules import ALERTMANAGER, GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from monitor.demo.traffic import INJECTED, traffic
 from monitor.health import Health
 from monitor.metrics import MAX_SERIES, registry
 from monitor.web.server import WebServer
 from tests.debian import needed
-from tests.integration.broker import KafkaBroker
+from tests.integration.broker import KafkaBroker, free_ports
 from tests.integration.grafana_queries import SCRAPE_SECONDS, queries
 from tests.integration.harness import ROOT, Daemon, numbered, produce, until
 from tests.integration.prometheus import (
@@ -53,6 +53,7 @@ QUICKLY_S = 60.0
 RATE = 200.0
 WARM, DRIFTED, NORMAL = 6000, 1500, 3000
 """Records of the demo's two models in each phase; 2,000 of each model make its reference."""
+LAST_DRIFTED = 300
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
 NO_DATA = {'status="error"': "a share of no requests; the traffic may just have paused"}
@@ -68,11 +69,11 @@ class Scenario:
     """What happened, and who can be asked about it."""
 
     prometheus: Prometheus
-    alertmanager: Alertmanager
     webhook: Webhook
     daemon: Daemon
     drifted: float
-    """When the first drifted record was written, in monotonic seconds."""
+    normal: float
+    """When the first record of these phases was written, in monotonic seconds."""
     begun: float
     drifting: float
     """Epoch seconds at which warm-up was done, and at which drift was seen by all."""
@@ -129,19 +130,34 @@ def crowded() -> Iterator[WebServer]:
 
 
 @pytest.fixture(scope="module")
-def daemon(real_broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """The daemon on a topic of its own; a fourth model is one too many."""
-    logs = f"logs-{uuid.uuid4().hex[:8]}"
-    real_broker.create_topic(logs)
-    made = Daemon(
-        tmp_path_factory.mktemp("daemon"),
+def logs(real_broker: KafkaBroker) -> str:
+    """A topic of logs."""
+    name = f"logs-{uuid.uuid4().hex[:8]}"
+    real_broker.create_topic(name)
+    return name
+
+
+@pytest.fixture(scope="module")
+def start(
+    real_broker: KafkaBroker, logs: str, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Daemon]:
+    """Makes the daemon, the same one each time; a fourth model is one too many."""
+    folder, prefix, port = tmp_path_factory.mktemp("daemon"), uuid.uuid4().hex, free_ports()[0]
+    return lambda: Daemon(
+        folder,
         real_broker.bootstrap,
-        prefix=uuid.uuid4().hex,
+        prefix=prefix,
         logs=[logs],
         limits={"models": 3},
         state={"checkpoint_seconds": 1.0},
+        http={"port": port},
     )
-    with made:
+
+
+@pytest.fixture(scope="module")
+def daemon(start: Callable[[], Daemon]) -> Iterator[Daemon]:
+    """The daemon, ready."""
+    with start() as made:
         made.wait_ready()
         yield made
 
@@ -176,32 +192,38 @@ def prometheus(
 @pytest.fixture(scope="module")
 def scenario(
     daemon: Daemon,
+    start: Callable[[], Daemon],
+    logs: str,
     prometheus: Prometheus,
-    alertmanager: Alertmanager,
     webhook: Webhook,
     real_broker: KafkaBroker,
-) -> Scenario:
-    """Play it: warm up, drift, page, normal again, resolve."""
-    (logs,) = yaml.safe_load(daemon.config_file.read_text())["kafka"]["logs"]
+) -> Iterator[Scenario]:
+    """Play it: warm up, drift, page, a restart, normal again, resolve."""
     phases = iter(with_another(lines()))
-    sent = 0
 
-    def send(count: int, *more: bytes) -> None:
-        nonlocal sent
-        produce(real_broker.bootstrap, logs, [*islice(phases, 2 * count), *more])
-        sent += 2 * count + len(more)
-        daemon.wait_metric("records_consumed_total", sent)
+    def send(count: int, *more: bytes) -> int:
+        messages = [*islice(phases, 2 * count), *more]
+        produce(real_broker.bootstrap, logs, messages)
+        return len(messages)
 
-    send(WARM, b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time()))
+    no_records = b"no record", b'{"model": "m"}'
+    sent = send(WARM, *no_records, numbered(0, "one too many", timestamp=time.time()))
+    daemon.wait_metric("records_consumed_total", sent)
     daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a verdict on the metrics")
     begun, drifted = time.time(), time.monotonic()
-    send(DRIFTED)
+    send(DRIFTED - LAST_DRIFTED)
     models = INJECTED.model, HOSTILE
     until(lambda: all(webhook.about("pager", model=m) for m in models), "two pages", QUICKLY_S)
-    time.sleep(3 * SCRAPE_SECONDS)  # the other features of the same change
+    send(LAST_DRIFTED)  # so that there is traffic at the moment that panels are asked about
+    time.sleep(2 * SCRAPE_SECONDS)
     drifting = time.time()
-    send(NORMAL)
-    return Scenario(prometheus, alertmanager, webhook, daemon, drifted, begun, drifting)
+    assert daemon.stop() == 0
+    with start() as restarted:
+        restarted.wait_ready()
+        time.sleep(2 * SCRAPE_SECONDS)
+        normal = time.monotonic()
+        send(NORMAL)
+        yield Scenario(prometheus, webhook, restarted, drifted, normal, begun, drifting)
 
 
 def first_page(scenario: Scenario, model: str) -> Notification:
@@ -224,7 +246,7 @@ def test_an_injected_drift_pages(scenario: Scenario) -> None:
         )
         assert said
         assert float(said[1]) >= 0.25
-        assert annotations["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+        assert annotations["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
 
 
 def test_many_features_of_one_model_are_one_incident(scenario: Scenario) -> None:
@@ -248,11 +270,24 @@ def test_a_hostile_name_does_no_harm(scenario: Scenario) -> None:
         assert alert["labels"]["model"] == HOSTILE
         shown = HOSTILE.replace("<", "?").replace(">", "?")
         assert f'of the model "{shown}" has drifted' in alert["annotations"]["description"]
-        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
+        address = f"{GRAFANA}/d/plumbline-drift?var-model={urllib.parse.quote_plus(HOSTILE)}"
+        assert alert["annotations"]["dashboard_url"] == address
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
+
+
+def test_a_restart_neither_ends_nor_repeats_a_page(scenario: Scenario) -> None:
+    """While the daemon is away the drift goes on: nobody is told that it is over, or told anew."""
+    before = [n for n in scenario.webhook.about("pager", model=HOSTILE) if n.at < scenario.normal]
+    assert {each.body["status"] for each in before} == {"firing"}
+    starts = {(a["labels"]["feature"], a["startsAt"]) for each in before for a in each.alerts()}
+    assert len(starts) == len(INJECTED.features)
 
 
 def test_the_page_is_resolved(scenario: Scenario) -> None:
-    """After traffic as it was before, the same group is told that all is over."""
+    """After traffic as it was before, the same group is told that all is over.
+
+    The alarm was restored from a checkpoint by then; it is not forgotten, it ends.
+    """
 
     def resolved() -> bool:
         last = scenario.webhook.about("pager", model=INJECTED.model)[-1]

@@ -230,7 +230,7 @@ def test_every_reason_is_there_before_it_occurs() -> None:
 def test_psi_thresholds_are_those_of_the_configuration() -> None:
     """From which PSI on an alarm opens, and from which it is critical, is shown beside the PSI."""
     config = Config(alarms=AlarmsConfig(min_psi=0.07, critical_psi=0.3))
-    found = samples(App(config, ()).metrics)
+    found = samples(App(config, ("detect",)).metrics)
     assert get(found, "drift_psi_threshold", severity="warning") == 0.07
     assert get(found, "drift_psi_threshold", severity="critical") == 0.3
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from grafana.alerts import provisioning
-from grafana.alerts.__main__ import ROOT, files, main
+from grafana.alerts.__main__ import ROOT, main
 from grafana.alerts.rules import ALERTMANAGER, RULES, by_name, groups, matcher
 
 COMMITTED = ROOT / "grafana" / "provisioning" / "alerting"
@@ -62,12 +62,25 @@ def test_what_is_stale_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(line.endswith("run make alerts") for line in lines)
 
 
-def test_runbooks_can_be_elsewhere() -> None:
-    """One's own address is in the rules of both, and the one that leads nowhere in neither."""
-    made = files("https://wiki.example/p")
+def test_links_can_lead_elsewhere(tmp_path: Path) -> None:
+    """One's own addresses are in the rules of both, and those that lead nowhere in neither."""
+    arguments = ["--runbooks", "https://wiki.example/p/", "--grafana", "https://grafana.example"]
+    assert main(["build", *arguments, "--out", str(tmp_path)]) == 0
     for name in ("grafana/alerts/plumbline.rules.yaml", "grafana/provisioning/alerting/rules.yaml"):
-        assert made[name].count("https://wiki.example/p/plumbline") == len(OURS)
-        assert "plumbline.example" not in made[name]
+        text = (tmp_path / name).read_text()
+        assert text.count("https://wiki.example/p/plumbline") == len(OURS)
+        assert text.count("https://grafana.example/d/plumbline-") == len(OURS)
+        assert "plumbline.example" not in text
+
+
+@pytest.mark.parametrize(
+    "url", ["wiki", "ftp://x", "https://x y", "https://x\n- alert: y", "https://"]
+)
+def test_what_is_no_address_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is named before anything is written."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["check", "--runbooks", url])
+    assert "is no address such as https://" in capsys.readouterr().err
 
 
 def test_all_rules_are_there() -> None:
@@ -76,6 +89,7 @@ def test_all_rules_are_there() -> None:
     for name, rule in rules().items():
         ours = OURS[name]
         assert (rule["for"], rule["labels"]) == (ours.wait, ours.labels)
+        assert rule["annotations"].keys() == ours.annotations.keys()
         for annotation in ("summary", "runbook_url"):
             assert rule["annotations"][annotation] == ours.annotations[annotation]
         assert re.fullmatch(r"[a-z]{1,40}", rule["uid"])

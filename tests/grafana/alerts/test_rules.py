@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections import Counter
@@ -12,7 +13,7 @@ import msgspec
 import pytest
 import yaml
 
-from grafana.alerts.rules import RULES, Rule, by_name, groups, with_runbooks
+from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from monitor.metrics import Metrics, registry
 from tests.debian import needed
@@ -53,8 +54,25 @@ def test_a_rule_has_its_form(rule: Rule) -> None:
     assert rule.labels["severity"] in {"critical", "warning", "info"}
     assert rule.labels["scope"] in {"model", "monitor"}
     assert re.fullmatch(DURATION, rule.wait)
-    assert rule.annotations.keys() == {"summary", "description", "runbook_url"}
-    assert rule.annotations["runbook_url"] == RUNBOOKS + rule.alert.lower()
+    assert rule.annotations.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
+    assert rule.annotations["runbook_url"] == f"{RUNBOOKS}/{rule.alert.lower()}"
+
+
+@EVERY_RULE
+def test_a_rule_leads_to_its_dashboard(rule: Rule) -> None:
+    """To the drift of the model, whatever it is called, or to Plumbline itself."""
+    ours = rule.labels["scope"] == "model"
+    page = (
+        "plumbline-drift?var-model={{ $labels.model | urlquery }}" if ours else "plumbline-itself"
+    )
+    assert rule.annotations["dashboard_url"] == f"{GRAFANA}/d/{page}"
+
+
+def test_the_dashboards_are_there() -> None:
+    """A link leads to a dashboard of ours, as soon as there are any."""
+    folder = ROOT / "grafana" / "dashboards"
+    known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
+    assert not known or {"plumbline-drift", "plumbline-itself"} <= known
 
 
 @EVERY_RULE
@@ -144,15 +162,6 @@ def test_the_users_page_lists_every_rule() -> None:
         (rule.alert, rule.runbook, rule.labels["severity"], rule.labels["scope"])
         for rule in ALL.values()
     )
-
-
-def test_runbooks_can_be_elsewhere() -> None:
-    """Another base reaches every rule, however its address ends."""
-    for base in ("https://wiki.example/plumbline", "https://wiki.example/plumbline/"):
-        moved = by_name(groups(with_runbooks(RULES.read_text(), base)))
-        assert {rule.annotations["runbook_url"] for rule in moved.values()} == {
-            f"https://wiki.example/plumbline/{rule.runbook}" for rule in ALL.values()
-        }
 
 
 @pytest.mark.parametrize(
