@@ -246,7 +246,7 @@ def test_an_injected_drift_pages(scenario: Scenario) -> None:
         )
         assert said
         assert float(said[1]) >= 0.25
-        assert annotations["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
+        assert annotations["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
 
 
 def test_many_features_of_one_model_are_one_incident(scenario: Scenario) -> None:
@@ -272,7 +272,7 @@ def test_a_hostile_name_does_no_harm(scenario: Scenario) -> None:
         assert f'of the model "{shown}" has drifted' in alert["annotations"]["description"]
         address = f"{GRAFANA}/d/plumbline-drift?var-model={urllib.parse.quote_plus(HOSTILE)}"
         assert alert["annotations"]["dashboard_url"] == address
-        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
 
 
 def test_a_restart_neither_ends_nor_repeats_a_page(scenario: Scenario) -> None:
