@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 def files(runbooks: str = RUNBOOKS, grafana: str = GRAFANA) -> Mapping[str, str]:
     """Path within the repository -> what it has to hold, with links to these addresses."""
-    text = moved(RULES.read_text(encoding="utf-8"), runbooks, grafana)
+    text = moved(RULES.read_text(encoding="utf-8"), runbooks.rstrip("/") + "/", grafana)
     routes = alertmanager(ALERTMANAGER.read_text(encoding="utf-8"))
     return {
         "grafana/alerts/plumbline.rules.yaml": text,

@@ -246,7 +246,7 @@ def test_an_injected_drift_pages(scenario: Scenario) -> None:
         )
         assert said
         assert float(said[1]) >= 0.25
-        assert annotations["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
+        assert annotations["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
 
 
 def test_many_features_of_one_model_are_one_incident(scenario: Scenario) -> None:
@@ -272,7 +272,7 @@ def test_a_hostile_name_does_no_harm(scenario: Scenario) -> None:
         assert f'of the model "{shown}" has drifted' in alert["annotations"]["description"]
         address = f"{GRAFANA}/d/plumbline-drift?var-model={urllib.parse.quote_plus(HOSTILE)}"
         assert alert["annotations"]["dashboard_url"] == address
-        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}/plumblinedriftcritical"
+        assert alert["annotations"]["runbook_url"] == f"{RUNBOOKS}plumblinedriftcritical"
 
 
 def test_a_restart_neither_ends_nor_repeats_a_page(scenario: Scenario) -> None:
@@ -445,13 +445,20 @@ INCIDENTS = {
     ),
     "no Plumbline at all": (
         [
-            alert("PlumblineDown"),
+            alert("PlumblineDown", namespace="n", job="p"),
             alert("PlumblineInstanceDown", namespace="n", job="p", instance="i"),
             alert("PlumblineNoRecords", namespace="n", job="p", topic="logs"),
             alert("PlumblineModelSilent", namespace="n", job="p", model="a"),
             alert("PlumblineDriftCritical", namespace="n", job="p", model="a", feature="error"),
         ],
         [("pager", ["PlumblineDown"])],
+    ),
+    "no Plumbline elsewhere": (
+        [
+            alert("PlumblineDown", namespace="test", job="p"),
+            alert("PlumblineDriftCritical", namespace="prod", job="p", model="a", feature="error"),
+        ],
+        [("pager", ["PlumblineDown"]), ("pager", ["PlumblineDriftCritical"])],
     ),
     "a Plumbline that is badly ill": (
         [

@@ -55,7 +55,7 @@ def test_a_rule_has_its_form(rule: Rule) -> None:
     assert rule.labels["scope"] in {"model", "monitor"}
     assert re.fullmatch(DURATION, rule.wait)
     assert rule.annotations.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
-    assert rule.annotations["runbook_url"] == f"{RUNBOOKS}/{rule.alert.lower()}"
+    assert rule.annotations["runbook_url"] == f"{RUNBOOKS}{rule.alert.lower()}"
 
 
 @EVERY_RULE
