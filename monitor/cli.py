@@ -240,7 +240,7 @@ def _positive(text: str) -> float:
 def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[\w.:/~%-]+", text, re.ASCII):
         raise argparse.ArgumentTypeError(f"{text!r} is no address such as https://wiki/runbooks")
-    return text.rstrip("/")
+    return text.rstrip("/") + "/"
 
 
 def _input(text: str) -> Path:

@@ -62,7 +62,7 @@ class Words:
 
 def runbook(alert: str) -> str:
     """The address of an alert's runbook."""
-    return f"${{runbooks:raw}}/{alert.lower()}"
+    return f"${{runbooks:raw}}{alert.lower()}"
 
 
 def query(expression: str, legend: str = "__auto") -> Query:

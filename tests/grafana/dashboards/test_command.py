@@ -90,7 +90,7 @@ def test_a_bad_address_is_refused(url: str, capsys: pytest.CaptureFixture[str]) 
 def test_the_address_reaches_the_files(tmp_path: Path, url: str) -> None:
     """With or without a slash at its end."""
     assert run("build", tmp_path, "--runbooks", url) == 0
-    assert '"query": "https://wiki.test/runbooks"' in (tmp_path / "drift.json").read_text()
+    assert '"query": "https://wiki.test/runbooks/"' in (tmp_path / "drift.json").read_text()
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
