@@ -7,6 +7,7 @@ test compares it, and nobody reads it twice.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,16 @@ def manifests(values: dict[str, Any], chart: Path = CHART) -> list[Manifest]:
     """What would be applied, in the order of the templates."""
     texts = [text for name, text in render(values, chart).items() if name != "NOTES.txt"]
     return [each for text in texts for each in yaml.safe_load_all(text) if each]
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with others over them, as Helm lays them over each other."""
+    both = {
+        key: merged(base[key], value)
+        for key, value in over.items()
+        if isinstance(value, dict) and isinstance(base.get(key), dict)
+    }
+    return {**base, **over, **both}
 
 
 def of_kind(found: list[Manifest], *kinds: str) -> list[Manifest]:

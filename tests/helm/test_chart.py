@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -248,6 +249,13 @@ def test_notes_say_what_to_look_at() -> None:
     for text in ("get pods", "port-forward deployment/demo-plumbline 9464", "Nothing pages yet"):
         assert text in notes
     assert "Nothing" not in render(values_of(CHART / "ci" / "production-values.yaml"))["NOTES.txt"]
+
+
+def test_links_of_its_documents_lead_somewhere() -> None:
+    """What the chart's pages point to is there."""
+    for page in CHART.glob("*.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert (CHART / target).exists(), f"{page.name}: {target}"
 
 
 def test_silent_values_are_found() -> None:

@@ -11,22 +11,12 @@ import pytest
 
 from helm.build import CHART
 from monitor.config_client import is_secret
-from tests.helm.render import render, values_of
+from tests.helm.render import merged, render, values_of
 
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
 BROKERS = TRIAL["config"]["kafka"]
 FREE_FORM = {"global", "nodeAffinity", "podAffinity", "podAntiAffinity"}
 """Objects that are Helm's or Kubernetes' to describe."""
-
-
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """The trial's values with others over them."""
-    both = {
-        key: merged(base[key], value)
-        for key, value in over.items()
-        if isinstance(value, dict) and isinstance(base.get(key), dict)
-    }
-    return {**base, **over, **both}
 
 
 def refusal(values: Mapping[str, Any]) -> str:
