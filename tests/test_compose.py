@@ -63,6 +63,8 @@ def test_images_are_pinned(name: str) -> None:
     image = SERVICES[name]["image"]
     assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+\.\d+", image)
     assert ("build" in SERVICES[name]) == (name == "plumbline")
+    ours = {"plumbline": "build", "traffic": "never"}  # nobody else's of the same name is pulled
+    assert SERVICES[name].get("pull_policy") == ours.get(name)
 
 
 @services

@@ -19,10 +19,11 @@ from helm.build import CHART
 from monitor import __version__, app
 from monitor.config import Config
 from monitor.config_file import load
+from monitor.kafka import Topics
 from monitor.roles import detect
 from tests.helm.render import CI, GOLDEN, Manifest, golden, manifests, of_kind, render, values_of
 
-KUBERNETES = ("1.29", "1.37")
+KUBERNETES = ("1.25", "1.37")
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
 CUSTOM = {  # apiVersion -> where its own project's definitions are kept as types
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
@@ -163,6 +164,15 @@ def test_defaults_are_those_of_the_daemon() -> None:
     default = Config()
     assert values["kafka"]["partitions"] == default.kafka.partitions
     assert values["http"]["port"] == default.http.port
+    [scaled] = of_kind(manifests(TRIAL | {"autoscaling": {"enabled": True}}), "ScaledObject")
+    prefix, topics = (
+        default.kafka.prefix,
+        [*default.kafka.logs, Topics(default.kafka.prefix).features],
+    )
+    assert [
+        (trigger["metadata"]["consumerGroup"], trigger["metadata"]["topic"])
+        for trigger in scaled["spec"]["triggers"]
+    ] == list(zip([f"{prefix}-ingest", f"{prefix}-detect"], topics, strict=True))
 
 
 def test_changed_configuration_rolls_the_pods() -> None:
@@ -172,7 +182,7 @@ def test_changed_configuration_rolls_the_pods() -> None:
         [workload] = of_kind(manifests(values), "Deployment")
         return workload["spec"]["template"]["metadata"]["annotations"]
 
-    other = {"config": TRIAL["config"] | {"alarms": {"false_pages": 2}}}
+    other = TRIAL | {"config": TRIAL["config"] | {"alarms": {"false_pages": 2}}}
     assert annotations(TRIAL) != annotations(other)
     assert annotations(TRIAL) == annotations(TRIAL | {"podDisruptionBudget": {"enabled": False}})
 

@@ -39,6 +39,7 @@ def kafka(**keys: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"image": {"repository": ""}}, "image.repository is empty: build the image, push it"),
         (kafka(bootstrap_servers=""), "bootstrap_servers is empty: give your brokers"),
         (kafka(bootstrap_servers=" "), "bootstrap_servers is empty: give your brokers"),
         (kafka(bootstrap_servers="a:1,,b:2"), "remove the comma"),

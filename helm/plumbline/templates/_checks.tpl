@@ -5,6 +5,10 @@
 {{- $http := .Values.config.http }}
 {{- $credentials := .Values.credentials }}
 
+{{- if not .Values.image.repository }}
+{{- fail "image.repository is empty: build the image, push it where your cluster pulls from, and give its name" }}
+{{- end }}
+
 {{- if not (trim $kafka.bootstrap_servers) }}
 {{- fail "config.kafka.bootstrap_servers is empty: give your brokers, for instance kafka-1:9092,kafka-2:9092" }}
 {{- end }}
