@@ -19,6 +19,7 @@ RUN python -m pip --python /opt/plumbline/bin/python install \
 FROM core AS wheel
 COPY pyproject.toml README.md LICENSE ./
 COPY detectors detectors
+COPY grafana grafana
 COPY monitor monitor
 RUN python -m pip --python /opt/plumbline/bin/python wheel \
         --no-deps --no-build-isolation --wheel-dir /wheels .
