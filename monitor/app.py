@@ -15,14 +15,15 @@ import structlog
 from monitor import __version__, kafka, metrics, references
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
+from monitor.errors import UserError
 from monitor.health import Health
 from monitor.metrics import Metrics
-from monitor.roles import detect, ingest
+from monitor.roles import detect, ingest, notify
 from monitor.web.server import WebServer
 
 log = structlog.get_logger(__name__)
 
-ROLES = ("ingest", "detect")
+ROLES = ("ingest", "detect", "notify")
 DRAIN_SECONDS = 45.0
 """How long the roles may take to commit and leave once told to."""
 SIGNAL_SECONDS = 0.2
@@ -30,11 +31,14 @@ SIGNAL_SECONDS = 0.2
 
 
 class App:
-    """Runs roles until told to stop, or until one of them fails."""
+    """Runs roles until told to stop, or until one of them fails.
+
+    Raises UserError where none of the roles has anything to do.
+    """
 
     def __init__(self, config: Config, roles: Sequence[str]) -> None:
         self.config = config
-        self.roles = roles
+        self.roles = active(config, roles)
         self.metrics = Metrics()
         self.health = Health()
         self.stopping = threading.Event()
@@ -68,9 +72,11 @@ class App:
 
     def _start(self, role: str, known: References) -> threading.Thread:
         stop = self.stopping.wait
-        worker: ingest.Ingest | detect.Detect
+        worker: ingest.Ingest | detect.Detect | notify.Notify
         if role == "ingest":
             worker = ingest.Ingest(self.config, self.metrics, self.health, stop)
+        elif role == "notify":
+            worker = notify.Notify(self.config, self.metrics, self.health, stop)
         else:
             worker = self.detect = detect.Detect(
                 self.config, known, self.metrics, self.health, stop
@@ -107,6 +113,17 @@ class App:
                 log.error("role did not end in time", role=thread.name)
 
 
+def active(config: Config, roles: Sequence[str]) -> list[str]:
+    """The roles that have something to do: notify has where somebody is to be told.
+
+    Raises UserError where none has.
+    """
+    having = [role for role in roles if role != "notify" or config.notifications.targets]
+    if not having:
+        raise UserError("role notify has nobody to tell: configure notifications.targets")
+    return having
+
+
 def tune_the_interpreter() -> None:
     """Suit Python to batches of thousands of objects, and to two roles that share it.
 
@@ -123,11 +140,11 @@ def tune_the_interpreter() -> None:
 def run(config: Config, roles: Sequence[str]) -> int:
     """Run the daemon until SIGTERM or SIGINT; a second one ends it at once.
 
-    Raises UserError where a setting of the Kafka client is unusable.
+    Raises UserError where a setting of the Kafka client is unusable, or no role has work.
     """
+    app = App(config, roles)
     kafka.check(config.kafka)
     tune_the_interpreter()
-    app = App(config, roles)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         # no lock is taken here: the interrupted thread may hold it, and could never let go

@@ -20,7 +20,7 @@ from monitor.errors import UserError
 if TYPE_CHECKING:
     from monitor.config import Config
 
-ROLES = ("ingest", "detect")
+ROLES = ("ingest", "detect", "notify")
 Command = Callable[[argparse.Namespace], int]
 
 
@@ -150,6 +150,19 @@ def _config_schema(arguments: argparse.Namespace) -> int:
     return _print_json(schema())
 
 
+def _notify_test(arguments: argparse.Namespace) -> int:
+    import time
+
+    from monitor.notify import trial
+
+    trials = list(trial.run(_config(arguments), arguments.targets, time.time()))
+    if arguments.json:
+        _print_json([trial.plain(each) for each in trials])
+    else:
+        print("\n".join(map(str, trials)))
+    return 0 if all(each.passed for each in trials) else 1
+
+
 def _version(arguments: argparse.Namespace) -> int:
     if arguments.json:
         return _print_json({"version": __version__})
@@ -234,7 +247,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_roles,
         default=ROLES,
         metavar="ROLE,...",
-        help=f"which of {', '.join(ROLES)} to run (default: all)",
+        help=f"which of {', '.join(ROLES)} to run (default: all; notify where it is configured)",
     )
 
     demo = _command(
@@ -264,6 +277,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_reference_commands(commands)
     _add_config_commands(commands)
+    _add_notify_commands(commands)
     version = _command(commands, "version", _version, "the version", "plumbline version")
     _add_json(version)
     return parser
@@ -330,6 +344,20 @@ def _add_config_commands(commands: Any) -> None:
         "the JSON schema of plumbline.yaml",
         "plumbline config schema > plumbline.schema.json",
     )
+
+
+def _add_notify_commands(commands: Any) -> None:
+    group = _group(commands, "notify", "try the targets of notifications")
+    test = _command(
+        group,
+        "test",
+        _notify_test,
+        "send a message marked as a test to each target, and say what came back",
+        "plumbline notify test -c plumbline.yaml on_call",
+    )
+    test.add_argument("targets", nargs="*", metavar="TARGET", help="only these (default: all)")
+    _add_config(test)
+    _add_json(test)
 
 
 def _group(commands: Any, name: str, text: str) -> Any:

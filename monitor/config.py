@@ -12,8 +12,6 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     SecretStr,
@@ -25,6 +23,8 @@ from pydantic import (
 )
 
 from monitor.config_client import MASK, ClientSettings, Scalar, refusal
+from monitor.config_notify import NotificationsConfig
+from monitor.config_section import Section as _Section
 
 DetectorName = Literal["psi", "ks", "zscore", "chi2", "adwin", "page_hinkley"]
 FeatureKind = Literal["numeric", "categorical"]
@@ -101,12 +101,6 @@ _Set = Annotated[  # strict would refuse the lists that YAML gives
 ]
 _FilledSet = Annotated[_Set[T], AfterValidator(_at_least_one)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, validate_default=True
-    )
 
 
 class KafkaConfig(_Section):
@@ -359,6 +353,9 @@ class Config(_Section):
         description="finish_reason or metadata.KEY; drift is also looked for within its values.",
     )
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
+    notifications: NotificationsConfig = Field(
+        default=NotificationsConfig(), description=NotificationsConfig.__doc__
+    )
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
 

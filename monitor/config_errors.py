@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from monitor.config import Config
+from monitor.config_notify import NAME, TARGETS
 
 Key = tuple[str | int, ...]  # ("kafka", "logs", 0)
 
@@ -30,6 +31,7 @@ _MESSAGES = {
     "tuple_type": "must be a list",
     "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
     "union_tag_not_found": "must be a mapping of keys to values",
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge}",
@@ -47,23 +49,24 @@ def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Ke
             yield (*key, name), info.annotation
             yield from _known_keys(info.annotation, (*key, name))
     elif get_origin(annotation) is not dict:
-        for part in get_args(annotation):  # the kinds of a reference
+        for part in get_args(annotation):  # the kinds of a reference, or of a target
             yield from _known_keys(part, key)
+    elif key == TARGETS:
+        yield from _known_keys(get_args(annotation)[1], (*key, NAME))
 
 
 KNOWN_KEYS: Final = dict(_known_keys(Config))
-"""Every key that the configuration may hold, with the type of its value."""
+"""Every key that the configuration may hold, with the type of its value; NAME is any target's."""
 
 
 def blamed(detail: ErrorDetails, written: Container[Key]) -> Key:
     """The key that the problem is about, as the user wrote it; `written` are the keys given."""
     key: Key = detail["loc"]
-    if key[0] == "reference" and len(key) > 1:
-        key = (key[0], *key[2:])  # without the kind of reference
     if key[-1] == "[key]" and len(key) == 4:
         key = key[:-1]  # a name in a mapping is wrong, not its value
+    key = _without_kind(key)
     if detail["type"].startswith("union_tag") and isinstance(detail["input"], dict):
-        key = (*key, "source")
+        key = (*key, _discriminator(key))
     # Where two keys do not go together, the one that was written rather than a default.
     pair = [tuple(name.split(".")) for name in detail.get("ctx", {}).get("keys", ())]
     return next((k for k in pair if k in written), pair[0] if pair else key)
@@ -79,7 +82,7 @@ def explain(detail: ErrorDetails) -> str:
     if kind == "literal_error":
         return _unknown_name(value, context["expected"])
     if kind.startswith("union_tag") and isinstance(value, dict):
-        return _unknown_name(value["source"], "'warmup', 'file', 'named'")
+        return _unknown_kind(value, _discriminator(detail["loc"]))
     return _MESSAGES.get(kind, "is not valid").format_map(context) + _quotes_hint(kind, value)
 
 
@@ -96,14 +99,38 @@ def _quotes_hint(kind: str, value: object) -> str:
     return ""
 
 
+def _without_kind(key: Key) -> Key:
+    """The key as it is written: validation puts in which kind of reference or target it is."""
+    if key[0] == "reference" and len(key) > 1:
+        return (key[0], *key[2:])
+    return (*key[:3], *key[4:]) if key[:2] == TARGETS and len(key) > 3 else key
+
+
+def _discriminator(key: Key) -> str:
+    return "kind" if key[:2] == TARGETS else "source"
+
+
+def known_form(key: Key) -> Key:
+    """The key as `KNOWN_KEYS` lists it."""
+    return (*TARGETS, NAME, *key[3:]) if key[:2] == TARGETS and len(key) > 2 else key
+
+
 def _unknown_key(loc: Key) -> str:
-    name, section = str(loc[-1]), loc[:1] if loc[0] == "reference" else loc[:-1]
+    key = known_form(_without_kind(loc))
+    name, section = str(key[-1]), key[:-1]
     if not section and name in NOT_YET:
         return NOT_AVAILABLE
-    if (*section, name) in KNOWN_KEYS:
-        return "does not belong to this kind of reference"
+    if key in KNOWN_KEYS:
+        return f"does not belong to this kind of {'target' if key[:2] == TARGETS else 'reference'}"
     siblings = {str(known[-1]) for known in KNOWN_KEYS if known[:-1] == section}
     return f"unknown key{_did_you_mean(name, siblings)}"
+
+
+def _unknown_kind(value: dict[str, object], discriminator: str) -> str:
+    kinds = {"source": "'warmup', 'file', 'named'", "kind": "'slack', 'pagerduty', 'webhook'"}
+    if discriminator not in value:
+        return "is missing; it must be one of slack, pagerduty, webhook"
+    return _unknown_name(value[discriminator], kinds[discriminator])
 
 
 def _unknown_name(value: object, expected: str) -> str:

@@ -1,18 +1,21 @@
 """Reads the configuration: `plumbline.yaml`, then the environment over it.
 
 `load` is the only door. It finds every problem before it gives up, and each says where it is: the
-line in the file or the name of the variable. No message ever repeats a value under `kafka.client`.
+line in the file or the name of the variable. No message ever repeats a value under `kafka.client`
+or an address or key under `notifications.targets`.
 
 Environment: PLUMBLINE__SECTION__KEY in any case. Where the key takes text the value is taken as
 written, elsewhere it is read as YAML. Under `kafka.client` a single underscore stands for a dot
 (PLUMBLINE__KAFKA__CLIENT__SASL_PASSWORD is sasl.password), because shells refuse dots in names, and
-PLUMBLINE__KAFKA__CLIENT__SASL_PASSWORD__FILE names a file that holds the value.
+PLUMBLINE__KAFKA__CLIENT__SASL_PASSWORD__FILE names a file that holds the value; so it is with the
+secrets of targets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Literal, get_origin
 
@@ -29,7 +32,9 @@ from monitor.config_errors import (
     blamed,
     closest,
     explain,
+    known_form,
 )
+from monitor.config_notify import SECRETS, TARGETS, is_target_name
 from monitor.errors import UserError
 
 PREFIX: Final = "PLUMBLINE__"
@@ -83,8 +88,15 @@ def _validate(draft: _Draft) -> Config | None:
         return Config.model_validate(draft.data)
     except ValidationError as error:
         details = error.errors(include_url=False)
+    before = set(draft.refused)
     for detail in details:
-        draft.refuse(blamed(detail, draft.origins), explain(detail))
+        key = blamed(detail, draft.origins)
+        if detail["loc"][-1] == "[key]":
+            before.add(key)
+        # a secret that was refused is missing now, which is no second problem
+        elif not before.isdisjoint(_outwards(key)):
+            continue
+        draft.refuse(key, explain(detail))
     return None
 
 
@@ -95,9 +107,11 @@ class _Draft:
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[Key, tuple[str, int | None]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    refused: set[Key] = field(default_factory=set)
 
     def refuse(self, key: Key, message: str) -> None:
         """Note a problem at `key`, placed where it or the nearest key around it was written."""
+        self.refused.add(key)
         known = next((k for k in _outwards(key) if k in self.origins), None)
         place, line = ("", None) if known is None else self.origins[known]
         exact = line is None and known == key  # a variable's name says its key already
@@ -123,9 +137,11 @@ def _outwards(key: Key) -> Iterator[Key]:
 
 
 def _dotted(key: Key) -> str:
-    # An ill-written client key may hold a secret, so it is not shown.
+    # An ill-written key ("password:secret") may hold a secret, so it is not shown.
     if key[:2] == CLIENT and len(key) > 2 and not is_setting_name(str(key[2])):
         key = CLIENT
+    if key[:2] == TARGETS:
+        key = (*TARGETS, *takewhile(lambda part: is_target_name(str(part)), key[2:]))
     parts = (f"[{k}]" if isinstance(k, int) else f".{k or repr(k)}" for k in key)
     return "".join(parts).removeprefix(".")
 
@@ -229,37 +245,51 @@ class _Builder:
         self.draft.problems.append(Problem(self.place, line, _dotted(key), message))
 
 
-def _client(data: dict[str, Any]) -> dict[str, Any]:
-    """The client's settings as read, or nothing where they are not a mapping."""
-    kafka = data.get("kafka")
-    client = kafka.get("client") if isinstance(kafka, dict) else None
-    return client if isinstance(client, dict) else {}
+def _section(data: object, key: tuple[str, ...]) -> dict[str, Any]:
+    """The mapping at `key` as read, or nothing where there is none."""
+    for part in key:
+        data = data.get(part) if isinstance(data, dict) else None
+    return data if isinstance(data, dict) else {}
+
+
+def _settings(data: dict[str, Any]) -> list[tuple[Key, dict[Any, Any]]]:
+    """Every setting that may be a secret or a file: its key, and the mapping that holds it."""
+    holders = [CLIENT, *((*TARGETS, name) for name in _section(data, TARGETS))]
+    sections = [(key, _section(data, key)) for key in holders]
+    return [((*key, name), section) for key, section in sections for name in section]
+
+
+def _is_secret(key: Key) -> bool:
+    name = str(key[-1])
+    return is_secret(name) if key[:2] == CLIENT else len(key) == 4 and name in SECRETS
 
 
 def _refuse_literal_secrets(draft: _Draft) -> None:
-    client = _client(draft.data)
-    for name, value in list(client.items()):
-        if is_secret(name) and isinstance(value, str | int | float):
-            del client[name]
+    for key, section in _settings(draft.data):
+        if _is_secret(key) and isinstance(section[key[-1]], str | int | float):
+            del section[key[-1]]
             draft.refuse(
-                (*CLIENT, name),
+                key,
                 "is a secret and must not be written in this file; give it in the environment as"
-                f" {_client_variable(name)}, or as {{file: PATH}}",
+                f" {_variable(key)}, or as {{file: PATH}}",
             )
 
 
-def _client_variable(name: str) -> str:
-    safe = name if is_setting_name(name) else "KEY"
-    return f"{PREFIX}KAFKA__CLIENT__{safe.replace('.', '_').upper()}"
+def _variable(key: Key) -> str:
+    """The name of the variable that sets a secret."""
+    if key[:2] == CLIENT:
+        name = str(key[2]) if is_setting_name(str(key[2])) else "KEY"
+        return f"{PREFIX}KAFKA__CLIENT__{name.replace('.', '_').upper()}"
+    name = str(key[2]) if is_target_name(str(key[2])) else "NAME"
+    return f"{PREFIX}NOTIFICATIONS__TARGETS__{name}__{key[3]}".upper()
 
 
 def _read_secret_files(draft: _Draft) -> None:
-    """Put the content of FILE where a client setting says {file: FILE}."""
-    client = _client(draft.data)
-    for name, value in list(client.items()):
-        match value:
-            case {"file": str(file), **rest} if not rest:
-                client[name] = _secret_from(Path(file), (*CLIENT, name), draft)
+    """Put the content of FILE where a setting says {file: FILE}."""
+    for key, section in _settings(draft.data):
+        match section[key[-1]]:
+            case {"file": str(file), **rest} if not rest and (key[:2] == CLIENT or _is_secret(key)):
+                section[key[-1]] = _secret_from(Path(file), key, draft)
 
 
 def _secret_from(file: Path, key: Key, draft: _Draft) -> SecretStr:
@@ -300,7 +330,9 @@ def _key_of(name: str) -> tuple[str, ...] | None:
     key = tuple(name[len(PREFIX) :].lower().split("__"))
     if key[:2] == CLIENT and (len(key) == 3 or key[3:] == ("file",)):
         return (*CLIENT, key[2].replace("_", "."))
-    if key in KNOWN_KEYS or (key[:-1] == METADATA and key[-1]):
+    if key[:2] == TARGETS and _is_secret(key[:4]) and key[4:] in {(), ("file",)}:
+        return key[:4]
+    if known_form(key) in KNOWN_KEYS or (key[:-1] == METADATA and key[-1]):
         return key
     return None
 
@@ -316,10 +348,10 @@ def _unknown_variable(name: str) -> str:
 
 
 def _apply(name: str, key: tuple[str, ...], text: str, draft: _Draft) -> None:
-    if key[:2] == CLIENT and len(key) == 3:
+    if (key[:2] == CLIENT and len(key) == 3) or _is_secret(key):
         # As written: a password may look like YAML, and librdkafka reads numbers from text itself.
         value: object = {"file": text} if name.upper().endswith("__FILE") else text
-    elif key[:-1] == METADATA or _takes_text(KNOWN_KEYS[key]):
+    elif key[:-1] == METADATA or _takes_text(KNOWN_KEYS[known_form(key)]):
         value = text
     else:
         scratch = _Draft()

@@ -80,6 +80,14 @@ def encode(event: DriftEvent) -> bytes:
     return msgspec.json.encode(event)
 
 
+def decode(content: bytes) -> DriftEvent:
+    """An event from its JSON. Raises ValueError for what is none."""
+    return _decoder.decode(content)
+
+
+_decoder = msgspec.json.Decoder(DriftEvent)
+
+
 def fields(event: DriftEvent) -> dict[str, Any]:
     """The event as plain values, for a log line."""
     plain: dict[str, Any] = msgspec.to_builtins(event)

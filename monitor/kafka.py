@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 from confluent_kafka import (
@@ -30,6 +30,8 @@ from monitor.config import KafkaConfig
 from monitor.errors import UserError
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 DAY_MS = 86_400_000
 _FOREVER_WAIT = 2.0
@@ -348,19 +350,43 @@ def watermarks(
     beat: is called between two attempts; what it raises ends it.
     Raises KafkaException where asking again will not help.
     """
+    return _asked(lambda: consumer.get_watermark_offsets(place, _ANSWER_SECONDS), place.topic, beat)
+
+
+def committed(consumer: Consumer, topic: str, beat: Callable[[], None]) -> dict[int, int]:
+    """By partition of a topic, the offset that the consumer's group has committed, if any.
+
+    beat: as for `watermarks`. Raises KafkaException where asking again will not help.
+    """
+
+    def ask() -> list[TopicPartition]:
+        known = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
+        return consumer.committed([TopicPartition(topic, n) for n in known], _ANSWER_SECONDS)
+
+    return {p.partition: p.offset for p in _asked(ask, topic, beat) if p.offset >= 0}
+
+
+def since(consumer: Consumer, place: TopicPartition, time: float, beat: Callable[[], None]) -> int:
+    """The offset of a partition's first message written since a time of day; its end if none was.
+
+    beat: as for `watermarks`. Raises KafkaException where asking again will not help.
+    """
+    at = TopicPartition(place.topic, place.partition, int(time * 1000))
+    (found,) = _asked(lambda: consumer.offsets_for_times([at], _ANSWER_SECONDS), place.topic, beat)
+    return found.offset if found.offset >= 0 else watermarks(consumer, place, beat)[1]
+
+
+def _asked(question: Callable[[], T], topic: str, beat: Callable[[], None]) -> T:
+    """The broker's answer, when it is there to give one."""
     while True:
         beat()
         try:
-            return consumer.get_watermark_offsets(place, _ANSWER_SECONDS)
+            return question()
         except KafkaException as error:
             if error.args[0].code() not in _PASSING:
                 raise
-            log.warning(
-                "cannot ask for offsets for now",
-                topic=place.topic,
-                partition=place.partition,
-                error=error.args[0].str(),
-            )
+            text = error.args[0].str()
+            log.warning("cannot ask for offsets for now", topic=topic, error=text)
 
 
 class _ClientLog:

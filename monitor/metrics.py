@@ -101,6 +101,21 @@ def _sums(codes: NDArray[np.intp], values: NDArray[np.float64], models: int) -> 
 
 
 @dataclass(slots=True)
+class Notices:
+    """What became of notifications, by target; label sets are made at the start.
+
+    sent: messages delivered. retried: attempts, by reason. failed: messages given up, by reason.
+    suppressed: events that nobody is told of, by reason. waiting: events not dealt with yet.
+    """
+
+    sent: Counter[str] = field(default_factory=Counter)
+    retried: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    suppressed: Counter[tuple[str, str]] = field(default_factory=Counter)
+    waiting: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Metrics:
     """The numbers that the roles keep; `lock` guards what changes as a whole."""
 
@@ -120,6 +135,7 @@ class Metrics:
     lag: dict[tuple[str, int], int] = field(default_factory=dict)
     newest_event_time: float | None = None
     drift_events: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    notices: Notices = field(default_factory=Notices)
     traffic: Traffic = field(default_factory=Traffic)
     models: dict[int, list[ModelState]] = field(default_factory=dict)
     """By feature partition, what its watches say; replaced as a whole."""
@@ -176,6 +192,7 @@ class MetricsCollector(Collector):
                 MAX_SERIES - 1,
                 chain(
                     self._daemon(),
+                    self._notices(),
                     self._alarms(states),
                     self._traffic(),
                     _windows(states),
@@ -221,6 +238,15 @@ class MetricsCollector(Collector):
         found = {key: float(count) for key, count in events.items()}
         labels = [*STREAM, "detector", "severity"]
         yield _counter("drift_events", "Alarms opened or become critical", labels, found)
+
+    def _notices(self) -> Iterator[Metric]:
+        n, by = self._metrics.notices, ["target", "reason"]
+        yield _counter("notifications_sent", "Messages delivered", ["target"], _keyed(n.sent))
+        yield _counter("notifications_retried", "Attempts that failed", by, _floats(n.retried))
+        yield _counter("notifications_failed", "Messages given up", by, _floats(n.failed))
+        yield _counter("notifications_suppressed", "Events not told", by, _floats(n.suppressed))
+        waiting = _keyed(n.waiting)
+        yield _gauge("notifications_waiting", "Events not dealt with yet", ["target"], waiting)
 
     def _rows(self) -> list[tuple[int, str]]:
         """The models that have records."""
@@ -275,6 +301,10 @@ Series = Mapping[Any, float]
 def _keyed(counts: Mapping[str, int]) -> Series:
     # of a copy, made at one go: the roles count on while this is rendered
     return {(key,): float(count) for key, count in dict(counts).items()}
+
+
+def _floats(counts: Mapping[tuple[str, str], int]) -> Series:
+    return {key: float(count) for key, count in dict(counts).items()}
 
 
 def _known(values: Series) -> Series:

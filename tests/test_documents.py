@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tempfile
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from monitor.config_errors import KNOWN_KEYS
 from monitor.config_file import load
 from monitor.demo.traffic import traffic
 from monitor.metrics import Metrics, registry
+from monitor.notify import kinds
+from monitor.notify.outbox import SUPPRESSED
+from monitor.notify.post import REASONS
+from monitor.notify.sender import GAVE_UP
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -100,10 +105,25 @@ def test_the_configuration_of_the_readme_is_good(workplace: Path) -> None:
     load(workplace / "plumbline.yaml", {})
 
 
+def test_notifications_are_documented_as_they_are() -> None:
+    """The example is accepted once its secrets are there, and every reason of a metric is told."""
+    document = ROOT / "docs" / "notifications.md"
+    (example,) = blocks(document, "yaml")
+    prefix, url = "PLUMBLINE__NOTIFICATIONS__TARGETS__", "https://hooks.example.com/secret"
+    secrets = {"TEAM__URL": url, "ON_CALL__ROUTING_KEY": "key", "OWN_PROGRAM__URL": url}
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(example)
+        file.flush()
+        config = load(Path(file.name), {prefix + key: value for key, value in secrets.items()})
+    assert {target.kind for target in config.notifications.targets.values()} == set(kinds.MOST)
+    told = set(re.findall(r"`(\w+)`", document.read_text()))
+    assert told >= {*REASONS, *SUPPRESSED, GAVE_UP}
+
+
 def test_every_setting_is_documented() -> None:
     """The table of settings has every key, and no other."""
     table = OPERATIONS.split("## Settings")[1].split("## Metrics")[0]
-    shown = set(re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE))
+    shown = set(re.findall(r"^\| `([a-zA-Z_.]+)` \|", table, re.MULTILINE))
     leaves = {key for key in KNOWN_KEYS if not any(k[: len(key)] == key != k for k in KNOWN_KEYS)}
     assert shown == {".".join(map(str, key)) for key in leaves}
 

@@ -28,11 +28,14 @@ from monitor.config import (
 from monitor.config_client import OWNED_SETTINGS, is_secret
 from monitor.config_errors import KNOWN_KEYS, NOT_YET
 from monitor.config_file import ConfigError, Problem, load
+from monitor.config_notify import PagerDutyTarget, SlackTarget, WebhookTarget
 
 DATA = Path(__file__).parent / "data" / "config"
 GOOD = sorted(DATA.glob("good_*.yaml"))
 BAD = sorted(DATA.glob("bad_*.yaml"))
 PASSWORD = "hunter2-Zq"
+ROUTING_KEY = "PLUMBLINE__NOTIFICATIONS__TARGETS__PAGER__ROUTING_KEY"
+FULL = {ROUTING_KEY: "***"}  # good_full.yaml needs it; shown or not, it reads the same
 
 
 def written(tmp_path: Path, text: str) -> Path:
@@ -53,6 +56,13 @@ def problems(path: Path | None, **environ: str) -> list[str]:
 def with_environment(**environ: str) -> Config:
     """The defaults under these variables, named without their prefix."""
     return load(None, {f"PLUMBLINE__{name}": value for name, value in environ.items()})
+
+
+def laid_over(below: Any, above: Any) -> Any:
+    """Mappings with other mappings over them, at every depth."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: laid_over(below.get(key), value) for key, value in above.items()}
 
 
 # --- defaults and good files ------------------------------------------------------------------
@@ -80,6 +90,7 @@ def test_defaults_need_no_file() -> None:
         "alarms": {"false_pages": 1.0, "per_days": 30.0, "min_psi": 0.1, "critical_psi": 0.25},
         "segments": [],
         "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
+        "notifications": {"dashboard_url": None, "targets": {}},
         "http": {"host": "127.0.0.1", "port": 9464},
         "log": {"level": "info", "format": "auto"},
     }
@@ -89,15 +100,13 @@ def test_defaults_need_no_file() -> None:
 def test_good_file_is_read_as_written(path: Path) -> None:
     """Every key of a good file reaches the configuration with the value it was given."""
     given_keys = yaml.safe_load(path.read_text(encoding="utf-8"))
-    described = describe(load(path, {}))
-    for section, value in given_keys.items():
-        expected = {**described[section], **value} if isinstance(value, dict) else value
-        assert described[section] == expected
+    described = describe(load(path, FULL if path.stem == "good_full" else {}))
+    assert laid_over(described, given_keys) == described
 
 
 def test_full_file_covers_every_key() -> None:
     """The full example changes every key from its default, so no key goes untested."""
-    full, default = describe(load(DATA / "good_full.yaml", {})), describe(load(None, {}))
+    full, default = describe(load(DATA / "good_full.yaml", FULL)), describe(load(None, {}))
     for section, value in default.items():
         for key in value if isinstance(value, dict) and section != "reference" else ():
             assert full[section][key] != value[key], f"{section}.{key}"
@@ -188,7 +197,7 @@ def test_environment_goes_over_the_file() -> None:
     """A variable wins over the file, in any case, and leaves the keys beside it alone."""
     config = load(
         DATA / "good_full.yaml",
-        {"PLUMBLINE__WINDOWS__STRIDE": "200", "plumbline__kafka__Partitions": "3"},
+        FULL | {"PLUMBLINE__WINDOWS__STRIDE": "200", "plumbline__kafka__Partitions": "3"},
     )
     assert (config.windows.records, config.windows.stride) == (2000, 200)
     assert (config.kafka.partitions, config.kafka.feedback) == (3, "thumbs")
@@ -222,7 +231,7 @@ def test_environment_values_take_the_type_of_their_key() -> None:
 
 def test_every_key_can_be_set_by_a_variable() -> None:
     """The value of every key, written as a variable, gives the same configuration."""
-    config = load(DATA / "good_full.yaml", {})
+    config = load(DATA / "good_full.yaml", FULL)
     described = describe(config)
     environ = {}
     for key in (key for key in KNOWN_KEYS if len(key) == 2 and key[0] != "reference"):
@@ -288,7 +297,7 @@ def test_two_variables_for_one_key_are_refused() -> None:
 
 def test_variable_hides_the_lines_it_replaces() -> None:
     """A problem in a list from the environment is not placed at the file's list."""
-    found = problems(DATA / "good_full.yaml", PLUMBLINE__DETECTORS="[ks, x]")
+    found = problems(DATA / "good_full.yaml", **FULL, PLUMBLINE__DETECTORS="[ks, x]")
     assert [line.split(":")[0] for line in found] == ["PLUMBLINE__DETECTORS"]
 
 
@@ -426,6 +435,125 @@ def test_settings_that_plumbline_owns_are_refused(tmp_path: Path, setting: str) 
     assert problems(path) == [
         f"{path}:1: kafka.client.{setting}: is set by Plumbline alone: {OWNED_SETTINGS[setting]}"
     ]
+
+
+# --- targets of notifications ------------------------------------------------------------------
+
+URL = f"https://hooks.example.com/services/{PASSWORD}"
+TARGETS = "PLUMBLINE__NOTIFICATIONS__TARGETS__"
+
+
+def assert_told_nothing(text: str) -> None:
+    """A message about a target holds nothing of its secret."""
+    assert PASSWORD not in text
+    assert "hooks.example.com" not in text
+
+
+def test_targets_take_their_secrets_from_outside(tmp_path: Path) -> None:
+    """From the environment or a mounted file; nothing that shows the configuration shows them."""
+    secret = tmp_path / "url"
+    secret.write_text(URL + "\n", encoding="utf-8")
+    path = written(
+        tmp_path,
+        "notifications:\n  targets:\n    team: {kind: slack}\n    pager: {kind: pagerduty}\n"
+        f"    hook: {{kind: webhook, url: {{file: {secret}}}}}\n",
+    )
+    environ = {f"{TARGETS}TEAM__URL": URL, ROUTING_KEY: PASSWORD}
+    config = load(path, environ | {f"{TARGETS}HOOK__TOKEN__FILE": str(secret)})
+    targets = config.notifications.targets
+    assert list(targets) == ["team", "pager", "hook"]
+    team, pager, hook = targets.values()
+    assert isinstance(team, SlackTarget)
+    assert isinstance(pager, PagerDutyTarget)
+    assert isinstance(hook, WebhookTarget)
+    assert team.url.get_secret_value() == hook.url.get_secret_value() == URL
+    assert pager.routing_key.get_secret_value() == PASSWORD
+    assert hook.token is not None
+    for text in (repr(config), str(config.model_dump()), json.dumps(describe(config))):
+        assert_told_nothing(text)
+    assert describe(config)["notifications"]["targets"]["hook"]["token"] == "***"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("http://hooks.example.com/x", "must begin with https://; http:// is for this machine"),
+        ("ftp://hooks.example.com/x", "must begin with https://"),
+        ("//hooks.example.com/x", "must begin with https://"),
+        ("https://me:pw@hooks.example.com/", "must not hold a user or password"),
+        ("https://hooks.example.com/#x", "must not hold a fragment"),
+        ("https://hooks.example.com/a b", "must be a URL of at most 2000 ASCII"),
+        ("https://hooks.example.com/a\nX: y", "must be a URL of at most 2000 ASCII"),
+        ("https://hooks.example.com/ä", "must be a URL of at most 2000 ASCII"),
+        ("https://hooks.example.com/" + "x" * 2000, "must be a URL of at most 2000 ASCII"),
+        ("https://", "must be a URL, such as"),
+        ("https://[::1", "must be a URL, such as"),
+        ("https://hooks.example.com:99999/", "must be a URL, such as"),
+        ("hooks", "must be a URL, such as"),
+    ],
+)
+def test_address_that_would_betray_is_refused(value: str, message: str) -> None:
+    """Only https, but to this machine; the message repeats nothing of the address."""
+    name = f"{TARGETS}TEAM__URL"
+    (found,) = problems(None, **{name: value, f"{TARGETS}TEAM__KIND": "slack"})
+    assert found.startswith(f"{name}: {message}")
+    assert_told_nothing(found.removeprefix(name).replace("hooks.example.com/services/...", ""))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80/x", "http://localhost/", "http://[::1]:1/"])
+def test_this_machine_may_be_told_in_clear(url: str) -> None:
+    """A relay beside the daemon needs no TLS."""
+    load(None, {f"{TARGETS}TEAM__URL": url, f"{TARGETS}TEAM__KIND": "slack"})
+
+
+@pytest.mark.parametrize("value", ["", "a b", "a\r\nX-Evil: y", "ä", "x" * 1001])
+def test_word_that_would_break_a_header_is_refused(value: str) -> None:
+    """A routing key or token is one word."""
+    (found,) = problems(None, **{ROUTING_KEY: value, f"{TARGETS}PAGER__KIND": "pagerduty"})
+    assert found == f"{ROUTING_KEY}: must be 1 to 1000 ASCII characters without spaces"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "team: {{kind: slack, url: {0}}}",
+        "team: {{kind: slack, url:{0}}}",
+        "team: {{kind: slack, url: [{0}]}}",
+        "team: {{kind: slack, url: {{value: '{0}'}}}}",
+        "team: {{kind: slack, '{0}': url}}",
+        "'{0}': {{kind: slack}}",
+        "team: '{0}'",
+        "pager: {{kind: pagerduty, routing_key: {0}}}",
+        "pager: {{kind: pagerduty, endpoint: 'http://{0}'}}",
+        "hook: {{kind: webhook, token: {0}}}",
+    ],
+)
+def test_no_error_repeats_a_secret_of_a_target(tmp_path: Path, text: str) -> None:
+    """However a target is mistyped, neither message nor traceback shows its address or key."""
+    path = written(tmp_path, "notifications:\n  targets:\n    " + text.format(URL))
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert_told_nothing("".join(traceback.format_exception(caught.value)) + repr(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("https://x/{modle}", "may hold {model}, {segment}"),
+        ("https://x/{model!r}", "may hold {model}, {segment}"),
+        ("https://x/{model:>9}", "may hold {model}, {segment}"),
+        ("https://x/{}", "may hold {model}, {segment}"),
+        ("https://x/{model", "has a brace without its fellow"),
+        ("https://{model}.example.com/", "must not have a field in the host"),
+        ("javascript:alert(1)", "must be a URL, such as"),
+        ("ftp://x/y", "must be a URL that begins with"),
+        ("https://x/" + "y" * 2000, "must be at most 2000 characters long"),
+    ],
+)
+def test_link_that_cannot_be_built_is_refused(template: str, message: str) -> None:
+    """A link's template has known fields, and none where the host stands."""
+    (found,) = problems(None, PLUMBLINE__NOTIFICATIONS__DASHBOARD_URL=json.dumps(template))
+    assert found.startswith(f"PLUMBLINE__NOTIFICATIONS__DASHBOARD_URL: {message}")
 
 
 # --- unknown keys, at random ------------------------------------------------------------------

@@ -111,6 +111,11 @@ def everything() -> Metrics:
     m.models[0] = [state()]
     m.drift(event())
     m.checkpoint(0.25, 1000)
+    m.notices.sent["team"] += 5
+    m.notices.retried["team", "timeout"] += 4
+    m.notices.failed["team", "rejected"] += 3
+    m.notices.suppressed["team", "duplicate"] += 2
+    m.notices.waiting["team"] = 1
     return m
 
 
@@ -164,9 +169,14 @@ CONTRACT = {  # of the design, as far as there is something to show
     "window_records": {"model"},
     "reference_records": {"model"},
     "build_info": {"version"},
+    "notifications_sent_total": {"target"},
+    "notifications_retried_total": {"target", "reason"},
+    "notifications_failed_total": {"target", "reason"},
+    "notifications_suppressed_total": {"target", "reason"},
+    "notifications_waiting": {"target"},
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
-LABELS |= {"topic", "partition", "reason", "role"}
+LABELS |= {"topic", "partition", "reason", "role", "target"}
 
 
 def test_names_and_labels_are_those_of_the_contract() -> None:
@@ -211,6 +221,16 @@ def test_what_the_daemon_counts() -> None:
     assert get(found, "rebalances_total") == 2
     assert get(found, "consumer_lag_records", topic="inference-logs", partition="0") == 7
     assert get(found, "event_time_lag_seconds") == 99
+
+
+def test_what_became_of_notifications() -> None:
+    """Messages and attempts by target, and why."""
+    found = samples(everything())
+    assert get(found, "notifications_sent_total", target="team") == 5
+    assert get(found, "notifications_retried_total", target="team", reason="timeout") == 4
+    assert get(found, "notifications_failed_total", target="team", reason="rejected") == 3
+    assert get(found, "notifications_suppressed_total", target="team", reason="duplicate") == 2
+    assert get(found, "notifications_waiting", target="team") == 1
 
 
 def test_event_time_lag_follows_the_log() -> None:
