@@ -54,7 +54,7 @@ WORKDIR /var/lib/plumbline
 # by number, so that Kubernetes can tell that it is not root
 USER 10001:10001
 EXPOSE 9464
-# the first signal commits and leaves, which takes up to a minute and a half
+# the first signal commits and leaves: seconds, and minutes where the broker is away
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=20s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PLUMBLINE__HTTP__PORT', 9464)), timeout=4); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]

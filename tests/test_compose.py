@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from monitor import app
 from monitor.config import WarmupReference
 from monitor.config_file import load
 from monitor.demo import produce
@@ -122,6 +123,12 @@ def test_plumbline_takes_its_settings() -> None:
     [scrape] = yaml.safe_load((ROOT / "grafana" / "prometheus.yaml").read_text())["scrape_configs"]
     assert scrape["job_name"] == "plumbline"
     assert scrape["static_configs"] == [{"targets": [f"plumbline:{config.http.port}"]}]
+
+
+def test_plumbline_may_leave_in_time() -> None:
+    """It is killed only after it has had the time that its roles allow themselves."""
+    grace = int(SERVICES["plumbline"]["stop_grace_period"].removesuffix("s"))
+    assert grace > len(app.ROLES) * app.DRAIN_SECONDS
 
 
 def test_traffic_takes_its_arguments() -> None:

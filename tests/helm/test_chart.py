@@ -29,6 +29,7 @@ CUSTOM = {  # apiVersion -> where its own project's definitions are kept as type
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
     "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
 }
+HUSH = "https://hush.example/secret"
 cases = pytest.mark.parametrize("path", CI, ids=lambda path: path.stem.removesuffix("-values"))
 
 
@@ -114,13 +115,14 @@ def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
         if "plumbline.yaml" in each["data"]
     ]
     credentials = values_of(path).get("credentials", {})
-    for key in {*credentials.get("keys", {}).values(), *credentials.get("inline", {})}:
-        (tmp_path / key).write_text("hush")
+    for key in {"slack", *credentials.get("keys", {}).values(), *credentials.get("inline", {})}:
+        (tmp_path / key).write_text(HUSH)
     file = tmp_path / "plumbline.yaml"
     file.write_text(found.replace("/etc/plumbline/credentials", str(tmp_path)))
     client = load(file, {}).kafka.client_settings()
-    assert client.get("sasl.password", "hush") == "hush"
-    assert bool(credentials) == ("sasl.password" in client)
+    assert client.get("sasl.password", HUSH) == HUSH
+    given = {*credentials.get("keys", {}), *credentials.get("inline", {})}
+    assert ("sasl.password" in given) == ("sasl.password" in client)
 
 
 @cases
@@ -154,8 +156,30 @@ def test_grace_is_longer_than_leaving_takes() -> None:
     budget = max(detect.REVOKE_SECONDS, len(app.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 100 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 150 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
+
+
+def test_split_runs_every_role() -> None:
+    """A workload for each role: no part of the daemon is left out, and notify has its way out."""
+    found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
+    roles = [pod["containers"][0]["args"][-1].removeprefix("--roles=") for pod in pods(found)]
+    assert roles == list(app.ROLES)
+    [policy] = of_kind(found, "NetworkPolicy")
+    assert {"protocol": "TCP", "port": 443} in [
+        port for rule in policy["spec"]["egress"] for port in rule["ports"]
+    ]
+
+
+def test_nobody_is_told_by_nobody() -> None:
+    """Without targets there is no notify: the role would not start, and none is let out for it."""
+    found = manifests(TRIAL | {"mode": "split"})
+    assert [pod["containers"][0]["args"][-1] for pod in pods(found)] == [
+        "--roles=ingest",
+        "--roles=detect",
+    ]
+    [policy] = of_kind(found, "NetworkPolicy")
+    assert "443" not in str(policy)
 
 
 def test_defaults_are_those_of_the_daemon() -> None:
@@ -205,6 +229,15 @@ def test_scaling_ends_at_the_partitions() -> None:
     assert {each["metadata"]["name"]: each["spec"]["maxReplicaCount"] for each in found} == {
         "demo-plumbline-ingest": 24,
         "demo-plumbline-detect": 12,
+    }
+    workloads = of_kind(
+        manifests(values_of(CHART / "ci" / "autoscaling-values.yaml")), "Deployment"
+    )
+    fixed = {each["metadata"]["name"]: each["spec"].get("replicas") for each in workloads}
+    assert fixed == {
+        "demo-plumbline-ingest": None,  # else each upgrade would set back what KEDA has scaled
+        "demo-plumbline-detect": None,
+        "demo-plumbline-notify": 1,
     }
     groups = [t["metadata"]["consumerGroup"] for each in found for t in each["spec"]["triggers"]]
     assert groups == ["drift-ingest", "drift-detect"]

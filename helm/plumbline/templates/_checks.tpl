@@ -28,8 +28,8 @@
 {{- fail "config.http.port is 0, which would be another port at each start: set a fixed one, for instance 9464" }}
 {{- end }}
 
-{{- if lt (int .Values.terminationGracePeriodSeconds) 100 }}
-{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and give its partitions away: set 100 or more" (int .Values.terminationGracePeriodSeconds)) }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) 150 }}
+{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and give its partitions away: set 150 or more" (int .Values.terminationGracePeriodSeconds)) }}
 {{- end }}
 {{- if eq (toString .Values.podSecurity.runAsUser) "0" }}
 {{- fail "podSecurity.runAsUser is 0, which is root: give another user, or null to let the platform choose one" }}
@@ -78,7 +78,7 @@
 {{- $scaling := .root.Values.autoscaling }}
 {{- $least := int (get .root.Values.pods .role).replicas }}
 {{- $key := printf "pods.%s.replicas" .role }}
-{{- if $scaling.enabled }}
+{{- if include "plumbline.scaled" . }}
 {{- $least = int $scaling.minReplicas }}
 {{- $key = "autoscaling.minReplicas" }}
 {{- if not $most }}

@@ -29,7 +29,19 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* The workloads to make, as {"names": [...]}. To add a role: its name here, its pods in values.yaml
      and in values.schema.json. */}}
 {{- define "plumbline.workloads" -}}
-{{- if eq .Values.mode "together" }}names: [together]{{ else }}names: [ingest, detect]{{ end }}
+{{- if eq .Values.mode "together" }}names: [together]
+{{- else if (include "plumbline.targets" .) }}names: [ingest, detect, notify]
+{{- else }}names: [ingest, detect]{{ end }}
+{{- end }}
+
+{{/* Not empty where somebody is to be told; without them the role notify would not start. */}}
+{{- define "plumbline.targets" -}}
+{{- (.Values.config.notifications | default dict).targets | default dict | keys | join " " }}
+{{- end }}
+
+{{/* Not empty where KEDA scales a workload; takes {"root", "role"}. Notifying is never behind. */}}
+{{- define "plumbline.scaled" -}}
+{{- if and .root.Values.autoscaling.enabled (ne .role "notify") }}yes{{ end }}
 {{- end }}
 
 {{/* Name of one workload; takes {"root", "role"}. */}}
