@@ -212,7 +212,7 @@ def test_changed_configuration_rolls_the_pods() -> None:
 
 
 def test_network_policy_follows_the_brokers() -> None:
-    """Out go DNS and the brokers' ports, 9092 where none is written; in comes nobody unasked."""
+    """Out go DNS, the brokers' ports (9092 where none is written), messages; in comes nobody."""
     [policy] = of_kind(
         manifests(values_of(CHART / "ci" / "autoscaling-values.yaml")), "NetworkPolicy"
     )
@@ -220,6 +220,7 @@ def test_network_policy_follows_the_brokers() -> None:
     assert [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]] == [
         [53, 53],
         [9092, 9094],
+        [443],
     ]
 
 
