@@ -23,7 +23,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format alerts bench soak lock clean
+.PHONY: help setup demo test chaos lint format alerts chart bench soak lock clean
 
 help: ## Say what there is to make
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,10 @@ bench: setup ## Measure the throughput, restarts and what checkpoints cost
 
 soak: setup ## Put twenty million records through one daemon and watch its memory
 	$(BIN)/python -m benchmarks.soak
+
+chart: setup ## Renew what in the chart follows from other files, and the golden renders
+	$(BIN)/python -m helm.build
+	$(BIN)/python -m tests.helm.render
 
 # Pins that still fit are kept; `make lock UV_FLAGS=--upgrade` renews them all. all.txt comes first
 # and bounds the others, so that a package has one version throughout.

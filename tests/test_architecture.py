@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OURS = ("benchmarks", "detectors", "grafana", "judges", "monitor", "replay")
+OURS = ("benchmarks", "detectors", "grafana", "helm", "judges", "monitor", "replay")
 OPTIONAL = (
     "anthropic",
     "ragas",

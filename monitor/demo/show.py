@@ -40,7 +40,7 @@ from monitor.config import (
 )
 from monitor.demo import plot
 from monitor.demo.broker import EmbeddedBroker
-from monitor.demo.traffic import INJECTED, PROFILES, traffic
+from monitor.demo.traffic import INJECTED, PROFILES, model_of, traffic
 from monitor.errors import UserError
 from monitor.events import DriftEvent, sentence
 from monitor.kafka import Topics
@@ -201,14 +201,10 @@ def _feed(daemon: App, config: Config, records: int, rate: float) -> None:
         room = AHEAD - (sent - daemon.metrics.consumed[topic])
         due = min(int((time.monotonic() - start) * rate), records) - sent
         for line in islice(lines, max(0, min(room, due))):
-            producer.produce(topic, line, key=msgspec.json.decode(line, type=_Key).model)
+            producer.produce(topic, line, key=model_of(line))
             sent += 1
         producer.poll(TICK)
     producer.flush(PATIENCE)
-
-
-class _Key(msgspec.Struct):
-    model: str
 
 
 def _listener(config: Config) -> Consumer:

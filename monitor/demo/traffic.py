@@ -191,6 +191,15 @@ class Line(msgspec.Struct, omit_defaults=True):
     scores: dict[str, float] | None = None
 
 
+class _Model(msgspec.Struct):
+    model: str
+
+
+def model_of(line: bytes) -> str:
+    """The model of a record as it is written: the key of its message."""
+    return msgspec.json.decode(line, type=_Model).model
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """One model's part of a block, as columns of shape (n,); times in ms."""

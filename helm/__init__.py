@@ -1,0 +1,1 @@
+"""The Helm chart, and what makes those of its files that follow from others."""

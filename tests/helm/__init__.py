@@ -1,0 +1,1 @@
+"""Tests of the chart, with Helm itself, compiled into a library."""
