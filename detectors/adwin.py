@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from river.drift import ADWIN
 
-from detectors.base import Bools, Floats, Kind, Readings
+from detectors.base import Bools, Kind, Readings
 from detectors.baseline import Baseline
 from detectors.streams import NumericStream
 from detectors.window import Window, Windows

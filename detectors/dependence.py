@@ -39,7 +39,7 @@ def in_blocks_of(records: int, blocks: Blocks) -> Floats:
     step = max(1, records // BLOCK)
     whole = len(blocks) // step * step
     sums = blocks[:whole].reshape(-1, step, blocks.shape[1]).sum(axis=1, dtype=np.int64)
-    return sums.astype(float)
+    return np.asarray(sums, np.float64)
 
 
 def inflation(blocks: Blocks, bin_of_cell: Ints, ranks: Floats | None, window: int) -> float:
@@ -95,7 +95,7 @@ def share_inflation(counts: Floats) -> float:
     if largest <= (1 + ratio**0.5) ** 2:
         return 1.0
     middle = largest + 1 - ratio
-    return (middle + float(np.sqrt(middle**2 - 4 * largest))) / 2
+    return float(middle + np.sqrt(middle**2 - 4 * largest)) / 2
 
 
 def _by_bin(counts: Floats, bin_of_cell: Ints) -> Floats:

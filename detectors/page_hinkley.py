@@ -62,13 +62,12 @@ class PageHinkley:
         steps = np.vecdot(self.steps, counts)
         self.peaks, self.number = np.empty_like(steps), windows.number
         found: Bools = np.zeros((len(steps), len(self.streams)), bool)
-        for step, peak, changed in zip(steps, self.peaks, found, strict=True):
-            np.maximum(self.sums + step, 0.0, out=peak)
+        for at, (step, peak) in enumerate(zip(steps, self.peaks, strict=True)):
+            self.sums = np.maximum(self.sums + step, 0.0, out=peak)
             over = peak >= self.thresholds
-            self.sums = peak
             if over.any():
-                changed |= over.any(axis=0)
-                self.sums = np.where(changed, 0.0, peak)
+                found[at] = over.any(axis=0)
+                self.sums = np.where(found[at], 0.0, peak)
         return found
 
     def readings(self, windows: Windows) -> Readings:

@@ -8,6 +8,7 @@ from detectors.adwin import Adwin
 from detectors.base import Detector
 from detectors.baseline import Baseline
 from detectors.chi2 import ChiSquared
+from detectors.e_detector import EDetector
 from detectors.ks import KolmogorovSmirnov
 from detectors.page_hinkley import PageHinkley
 from detectors.psi import Psi
@@ -16,7 +17,7 @@ from detectors.zscore import ZScore
 
 DETECTORS: dict[str, type[Detector]] = {
     detector.name: detector
-    for detector in (Psi, KolmogorovSmirnov, ZScore, ChiSquared, Adwin, PageHinkley)
+    for detector in (Psi, KolmogorovSmirnov, ZScore, ChiSquared, EDetector, Adwin, PageHinkley)
 }
 
 

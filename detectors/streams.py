@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from detectors import dependence
 from detectors.base import Floats, Ints, Kind
-from detectors.dependence import BLOCK, Blocks
+from detectors.dependence import Blocks
 
 EXPECTED_PER_BIN = 50
 """PSI's chi-squared tail is right within 15 % from here on (measured down to 1e-4)."""

@@ -48,7 +48,7 @@ class Windows:
         return len(self.cell_counts)
 
     def values(self, stream: int, at: int = -1) -> Floats:
-        """The values of a numeric stream in one of the windows, in their order, shape (records,)."""
+        """The values of a numeric stream in one of the windows, in order, shape (records,)."""
         end = (at % len(self) + 1) * self.stride
         new = self.after[stream, max(0, end - self.records) : end]
         return np.concatenate((self.before[stream, len(new) :], new))

@@ -12,7 +12,6 @@ from detectors.base import Floats
 from detectors.baseline import Baseline
 from monitor.columns import Columns
 
-
 SPAN = 50
 """Strides that are evaluated together, at most: their counts still fit the processor's cache."""
 
