@@ -91,10 +91,11 @@ class Detection:
     def take(self, chunk: Columns) -> None:
         """Move the window on by a chunk and evaluate every stride of it."""
         timed = self.stages.timed
-        for stride in timed("windows", lambda: list(self.buffer.strides(chunk))):
-            timed("windows", partial(self.window.append, stride.values, stride.categories))
+        for strides in timed("windows", lambda: list(self.buffer.strides(chunk))):
+            extend = partial(self.window.extend, strides.values, strides.categories)
+            windows = timed("windows", extend)
             for detector in self.detectors:
-                timed(detector.name, partial(detector.update, self.window))
+                timed(detector.name, partial(detector.update, windows))
 
 
 class Pipeline:

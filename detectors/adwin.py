@@ -9,25 +9,28 @@ import msgspec
 import numpy as np
 from river.drift import ADWIN
 
-from detectors.base import Bools, Kind, Readings
+from detectors.base import Bools, Floats, Kind, Readings
 from detectors.baseline import Baseline
 from detectors.streams import NumericStream
 from detectors.window import Window, Windows
 
+BLOCKS_PER_STRIDE = 5
+"""Means fed per stride. More would see small shifts sooner and cost as much more."""
+
 REACH = 2.5
-"""Standard deviations of a stride's mean, to either side, that are stretched to fill [0, 1]."""
+"""Standard deviations of a block mean, to either side, that are stretched to fill [0, 1]."""
 
 Cut = tuple[float, float]
 """The difference of the means of two parts, and eps for them."""
 
 
 class Adwin:
-    """Adaptive windowing (Bifet & Gavalda 2007), river's implementation, on stride means of ranks.
+    """Adaptive windowing (Bifet & Gavalda 2007), river's implementation, on block means of ranks.
 
-    Each value is replaced by its mid-rank in the reference and averaged over a stride: ADWIN's
-    bound wants values in [0, 1], and ranks are that whatever the feature's scale or tail. Means of
-    them would fill but a little of it, so they are stretched about 1/2 to fill it with REACH of
-    their standard deviations, and clipped. It finds a change where two parts of its window, n_0 and
+    Each value is replaced by its mid-rank in the reference and averaged over a fifth of a stride:
+    ADWIN's bound wants values in [0, 1], and ranks are that whatever the feature's scale or
+    tail. Means of them would fill but a little of it, so they are stretched about 1/2 to fill it
+    with REACH of their standard deviations, and clipped. It finds a change where two parts of its window, n_0 and
     n_1 means long, differ by more than
 
         eps = sqrt(2 m s^2 ln(2 ln(n) / delta)) + (2/3) m ln(2 ln(n) / delta),  m = 1/n_0 + 1/n_1
@@ -49,27 +52,27 @@ class Adwin:
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
         self.streams = baseline.streams_of(self.kinds)
+        self.blocks = min(BLOCKS_PER_STRIDE, window.stride)
         self.windows = [
-            ADWIN(delta=level, clock=1)  # type: ignore[no-untyped-call] # no types
+            ADWIN(delta=level, clock=self.blocks)  # type: ignore[no-untyped-call] # no types
             for _ in self.streams
         ]
-        self.shifts = np.nan_to_num(baseline.cell_ranks - 0.5)
-        self.stretch = np.array([stretch(s, window.stride) for s in baseline.numeric])
-        self.known = ~np.isnan(baseline.cell_ranks)
+        self.ranks = baseline.cell_ranks.ravel()
+        size = window.stride // self.blocks
+        self.stretch = np.array([stretch(s, size) for s in baseline.numeric]).reshape(-1, 1)
         self.cuts: dict[tuple[int, int], Cut] = {}
         self.number = 0
 
     def update(self, windows: Windows) -> Bools:
         """Feed the new strides to every stream's adaptive window; where one was cut."""
-        counts = windows.newest_counts[:, : len(self.streams)]
-        present = np.vecdot(self.known, counts)
-        # a stride without any value says nothing about the mean
-        means = np.vecdot(self.shifts, counts) / np.where(present > 0, present, np.nan)
-        stretched = (0.5 + means * self.stretch).clip(0.0, 1.0).T.tolist()
+        ranks = self.ranks.take(windows.places[: len(self.streams)])
+        means = block_means(ranks, windows.stride, self.blocks)
+        stretched = (0.5 + (means - 0.5) * self.stretch).clip(0.0, 1.0).tolist()
         found: Bools = np.zeros((len(windows), len(self.streams)), bool)
         self.cuts, self.number = {}, windows.number + len(windows) - 1
         for stream, (adwin, row) in enumerate(zip(self.windows, stretched, strict=True)):
-            for at, cut in feed(adwin, row).items():
+            for block, cut in feed(adwin, row).items():
+                at = block // self.blocks
                 found[at, stream] = True
                 self.cuts[windows.number + at, stream] = cut
         return found
@@ -98,8 +101,25 @@ class Adwin:
             adwin._helper.__setstate__(part)
 
 
+def block_means(values: Floats, stride: int, blocks: int) -> Floats:
+    """Means of `blocks` equal parts of each stride of each row, without NaN, shape (F, m * blocks).
+
+    What does not fill a whole part is left out; a part without a value has mean NaN.
+    """
+    size = stride // blocks
+    strides = values.reshape(len(values), -1, stride)[:, :, : size * blocks]
+    parts = strides.reshape(len(values), -1, size)
+    means: Floats = np.add.reduce(parts, axis=2) / size
+    if not np.isnan(means).any():
+        return means
+    missing = np.isnan(parts)
+    counts = size - missing.sum(axis=2)
+    sums = np.where(missing, 0.0, parts).sum(axis=2)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+
+
 def stretch(stream: NumericStream, size: int) -> float:
-    """By how much means of `size` ranks are stretched; 1 for a constant stream."""
+    """By how much block means of `size` ranks are stretched; 1 for a constant stream."""
     counts, ranks = stream.cell_counts()[:-1], stream.cell_ranks()[:-1]
     variance = float(counts @ (ranks - 0.5) ** 2) / max(1, stream.count)
     sd = np.sqrt(variance * stream.inflation / size)
@@ -107,7 +127,7 @@ def stretch(stream: NumericStream, size: int) -> float:
 
 
 def feed(adwin: ADWIN, means: list[float]) -> dict[int, Cut]:
-    """Feed means; place -> the cut that was made there."""
+    """Feed block means; place -> the cut that was made there."""
     # river's own update would forget the kept part of the window after a detection
     helper, cuts = adwin._helper, {}
     update, width, total = helper.update, helper.get_width, helper.get_total

@@ -38,7 +38,8 @@ class Readings:
     """The numbers behind one detector's verdict on the k streams it watches, each of shape (k,).
 
     NaN in `statistic` means no verdict (warming up, or nothing to compute it from); NaN in
-    `p_value` means that the detector has none. A change is found where statistic >= threshold.
+    `threshold` or `p_value` means that there is none. A change is found where
+    statistic >= threshold.
     """
 
     statistic: Floats

@@ -110,5 +110,7 @@ def _derived(
 
 def _padded(rows: Sequence[NDArray[Any]], width: int = 0) -> Floats:
     """The rows one below the other, with zeros where one is shorter."""
-    width = max([width, *map(len, rows)])
-    return np.array([np.pad(row, (0, width - len(row))) for row in rows], float).reshape(-1, width)
+    padded = np.zeros((len(rows), max([width, *map(len, rows)])))
+    for place, row in zip(padded, rows, strict=True):
+        place[: len(row)] = row
+    return padded

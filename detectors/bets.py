@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from detectors import dependence
@@ -29,10 +30,14 @@ NEW_SHARES = (0.003, 0.03)
 """Shares of records that are of no known category, or beyond all that the reference had."""
 MOST_BINS = 16
 """Bins with a bet of their own, the fullest ones."""
+MIN_IN_BIN = 50
+"""Fewer records of the reference do not say how many there should be."""
 
 CAUTION = 2.5
 """Standard errors of the reference's own shares by which a bet pays less than it might."""
 MIN_BLOCKS = 20
+MIN_RECORDS = 500
+"""Fewer records of the reference support no bet."""
 GRAIN = 2.0**-20
 """Logarithms are rounded down to multiples of it. Sums of counts times them are then exact, and do
 not depend on the order in which they are made."""
@@ -53,15 +58,22 @@ class Bets:
 
 @dataclass(frozen=True)
 class _Family:
-    """Ways to change of one kind: their names and payments, shape (G, k), and their weight."""
+    """Ways to change of one kind: their names and payments, shape (G, k), and their weight.
+
+    rare: whether they are about cells so rare that the reference does not show how their records
+    depend on each other.
+    """
 
     names: tuple[str, ...]
     payments: Floats
     weight: float
+    rare: bool = False
 
 
-def bets_on(stream: NumericStream | CategoricalStream, window: int) -> Bets:
-    """All bets on a stream. window: records of the window tests beside them."""
+def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
+    """All bets on a stream; none where the reference is too short."""
+    if stream.count + stream.missing < MIN_RECORDS:
+        return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)))
     shares = shares_of(stream)
     if isinstance(stream, NumericStream):
         families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.2)]
@@ -73,7 +85,8 @@ def bets_on(stream: NumericStream | CategoricalStream, window: int) -> Bets:
     payments = np.concatenate([family.payments for family in families], axis=1)
     weights = np.concatenate([np.full(len(f.names), f.weight / len(f.names)) for f in families])
     names = tuple(name for family in families for name in family.names)
-    logarithms = _cautious(payments, shares, stream)
+    rare = np.concatenate([np.full(len(f.names), f.rare) for f in families])
+    logarithms = _cautious(payments, shares, stream, rare)
     return Bets(names, weights / weights.sum(), np.floor(logarithms / GRAIN) * GRAIN)
 
 
@@ -113,6 +126,7 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
             tuple(f"{side} {q:.1%}" for q in TAILS for side in ("top", "bottom")),
             _fair(tails, shares),
             0.15,
+            rare=True,
         ),
     ]
 
@@ -124,10 +138,12 @@ def _fair(payments: Floats, shares: Floats) -> Floats:
 
 
 def _on_bins(stream: NumericStream | CategoricalStream, shares: Floats, weight: float) -> _Family:
-    """Bets on each of the fullest bins: more records, or fewer."""
+    """Bets on more records in each of the fullest bins."""
     bin_of_cell, names = stream.bin_of_cell(), stream.bin_names()
     by_bin = np.bincount(bin_of_cell, shares)
-    fullest = [b for b in np.argsort(-by_bin, kind="stable")[:MOST_BINS] if by_bin[b] < 0.4]
+    known = by_bin * (stream.count + stream.missing) >= MIN_IN_BIN
+    order = np.argsort(-by_bin, kind="stable")[:MOST_BINS].tolist()
+    fullest = [b for b in order if known[b] and by_bin[b] < 1 / BIN_FACTOR - 0.1]
     inside = bin_of_cell[:, None] == np.array(fullest, int)
     chosen = by_bin[fullest]
     outside = (1 - BIN_FACTOR * chosen) / (1 - chosen)
@@ -142,7 +158,7 @@ def _on_missing(shares: Floats) -> _Family:
     scale = 1 / (1 - share + odds * share)
     payments = np.ones((len(shares), 1)) * scale
     payments[-1] = odds * scale
-    return _Family(tuple(f"missing x{o:g}" for o in MISSING_ODDS), payments, 0.1)
+    return _Family(tuple(f"missing x{o:g}" for o in MISSING_ODDS), payments, 0.1, rare=True)
 
 
 def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Family:
@@ -156,26 +172,31 @@ def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Famil
     payments, names = [], []
     for name, cell in cells.items():
         for new in NEW_SHARES:
-            if shares[cell] * 2 < new:
+            if shares[cell] * 10 <= new:
                 pays = np.full(len(shares), (1 - new) / (1 - shares[cell]))
                 pays[cell] = new / shares[cell]
                 payments.append(pays)
                 names.append(f"{name} {new:.1%}")
-    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.1)
+    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.1, rare=True)
 
 
 def _cautious(
-    payments: Floats, shares: Floats, stream: NumericStream | CategoricalStream
+    payments: Floats,
+    shares: Floats,
+    stream: NumericStream | CategoricalStream,
+    rare: NDArray[np.bool_],
 ) -> Floats:
     """Logarithms of payments that stay fair where the reference errs and records depend.
 
     The mean payment was found with the reference's shares, whose error is taken off, CAUTION times.
     Where sums over blocks vary v times as much as independent records would let them, a bet is
-    raised to the power 1 / v: of a normal sum its mean is then 1 again.
+    raised to the power 1 / v: of a normal sum its mean is then 1 again. What is rare is taken to
+    depend as much as what depends most: extremes come in clusters.
     """
     excess = np.sqrt(np.maximum(shares @ payments**2 - 1, 0.0))
     logarithms = np.log(payments)
     inflation = _inflation(logarithms, shares, stream)
+    inflation[rare] = inflation.max()
     records = stream.count + stream.missing
     return (logarithms - CAUTION * excess * np.sqrt(inflation / records)) / inflation
 
@@ -186,13 +207,12 @@ def _inflation(
     """Variance of block sums of each bet over that of independent records, shape (K,), >= 1."""
     variance = np.maximum(shares @ logarithms**2 - (shares @ logarithms) ** 2, 1e-300)
     found = np.ones(logarithms.shape[1])
-    for records in (BLOCK, 500, 2500):
-        counts = dependence.in_blocks_of(records, stream.blocks)
-        if len(counts) < MIN_BLOCKS:
-            break
+    records = BLOCK
+    while len(counts := dependence.in_blocks_of(records, stream.blocks)) >= MIN_BLOCKS:
         sums = counts @ logarithms
         ratio = sums.var(axis=0, ddof=1) / (counts[0].sum() * variance)
         # of few blocks only what is certain counts
         certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(counts) - 1))
         found = np.maximum(found, ratio * certain)
+        records *= 5
     return found

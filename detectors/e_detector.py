@@ -31,7 +31,7 @@ class EDetector:
 
     M is not let rise above A: when a change is over, the detector is quiet soon.
 
-    statistic: ln M. threshold: ln A. p_value: 1 / M.
+    statistic: ln M, 0 while M is below 1. threshold: ln A. p_value: 1 / M.
 
     Trade-off: the quickest on small and middling changes of a kind that is bet on, and it needs no
     window; a change of another kind is left to the window tests.
@@ -43,7 +43,7 @@ class EDetector:
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
         self.streams = baseline.streams_of(self.kinds)
         self.limit = 1 / level
-        bets = [bets_on(stream, window.records) for stream in baseline.streams]
+        bets = [bets_on(stream) for stream in baseline.streams]
         self.names = [bet.names for bet in bets]
         most = max([0, *(len(bet.names) for bet in bets)])
         self.logarithms = np.zeros((len(bets), baseline.cells, most))
@@ -55,7 +55,7 @@ class EDetector:
             self.caps = np.minimum(self.limit / self.weights, 1e300)
         self.held = np.zeros_like(self.weights)
         self.since: Ints = np.zeros(self.held.shape, np.intp)
-        self.number = 0
+        self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
 
     def update(self, windows: Windows) -> Bools:
@@ -79,9 +79,8 @@ class EDetector:
         # statistic and threshold are compared by those who read them
         reached = mixture >= self.limit * (1 - 1e-12)
         threshold = np.full(len(mixture), np.log(self.limit))
-        with np.errstate(divide="ignore"):
-            statistic = np.where(reached, threshold, np.log(mixture))
-            return Readings(statistic, threshold, np.minimum(1.0, 1 / mixture))
+        mixture = np.where(self.weights.any(axis=1), np.maximum(mixture, 1.0), np.nan)
+        return Readings(np.where(reached, threshold, np.log(mixture)), threshold, 1 / mixture)
 
     def snapshot(self) -> bytes:
         """What every bet holds, since when, and the last mixtures."""

@@ -46,7 +46,7 @@ def verdicts(
     stream: shape (F, n) for the baseline's numeric streams, or n categories for its only one.
     """
     ring = Window(baseline, window, stride)
-    detectors = create(names, baseline, ring, level)
+    detectors = create(dict.fromkeys(names, level), baseline, ring)
     found: dict[str, list[Bools]] = {detector.name: [] for detector in detectors}
     if isinstance(stream, np.ndarray):
         values, categories = stream, np.zeros((0, stream.shape[1]), np.uint8)

@@ -54,7 +54,7 @@ class PageHinkley:
         self.thresholds = np.log(2 / level) / self.exponents
         self.sums = np.zeros((2, len(parameters)))
         self.peaks = np.zeros((1, 2, len(parameters)))
-        self.number = 0
+        self.number = 1
 
     def update(self, windows: Windows) -> Bools:
         """Add the new strides to both sums of every stream; where one reached its threshold."""

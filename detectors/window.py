@@ -27,6 +27,7 @@ class Windows:
     full: which of them hold as many records as they should, shape (m,).
     cell_counts: shape (m, S, G), the records in each of the baseline's cells.
     newest_counts: shape (m, S, G), the same for the newest stride alone.
+    places: shape (S, m * stride), the cell of each new record, as a place in a raveled (S, G).
     bin_counts: shape (m, S, B), the records in each of the baseline's bins.
     present: shape (m, F), how many values are not missing, by numeric stream.
     before, after: shape (F, records) and (F, m * stride), values in the order of arrival up to the
@@ -39,6 +40,7 @@ class Windows:
     full: Bools
     cell_counts: Floats
     newest_counts: Floats
+    places: Ints
     bin_counts: Floats
     present: Floats
     before: Floats
@@ -65,6 +67,7 @@ class Windows:
             self.full[one],
             self.cell_counts[one],
             self.newest_counts[one],
+            self.places[:, end - self.stride : end],
             self.bin_counts[one],
             self.present[one],
             before[:, before.shape[1] - self.records :],
@@ -109,8 +112,9 @@ class Window:
         categories: shape (C, m * stride), bins of the categorical streams
             (`CategoricalStream.bin_of`).
         """
-        newest = self._count(values, categories)
-        made = self._windows(newest, values)
+        places = self._places(values, categories)
+        newest = self._count(places)
+        made = self._windows(newest, places, values)
         self.strides += len(newest)
         self.cell_counts = made.cell_counts[-1].copy()
         kept = max(0, self.records - values.shape[1])
@@ -122,26 +126,38 @@ class Window:
         return made
 
     def current(self) -> Windows:
-        """The window as it stands, as `extend` gave it after the newest stride."""
+        """The window as it stands, as `extend` gave it after the newest stride.
+
+        Which of the newest records is in which cell is not known any more.
+        """
+        older = np.full((len(self.values), self.stride), np.nan)
         return self._of(
             max(1, self.strides),
             self.cell_counts[None],
             self.counts[-1:].astype(np.float64),
-            self.values,
+            self._row[:, :0],
+            np.concatenate((older, self.values[:, : -self.stride]), axis=1),
             self.values[:, -self.stride :],
         )
 
-    def _windows(self, newest: Floats, values: Floats) -> Windows:
+    def _windows(self, newest: Floats, places: Ints, values: Floats) -> Windows:
         """The windows that strides of these counts make."""
         strides, held = len(newest), len(self.counts)
         change = newest.copy()
         change[:held] -= self.counts[:strides]
         change[held:] -= newest[: max(0, strides - held)]
         change[0] += self.cell_counts
-        return self._of(self.strides + 1, np.cumsum(change, axis=0), newest, self.values, values)
+        counts = np.cumsum(change, axis=0)
+        return self._of(self.strides + 1, counts, newest, places, self.values, values)
 
     def _of(
-        self, number: int, cell_counts: Floats, newest: Floats, before: Floats, after: Floats
+        self,
+        number: int,
+        cell_counts: Floats,
+        newest: Floats,
+        places: Ints,
+        before: Floats,
+        after: Floats,
     ) -> Windows:
         flat = cell_counts.reshape(len(cell_counts), -1)
         strides = number + np.arange(len(flat))
@@ -152,24 +168,27 @@ class Window:
             strides * self.stride >= self.records,
             cell_counts,
             newest,
+            places,
             self.baseline.by_bin(cell_counts),
             self.records - flat.take(self._missing_cell, axis=1),
             before,
             after,
         )
 
-    def _count(self, values: Floats, categories: NDArray[np.uint8]) -> Floats:
-        """Records by stride, stream and cell, shape (m, S, G)."""
-        numeric, records = values.shape
-        places = np.empty((len(self._row), records), np.intp)
-        self.baseline.cells_of(values, out=places[:numeric])
-        places[numeric:] = categories
+    def _places(self, values: Floats, categories: NDArray[np.uint8]) -> Ints:
+        """The cells of records as places in a raveled (S, G), shape (S, n)."""
+        places = np.empty((len(self._row), values.shape[1]), np.intp)
+        self.baseline.cells_of(values, out=places[: len(values)])
+        places[len(values) :] = categories
         places += self._row
-        size = len(self._row) * self.baseline.cells
-        strides = records // self.stride
-        places.reshape(-1, strides, self.stride)[...] += (np.arange(strides) * size)[:, None]
-        counts = np.bincount(places.ravel(), minlength=strides * size)
-        return counts.reshape(strides, len(self._row), -1).astype(np.float64)
+        return places
+
+    def _count(self, places: Ints) -> Floats:
+        """Records by stride, stream and cell, shape (m, S, G)."""
+        size, strides = self.cell_counts.size, places.shape[1] // self.stride
+        first = np.repeat(np.arange(strides) * size, self.stride)
+        counts = np.bincount((places + first).ravel(), minlength=strides * size)
+        return counts.reshape(strides, *self.cell_counts.shape).astype(np.float64)
 
     def snapshot(self) -> dict[str, bytes | int]:
         """Its state, to be restored into a window made with the same arguments."""

@@ -7,6 +7,7 @@ the only door; it turns every problem found here into one `ConfigError` that nam
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -26,7 +27,7 @@ from pydantic import (
 
 from monitor.config_client import MASK, ClientSettings, Scalar, refusal
 
-DetectorName = Literal["psi", "ks", "zscore", "chi2", "adwin", "page_hinkley"]
+DetectorName = Literal["psi", "ks", "zscore", "chi2", "e_detector", "adwin", "page_hinkley"]
 FeatureKind = Literal["numeric", "categorical"]
 
 OWN_TOPICS: Final = ("features", "samples", "dlq", "events", "state", "evaluations")
@@ -285,6 +286,10 @@ class AlarmsConfig(_Section):
         description="False pages allowed per model in per_days days, when nothing has changed.",
     )
     per_days: _Positive = Field(default=30.0, description="Days over which false_pages counts.")
+    weights: Mapping[DetectorName, _Positive] = Field(
+        default={"e_detector": 6.0},
+        description="A detector's part of the budget; those that are not named have 1.",
+    )
     min_psi: _Positive = Field(
         default=0.1, description="Least population stability index that raises an alarm."
     )

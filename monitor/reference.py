@@ -62,6 +62,12 @@ class _Categorical(msgspec.Struct, array_like=True, frozen=True):
     inflation: float
 
 
+class _Version(msgspec.Struct, array_like=True, frozen=True):
+    """What every version of a profile begins with."""
+
+    version: int
+
+
 class _Profile(msgspec.Struct, array_like=True, frozen=True):
     version: int
     model: str
@@ -130,11 +136,12 @@ class Profile:
         Raises ProfileError for any others.
         """
         try:
+            version = msgspec.msgpack.decode(payload, type=_Version).version
+            if version != VERSION:
+                raise ProfileError(f"profile of version {version}; this program reads {VERSION}")
             data = msgspec.msgpack.decode(payload, type=_Profile)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"not a reference profile: {error}") from None
-        if data.version != VERSION:
-            raise ProfileError(f"profile of version {data.version}; this program reads {VERSION}")
         if not (all(map(_fits, data.numeric)) and all(map(_counts_fit, data.categorical))):
             raise ProfileError("not a reference profile: its columns differ in length")
         return cls(data)

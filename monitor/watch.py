@@ -11,7 +11,7 @@ from msgspec import structs
 
 from detectors import registry
 from detectors.base import Bools, Detector, Floats
-from detectors.calibration import level_per_evaluation
+from detectors.calibration import allocate, level_per_evaluation
 from detectors.psi import population_stability_index
 from detectors.streams import CategoricalStream
 from detectors.window import Window, Windows
@@ -73,24 +73,24 @@ class Watch:
         """Compare with `profile` from now on."""
         windows, baseline = self.config.windows, profile.baseline
         self.warmup = Warmup(0)
-        self.level = self._level(profile)
+        self.levels = self._levels(profile)
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.window = Window(baseline, windows.records, windows.stride)
-        self.detectors: Sequence[Detector] = registry.create(
-            self.config.detectors, baseline, self.window, self.level
-        )
+        self.detectors: Sequence[Detector] = registry.create(self.levels, baseline, self.window)
         self.profile = profile  # last: from here on other threads may look at the rest
 
-    def _level(self, profile: Profile) -> float:
+    def _levels(self, profile: Profile) -> dict[str, float]:
         alarms, detectors = self.config.alarms, self.config.detectors
-        return level_per_evaluation(
+        total = level_per_evaluation(
             false_pages=alarms.false_pages,
             per_days=alarms.per_days,
             records_per_second=self.pace() or profile.records_per_second,
             stride=self.config.windows.stride,
             # the segments of one key together are evaluated as often as the whole model
-            tests=registry.tests(detectors, profile.baseline) * (1 + len(self.config.segments)),
+            tests=1 + len(self.config.segments),
         )
+        streams = registry.streams_watched(detectors, profile.baseline)
+        return allocate(total, streams, {str(name): w for name, w in alarms.weights.items()})
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records."""

@@ -49,6 +49,11 @@ def zipf(rng: np.random.Generator, levels: int, *shape: int) -> Floats:
     return rng.choice(levels, size=shape, p=weights / weights.sum()).astype(float)
 
 
+def bursts(rng: np.random.Generator, run: int, *shape: int) -> Floats:
+    """Five categories, each of which comes `run` times in a row."""
+    return np.repeat(zipf(rng, 5, *shape[:-1], shape[-1] // run), run, axis=-1)
+
+
 def baseline(kind: Kind, reference: Floats, window: int = 1000) -> Baseline:
     """A baseline of streams of one kind from an array of shape (S, N); NaN where missing."""
     names = [f"x{i}" for i in range(len(reference))]

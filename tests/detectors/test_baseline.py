@@ -23,7 +23,7 @@ from detectors.streams import (
     categorical_stream,
     numeric_stream,
 )
-from tests.detectors.streams import PROPERTY, baseline, sample, zipf
+from tests.detectors.streams import PROPERTY, baseline, bursts, sample, zipf
 
 numbers = st.one_of(
     st.sampled_from([0.0, -0.0, 1.0, 2.0, 5e-324, 1e308, -1e308, np.inf, -np.inf, np.nan]),
@@ -296,11 +296,6 @@ def test_blocks_of_categories_are_a_plain_recount(seed: int, most: int, records:
         assert row.tolist() == expected
 
 
-def bursts(rng: np.random.Generator, records: int, run: int) -> Floats:
-    """Five categories, each of which comes `run` times in a row."""
-    return np.repeat(zipf(rng, 5, 1, records // run), run, axis=1)
-
-
 def test_inflation_of_independent_categories_is_near_one() -> None:
     """Whatever their shares, categories that come by chance are worth what they count."""
     rng = np.random.default_rng(11)
@@ -316,7 +311,7 @@ def test_inflation_of_categories_in_bursts(run: int) -> None:
     """Runs of a category inflate the variances of the shares by their length."""
     rng = np.random.default_rng(12)
     found = [
-        baseline(Kind.CATEGORICAL, bursts(rng, 50_000, run)).inflation[0] for _ in range(10)
+        baseline(Kind.CATEGORICAL, bursts(rng, run, 1, 50_000)).inflation[0] for _ in range(10)
     ]
     assert 0.8 * run < np.median(found) < 1.8 * run
     assert min(found) > 0.6 * run
@@ -325,7 +320,7 @@ def test_inflation_of_categories_in_bursts(run: int) -> None:
 def test_order_makes_the_inflation_of_categories() -> None:
     """The same records, shuffled, have next to none; sorted, all there can be."""
     rng = np.random.default_rng(13)
-    records = bursts(rng, 50_000, 50)
+    records = bursts(rng, 50, 1, 50_000)
     shuffled, by_name = rng.permutation(records, axis=1), np.sort(records, axis=1)
     inflation = [baseline(Kind.CATEGORICAL, each).inflation[0] for each in (shuffled, by_name)]
     assert inflation[0] < 1.6

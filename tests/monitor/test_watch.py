@@ -16,7 +16,7 @@ from hypothesis import given
 from detectors import registry
 from detectors.adwin import Adwin
 from detectors.base import MIN_VALUES, Bools
-from detectors.window import Window
+from detectors.window import Windows
 from monitor import events, reference
 from monitor.columns import Columns
 from monitor.config import (
@@ -378,9 +378,8 @@ def test_detector_without_a_p_value_does_not_speak_for_others(
 ) -> None:
     """Where ADWIN is one of several that found a change, one with a p-value is named."""
 
-    def always(self: Adwin, window: Window) -> Bools:
-        found: Bools = np.full(len(self.streams), window.full)
-        return found
+    def always(self: Adwin, windows: Windows) -> Bools:
+        return np.tile(windows.full[:, None], len(self.streams))
 
     monkeypatch.setattr(Adwin, "update", always)
     settings = made.config().model_copy(update={"detectors": ("adwin", "psi", "ks")})
