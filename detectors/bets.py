@@ -15,7 +15,6 @@ from scipy.special import ndtri
 
 from detectors import dependence
 from detectors.base import Floats
-from detectors.dependence import BLOCK
 from detectors.streams import TAILS, CategoricalStream, NumericStream
 
 SHIFTS = (0.1, 0.2, 0.4, 0.8)
@@ -35,7 +34,6 @@ MIN_IN_BIN = 50
 
 CAUTION = 2.5
 """Standard errors of the reference's own shares by which a bet pays less than it might."""
-MIN_BLOCKS = 20
 MIN_RECORDS = 500
 """Fewer records of the reference support no bet."""
 GRAIN = 2.0**-20
@@ -195,24 +193,7 @@ def _cautious(
     """
     excess = np.sqrt(np.maximum(shares @ payments**2 - 1, 0.0))
     logarithms = np.log(payments)
-    inflation = _inflation(logarithms, shares, stream)
+    inflation = dependence.long_run_inflation(stream.blocks, logarithms, shares)
     inflation[rare] = inflation.max()
     records = stream.count + stream.missing
     return (logarithms - CAUTION * excess * np.sqrt(inflation / records)) / inflation
-
-
-def _inflation(
-    logarithms: Floats, shares: Floats, stream: NumericStream | CategoricalStream
-) -> Floats:
-    """Variance of block sums of each bet over that of independent records, shape (K,), >= 1."""
-    variance = np.maximum(shares @ logarithms**2 - (shares @ logarithms) ** 2, 1e-300)
-    found = np.ones(logarithms.shape[1])
-    records = BLOCK
-    while len(counts := dependence.in_blocks_of(records, stream.blocks)) >= MIN_BLOCKS:
-        sums = counts @ logarithms
-        ratio = sums.var(axis=0, ddof=1) / (counts[0].sum() * variance)
-        # of few blocks only what is certain counts
-        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(counts) - 1))
-        found = np.maximum(found, ratio * certain)
-        records *= 5
-    return found

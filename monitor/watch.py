@@ -61,6 +61,7 @@ class Watch:
         self.segment = segment
         self.config = config
         self.pace = pace
+        self.voting = frozenset[str](config.detectors) - frozenset(config.alarms.advisory)
         self.records = 0
         self.profile: Profile | None = None
         self.alarms: dict[int, Alarm] = {}
@@ -90,7 +91,13 @@ class Watch:
             tests=1 + len(self.config.segments),
         )
         streams = registry.streams_watched(detectors, profile.baseline)
-        return allocate(total, streams, {str(name): w for name, w in alarms.weights.items()})
+        voting = {name: count for name, count in streams.items() if name in self.voting}
+        levels = allocate(total, voting, {str(name): w for name, w in alarms.weights.items()})
+        # what raises no alarm takes nothing from those that do
+        return {
+            name: levels.get(name, min(0.5, total / max(1, count)))
+            for name, count in streams.items()
+        }
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records."""
@@ -119,7 +126,8 @@ class Watch:
         """What the alarms make of the strides; most are passed over at one look."""
         windows = self.window.extend(strides.values, strides.categories)
         found = [detector.update(windows) for detector in self.detectors]
-        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in found]) & windows.full
+        voting = [m for d, m in zip(self.detectors, found, strict=True) if d.name in self.voting]
+        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in voting]) & windows.full
         before, events = self.records, list[DriftEvent]()
         for at in range(len(strides)):
             if self.alarms or eventful[at]:
@@ -139,7 +147,7 @@ class Watch:
         psi = self._psi(moment.window)
         events = []
         for stream in sorted({*finders, *self.alarms}):
-            alarm, significant = self.alarms.get(stream), stream in finders
+            alarm, significant = self.alarms.get(stream), self._significant(finders.get(stream, ()))
             if alarm is not None and self.policy.holds(significant, psi[stream]):
                 alarm.last_found = self.records
             material = significant and self.policy.material(psi[stream], alarm)
@@ -148,6 +156,9 @@ class Watch:
                 names = finders.get(stream, ())
                 events.append(self._event(change, stream, names, float(psi[stream]), moment))
         return events
+
+    def _significant(self, finders: Sequence[str]) -> bool:
+        return not self.voting.isdisjoint(finders)
 
     def _psi(self, window: Windows) -> Floats:
         """PSI of every stream in the first of the windows, shape (S,)."""
