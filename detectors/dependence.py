@@ -93,11 +93,14 @@ def long_run_inflation(blocks: Blocks, scores: Floats, shares: Floats) -> Floats
     """
     variance = np.maximum(shares @ scores**2 - (shares @ scores) ** 2, 1e-300)
     found, records = np.ones(scores.shape[1]), BLOCK
-    while len(counts := in_blocks_of(records, blocks)) >= MIN_BLOCKS:
-        ratio = (counts @ scores).var(axis=0, ddof=1) / (counts[0].sum() * variance)
-        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(counts) - 1))
+    sums = blocks.astype(float) @ scores
+    while len(sums) >= MIN_BLOCKS:
+        ratio = sums.var(axis=0, ddof=1) / (records * variance)
+        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(sums) - 1))
         found = np.maximum(found, ratio * certain)
         records *= GROWTH
+        whole = len(sums) // GROWTH * GROWTH
+        sums = sums[:whole].reshape(-1, GROWTH, sums.shape[1]).sum(axis=1)
     return found
 
 
