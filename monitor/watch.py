@@ -181,7 +181,8 @@ class Watch:
         """The event of a change of the stream's alarm, and the change itself."""
         assert self.profile is not None
         alarm = self.alarms.get(stream)
-        names = finders or ((alarm.detector,) if alarm else ())
+        voting = tuple(name for name in finders if name in self.voting)
+        names = voting or ((alarm.detector,) if alarm else ())
         readings = self._readings_of(stream, names, at.window)
         # the smallest p-value speaks; a detector without one only where it is alone
         best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
