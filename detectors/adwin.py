@@ -10,14 +10,18 @@ import numpy as np
 from river.drift import ADWIN
 
 from detectors.base import Bools, Floats, Kind, Readings
-from detectors.baseline import Baseline, NumericStream
-from detectors.window import Window
+from detectors.baseline import Baseline
+from detectors.streams import NumericStream
+from detectors.window import Window, Windows
 
 BLOCKS_PER_STRIDE = 5
 """Means fed per stride. More would see small shifts sooner and cost as much more."""
 
 REACH = 2.5
 """Standard deviations of a block mean, to either side, that are stretched to fill [0, 1]."""
+
+Cut = tuple[float, float]
+"""The difference of the means of two parts, and eps for them."""
 
 
 class Adwin:
@@ -26,8 +30,8 @@ class Adwin:
     Each value is replaced by its mid-rank in the reference and averaged over a fifth of a stride:
     ADWIN's bound wants values in [0, 1], and ranks are that whatever the feature's scale or
     tail. Means of them would fill but a little of it, so they are stretched about 1/2 to fill it
-    with REACH of their standard deviations, and clipped. It finds a change where two parts of its
-    window, n_0 and n_1 means long, differ by more than
+    with REACH of their standard deviations, and clipped. It finds a change where two parts of
+    its window, n_0 and n_1 means long, differ by more than
 
         eps = sqrt(2 m s^2 ln(2 ln(n) / delta)) + (2/3) m ln(2 ln(n) / delta),  m = 1/n_0 + 1/n_1
 
@@ -35,8 +39,8 @@ class Adwin:
     for one once a stride, so delta is the level.
 
     statistic: the difference between the part that was cut off and the part that was kept, in
-    stretched ranks; 0 where no cut was made. threshold: eps for these parts (for halves, without a
-    cut), s^2 being the variance of what was kept. There is no p-value.
+    stretched ranks; 0 where no cut was made. threshold: eps for these parts, s^2 being the variance
+    of what was kept; none without a cut. There is no p-value.
 
     Trade-off: needs no window size and forgets no slow change, but its bound is loose: on a sudden
     shift the window tests are some four times quicker. It compares recent traffic with less recent
@@ -48,61 +52,64 @@ class Adwin:
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
         self.streams = baseline.streams_of(self.kinds)
-        self.level = level
         self.blocks = min(BLOCKS_PER_STRIDE, window.stride)
         self.windows = [
             ADWIN(delta=level, clock=self.blocks)  # type: ignore[no-untyped-call] # no types
             for _ in self.streams
         ]
+        self.ranks = baseline.cell_ranks.ravel()
         size = window.stride // self.blocks
         self.stretch = np.array([stretch(s, size) for s in baseline.numeric]).reshape(-1, 1)
-        self.cuts: dict[int, tuple[float, float]] = {}
+        self.cuts: dict[tuple[int, int], Cut] = {}
+        self.number = 0
 
-    def update(self, window: Window) -> Bools:
-        """Feed the newest stride to every stream's adaptive window; where one was cut."""
-        means = block_means(window.newest_ranks(), self.blocks)
+    def update(self, windows: Windows) -> Bools:
+        """Feed the new strides to every stream's adaptive window; where one was cut."""
+        ranks = self.ranks.take(windows.places[: len(self.streams)])
+        means = block_means(ranks, windows.stride, self.blocks)
         stretched = (0.5 + (means - 0.5) * self.stretch).clip(0.0, 1.0).tolist()
-        self.cuts = {}
+        found: Bools = np.zeros((len(windows), len(self.streams)), bool)
+        self.cuts, self.number = {}, windows.number + len(windows) - 1
         for stream, (adwin, row) in enumerate(zip(self.windows, stretched, strict=True)):
-            cut = feed(adwin, row)
-            if cut is not None:
-                self.cuts[stream] = cut
-        found: Bools = np.zeros(len(self.windows), bool)
-        found[list(self.cuts)] = True
+            for block, cut in feed(adwin, row).items():
+                at = block // self.blocks
+                found[at, stream] = True
+                self.cuts[windows.number + at, stream] = cut
         return found
 
-    def readings(self, window: Window) -> Readings:
-        """Difference and threshold of the cut that the last update made, where it made one."""
-        pairs = [
-            self.cuts.get(i, (0.0, cut_threshold(adwin, adwin.width / 2, adwin.width / 2)))
-            for i, adwin in enumerate(self.windows)
-        ]
+    def readings(self, windows: Windows) -> Readings:
+        """Difference and threshold of the cut that the first of `windows` made, where it did."""
+        quiet = 0.0, math.nan
+        pairs = [self.cuts.get((windows.number, i), quiet) for i in range(len(self.streams))]
         statistic, threshold = np.array(pairs, float).reshape(-1, 2).T
-        statistic = np.where(np.isnan(threshold), np.nan, statistic)
         return Readings(statistic, threshold, np.full(len(pairs), np.nan))
 
     def snapshot(self) -> bytes:
-        """The buckets of all adaptive windows, and the last cuts."""
+        """The buckets of all adaptive windows, and the cuts of the newest stride."""
         # river offers no public way to its state; its version is pinned for this
         buckets = [adwin._helper.__getstate__() for adwin in self.windows]
-        return msgspec.msgpack.encode((buckets, self.cuts))
+        cuts = {stream: cut for (at, stream), cut in self.cuts.items() if at == self.number}
+        return msgspec.msgpack.encode((buckets, self.number, cuts))
 
     def restore(self, state: bytes) -> None:
         """Take over the buckets and the last cuts."""
-        parts, self.cuts = msgspec.msgpack.decode(
-            state, type=tuple[list[bytes], dict[int, tuple[float, float]]]
+        parts, self.number, cuts = msgspec.msgpack.decode(
+            state, type=tuple[list[bytes], int, dict[int, Cut]]
         )
+        self.cuts = {(self.number, stream): cut for stream, cut in cuts.items()}
         for adwin, part in zip(self.windows, parts, strict=True):
             adwin._helper.__setstate__(part)
 
 
-def block_means(values: Floats, blocks: int) -> Floats:
-    """Means of `blocks` equal parts of each row without its NaN, shape (F, blocks).
+def block_means(values: Floats, stride: int, blocks: int) -> Floats:
+    """Means of `blocks` equal parts of each stride of each row, without NaN, shape (F, m * blocks).
 
     What does not fill a whole part is left out; a part without a value has mean NaN.
     """
-    size = values.shape[1] // blocks
-    parts = values[:, : size * blocks].reshape(-1, blocks, size)
+    size = stride // blocks
+    rows, count = len(values), values.shape[1] // stride
+    strides = values.reshape(rows, count, stride)[:, :, : size * blocks]
+    parts = strides.reshape(rows, count * blocks, size)
     means: Floats = np.add.reduce(parts, axis=2) / size
     if not np.isnan(means).any():
         return means
@@ -116,29 +123,28 @@ def stretch(stream: NumericStream, size: int) -> float:
     """By how much block means of `size` ranks are stretched; 1 for a constant stream."""
     counts, ranks = stream.cell_counts()[:-1], stream.cell_ranks()[:-1]
     variance = float(counts @ (ranks - 0.5) ** 2) / max(1, stream.count)
-    sd = np.sqrt(variance * stream.rank_inflation / size)
+    sd = np.sqrt(variance * stream.inflation / size)
     return float(1 / (2 * REACH * sd)) if sd > 0 else 1.0
 
 
-def feed(adwin: ADWIN, means: list[float]) -> tuple[float, float] | None:
-    """Feed block means; (difference, threshold) of the cut that it made, if it made one."""
+def feed(adwin: ADWIN, means: list[float]) -> dict[int, Cut]:
+    """Feed block means; place -> the cut that was made there."""
     # river's own update would forget the kept part of the window after a detection
-    helper, cut = adwin._helper, None
-    for mean in means:
-        if math.isnan(mean):  # a block without any value says nothing about the mean
+    helper, cuts = adwin._helper, {}
+    update, width, total = helper.update, helper.get_width, helper.get_total
+    for at, mean in enumerate(means):
+        if math.isnan(mean):
             continue
-        width, total = helper.get_width() + 1, helper.get_total() + mean
-        if helper.update(mean):
-            dropped, kept = width - adwin.width, adwin.width
-            gap = abs((total - adwin.total) / dropped - adwin.total / kept)
-            cut = gap, min(gap, cut_threshold(adwin, dropped, kept))
-    return cut
+        n, before = width(), total()
+        if update(mean):
+            dropped, kept = n + 1 - adwin.width, adwin.width
+            gap = abs((before + mean - adwin.total) / dropped - adwin.total / kept)
+            cuts[at] = gap, min(gap, cut_threshold(adwin, dropped, kept))
+    return cuts
 
 
 def cut_threshold(adwin: ADWIN, n0: float, n1: float) -> float:
-    """eps for two parts of n0 and n1 means; NaN when either is empty."""
-    if n0 < 1 or n1 < 1:
-        return float("nan")
+    """eps for two parts of n0 and n1 means."""
     m, logarithm = 1 / n0 + 1 / n1, np.log(2 * np.log(n0 + n1) / adwin.delta)
     # river's `variance` is a sum of squares; just after a cut it can be below 0
     variance = max(0.0, adwin.variance / adwin.width)

@@ -1,7 +1,7 @@
 """What every detector takes and gives.
 
-Detectors work on all streams of one model at once: S streams share a window, so that one numpy
-call serves them all. Axis 0 is always the stream.
+Detectors work on all streams of one model, and on all windows that new strides make, at once, so
+that one numpy call serves them all. Axis 0 is the window, axis 1 the stream.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from detectors.baseline import Baseline
-    from detectors.window import Window
+    from detectors.window import Window, Windows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -38,7 +38,8 @@ class Readings:
     """The numbers behind one detector's verdict on the k streams it watches, each of shape (k,).
 
     NaN in `statistic` means no verdict (warming up, or nothing to compute it from); NaN in
-    `p_value` means that the detector has none. A change is found where statistic >= threshold.
+    `threshold` or `p_value` means that there is none. A change is found where
+    statistic >= threshold.
     """
 
     statistic: Floats
@@ -53,7 +54,7 @@ class Readings:
 
 
 class Detector(Protocol):
-    """Compares the current window with the baseline, for the streams of the kinds it can read.
+    """Compares current windows with the baseline, for the streams of the kinds it can read.
 
     `update` is on the path of every record and says only what the alarms need; `readings` says
     the rest to those who ask: events, metrics, people.
@@ -67,12 +68,19 @@ class Detector(Protocol):
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None: ...
 
-    def update(self, window: Window) -> Bools:
-        """Where a change is found after the newest stride, shape (k,); to be called once for it."""
+    def update(self, windows: Windows) -> Bools:
+        """Where a change is found, shape (m, k), in the m windows that new strides have made.
+
+        To be called once for every stride, in order; how many strides come together makes no
+        difference.
+        """
         ...
 
-    def readings(self, window: Window) -> Readings:
-        """The numbers behind the last `update`; changes nothing."""
+    def readings(self, windows: Windows) -> Readings:
+        """The numbers behind the verdict on the first of `windows`; changes nothing.
+
+        It has to be among those of the last `update`.
+        """
         ...
 
     def snapshot(self) -> bytes:
@@ -101,27 +109,33 @@ class WindowTest:
         self.level = level
         self.streams = baseline.streams_of(self.kinds)
         self.rows = rows_of(self.streams)
-        self.nothing: Bools = np.zeros(len(self.streams), bool)
         self.prepare(window)
 
     def prepare(self, window: Window) -> None:
         """Compute once what all evaluations share."""
 
-    def rejects(self, window: Window) -> Bools:
-        """Where the null hypothesis is rejected on a full window."""
+    def rejects(self, windows: Windows) -> Bools:
+        """Where the null hypothesis is rejected, shape (m, k), the windows being full."""
         raise NotImplementedError
 
-    def test(self, window: Window) -> Readings:
-        """The readings of a full window."""
+    def test(self, windows: Windows) -> Readings:
+        """The readings of full windows, each of shape (m, k)."""
         raise NotImplementedError
 
-    def update(self, window: Window) -> Bools:
-        """Where the window differs from the baseline; nowhere while it fills."""
-        return self.rejects(window) if window.full and len(self.streams) else self.nothing.copy()
+    def update(self, windows: Windows) -> Bools:
+        """Where the windows differ from the baseline; nowhere while the first one fills."""
+        full = windows.full
+        if not full[-1] or not len(self.streams):
+            return np.zeros((len(windows), len(self.streams)), bool)
+        found = self.rejects(windows)
+        return found if full[0] else found & full[:, None]
 
-    def readings(self, window: Window) -> Readings:
-        """The readings of `window`, silent while it fills."""
-        return self.test(window) if window.full else Readings.silent(len(self.streams))
+    def readings(self, windows: Windows) -> Readings:
+        """The readings of the first of `windows`, silent while it fills."""
+        if not windows.full[0]:
+            return Readings.silent(len(self.streams))
+        one = self.test(windows.at(0) if len(windows) > 1 else windows)
+        return Readings(one.statistic[0], one.threshold[0], one.p_value[0])
 
     def snapshot(self) -> bytes:
         """Nothing: a window test remembers nothing."""

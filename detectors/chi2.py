@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtrc, chdtri
 
 from detectors.base import MIN_VALUES, Bools, Floats, Kind, Readings, WindowTest
-from detectors.window import Window
+from detectors.window import Window, Windows
 
 
 class ChiSquared(WindowTest):
@@ -26,8 +26,7 @@ class ChiSquared(WindowTest):
     for any count: an ordinary deviation loses 3 % by it in a bin that expects 100 records, and a
     bin that is thin must gather a good many before it speaks.
 
-    For binary features the threshold is multiplied by the variance inflation of the reference's
-    autocorrelation; of categories the baseline keeps no order.
+    The threshold is multiplied by the variance inflation of the reference's autocorrelation.
 
     Trade-off: knows new and rare categories better than PSI; says nothing of how much it matters.
     """
@@ -44,30 +43,31 @@ class ChiSquared(WindowTest):
         if min(self.baseline.records, window.records) < MIN_VALUES:
             self.threshold[:] = np.nan
 
-    def rejects(self, window: Window) -> Bools:
+    def rejects(self, windows: Windows) -> Bools:
         """Where X^2 reaches its quantile."""
-        found: Bools = self.statistic(window) >= self.threshold
+        found: Bools = self.statistic(windows) >= self.threshold
         return found
 
-    def test(self, window: Window) -> Readings:
+    def test(self, windows: Windows) -> Readings:
         """X^2 of every categorical and binary stream with its p-value."""
-        statistic = np.where(np.isnan(self.threshold), np.nan, self.statistic(window))
-        return Readings(statistic, self.threshold, chdtrc(self.freedom, statistic / self.inflation))
+        statistic = np.where(np.isnan(self.threshold), np.nan, self.statistic(windows))
+        threshold = np.broadcast_to(self.threshold, statistic.shape)
+        return Readings(statistic, threshold, chdtrc(self.freedom, statistic / self.inflation))
 
-    def statistic(self, window: Window) -> Floats:
-        """X^2 of every categorical and binary stream, shape (k,)."""
-        current = window.bin_counts()[self.rows]
-        return chi_squared(self.reference, self.baseline.records, current, window.records)
+    def statistic(self, windows: Windows) -> Floats:
+        """X^2 of every window and categorical or binary stream, shape (m, k)."""
+        current = windows.bin_counts[:, self.rows]
+        return chi_squared(self.reference, self.baseline.records, current, windows.records)
 
 
 def chi_squared(
     reference: Floats, reference_records: int, current: Floats, current_records: int
 ) -> Floats:
-    """X^2 by row of two tables of counts by bin, both of shape (S, B), shape (S,)."""
+    """X^2 by row, shape (..., k), of tables of counts by bin, of shape (k, B) and (..., k, B)."""
     n, w = max(1, reference_records), current_records
     moved = current / w - reference / n
     spread = (reference + current) / (n + w) + np.maximum(moved, 0) / 3
     # a bin that is empty on both sides has neither moved nor spread
     terms = moved * moved / np.maximum(spread, np.finfo(float).tiny)
-    total: Floats = terms.sum(axis=1)
+    total: Floats = terms.sum(axis=-1)
     return total * (n * w / (n + w))

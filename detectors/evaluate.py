@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Bools, Floats, Kind
-from detectors.baseline import Baseline, categorical_stream, numeric_stream
+from detectors.baseline import Baseline
 from detectors.registry import create
+from detectors.streams import CategoricalStream, categorical_stream, numeric_stream
 from detectors.window import Window
+
+SPAN = 50
+"""Strides to evaluate together: their counts still fit into the processor's cache."""
 
 
 def baseline_of(reference: Floats, kind: Kind = Kind.NUMERIC, window: int = 1000) -> Baseline:
@@ -20,9 +23,13 @@ def baseline_of(reference: Floats, kind: Kind = Kind.NUMERIC, window: int = 1000
     return Baseline(reference.shape[1], streams, ())
 
 
-def categorical_baseline(reference: Sequence[str | None]) -> Baseline:
+def categorical_baseline(reference: Sequence[str | None], window: int = 1000) -> Baseline:
     """A baseline of one categorical stream; None where missing."""
-    return Baseline(len(reference), (), (categorical_stream("x0", Counter(reference)),))
+    vocabulary = sorted({name for name in reference if name is not None})
+    code_of = {None: -1} | {name: code for code, name in enumerate(vocabulary)}
+    codes = np.array([code_of[name] for name in reference], np.intp)
+    stream = categorical_stream("x0", vocabulary, codes, window)
+    return Baseline(len(reference), (), (stream,))
 
 
 def verdicts(
@@ -33,28 +40,29 @@ def verdicts(
     level: float,
     window: int = 1000,
     stride: int = 100,
-) -> Iterator[dict[str, Bools]]:
-    """Where each named detector finds a change, stride by stride, shape (k,) each.
+) -> dict[str, Bools]:
+    """Where each named detector finds a change, by stride, shape (strides, k) each.
 
     stream: shape (F, n) for the baseline's numeric streams, or n categories for its only one.
     """
     ring = Window(baseline, window, stride)
-    detectors = create(names, baseline, ring, level)
-    for values, categories in strides(baseline, stream, stride):
-        ring.append(values, categories)
-        yield {detector.name: detector.update(ring) for detector in detectors}
-
-
-def strides(
-    baseline: Baseline, stream: Floats | Sequence[str | None], stride: int
-) -> Iterator[tuple[Floats, NDArray[np.uint8]]]:
-    """What `Window.append` takes, stride by stride."""
+    detectors = create(dict.fromkeys(names, level), baseline, ring)
+    found: dict[str, list[Bools]] = {detector.name: [] for detector in detectors}
     if isinstance(stream, np.ndarray):
-        for start in range(0, stream.shape[1] - stride + 1, stride):
-            yield stream[:, start : start + stride], np.zeros((0, stride), np.uint8)
-        return
-    (reference,) = baseline.categorical
-    bin_of = reference.bin_of() | {None: reference.bins - 1}
-    bins = np.array([[bin_of.get(name, reference.bins - 2) for name in stream]], np.uint8)
-    for start in range(0, len(stream) - stride + 1, stride):
-        yield np.zeros((0, stride)), bins[:, start : start + stride]
+        values, categories = stream, np.zeros((0, stream.shape[1]), np.uint8)
+    else:
+        values = np.zeros((0, len(stream)))
+        categories = bins_of(baseline.categorical[0], stream)[None]
+    whole = values.shape[1] // stride * stride
+    for start in range(0, whole, SPAN * stride):
+        part = slice(start, min(whole, start + SPAN * stride))
+        windows = ring.extend(values[:, part], categories[:, part])
+        for detector in detectors:
+            found[detector.name].append(detector.update(windows))
+    return {name: np.concatenate(parts) for name, parts in found.items()}
+
+
+def bins_of(stream: CategoricalStream, names: Sequence[str | None]) -> NDArray[np.uint8]:
+    """The bins of categories, shape (n,)."""
+    bin_of = stream.bin_of() | {None: stream.bins - 1}
+    return np.array([bin_of.get(name, stream.bins - 2) for name in names], np.uint8)

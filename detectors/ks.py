@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from detectors.base import MIN_VALUES, Bools, Floats, Kind, Readings, WindowTest
-from detectors.baseline import NumericStream
-from detectors.window import Window
+from detectors.streams import NumericStream
+from detectors.window import Window, Windows
 
 
 class KolmogorovSmirnov(WindowTest):
@@ -45,44 +45,50 @@ class KolmogorovSmirnov(WindowTest):
         )
         self.slack = baseline.cell_slack[streams]
 
-    def rejects(self, window: Window) -> Bools:
+    def rejects(self, windows: Windows) -> Bools:
         """Where D reaches its threshold."""
-        count = self.count(window)
-        upto = window.cell_counts[self.rows].cumsum(axis=1) / np.maximum(count, 1)[:, None]
-        at_edges = np.abs(np.minimum(upto, 1) - self.upto_cell).max(axis=1, initial=0.0)
+        count = self.count(windows)
+        upto = windows.cell_counts[:, self.rows].cumsum(axis=2)
+        upto /= np.maximum(count, 1)[:, :, None]
+        np.minimum(upto, 1, out=upto)
+        upto -= self.upto_cell
+        np.abs(upto, out=upto)
+        at_edges = upto.max(axis=2, initial=0.0)
         threshold = self.threshold(count)
         rejected: Bools = at_edges >= threshold
-        doubtful = ~rejected & (at_edges + self.slack >= threshold)
-        for i in doubtful.nonzero()[0].tolist():
-            rejected[i] = self.distance(window, i) >= threshold[i]
+        doubtful = ~rejected & (at_edges + self.slack >= threshold) & windows.full[:, None]
+        for at, i in np.argwhere(doubtful).tolist():
+            rejected[at, i] = self.distance(windows, at, i) >= threshold[at, i]
         return rejected
 
-    def test(self, window: Window) -> Readings:
+    def test(self, windows: Windows) -> Readings:
         """D of every numeric stream with its p-value."""
-        count = self.count(window)
+        count = self.count(windows)
         threshold = self.threshold(count)
-        distance = np.array([self.distance(window, i) for i in range(len(count))])
+        distance = np.empty(count.shape)
+        for at, i in np.ndindex(*count.shape):
+            distance[at, i] = self.distance(windows, at, i)
         distance = np.where(np.isnan(threshold), np.nan, distance)
         p_value = 2 * np.exp(-2 * distance**2 / self.scale(count))
         return Readings(distance, threshold, np.minimum(1.0, p_value))
 
-    def count(self, window: Window) -> Floats:
-        """Values in the window that are not missing, shape (k,)."""
-        return window.present()[self.rows]
+    def count(self, windows: Windows) -> Floats:
+        """Values in the windows that are not missing, shape (m, k)."""
+        return windows.present[:, self.rows]
 
     def scale(self, count: Floats) -> Floats:
-        """v (1/N + 1/n), shape (k,); NaN where there are too few values for a verdict."""
+        """v (1/N + 1/n), shape (m, k); NaN where there are too few values for a verdict."""
         present = np.where(count >= MIN_VALUES, count, np.nan)
         return self.inflation * (self.reference_share + 1 / present)
 
     def threshold(self, count: Floats) -> Floats:
-        """D's threshold, shape (k,); NaN where there is no verdict."""
+        """D's threshold, shape (m, k); NaN where there is no verdict."""
         return np.asarray(np.sqrt(self.scale(count) * (-np.log(self.level / 2) / 2)))
 
-    def distance(self, window: Window, i: int) -> float:
-        """D of the i-th of the k streams."""
-        stream = self.baseline.numeric[self.streams[i]]
-        return ks_distance(stream, window.values[self.streams[i]])
+    def distance(self, windows: Windows, at: int, i: int) -> float:
+        """D of the i-th of the k streams in one of the windows."""
+        stream = int(self.streams[i])
+        return ks_distance(self.baseline.numeric[stream], windows.values(stream, at))
 
 
 def ks_distance(reference: NumericStream, values: Floats) -> float:

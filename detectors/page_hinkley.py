@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
 import numpy as np
 from scipy.optimize import brentq
 
+from detectors import dependence
 from detectors.base import Bools, Floats, Kind, Readings
-from detectors.baseline import Baseline, NumericStream
-from detectors.window import Window
+from detectors.baseline import Baseline
+from detectors.streams import NumericStream
+from detectors.window import Window, Windows
 
 ALLOWANCE = 0.1
 """Shifts of the mean rank below this many standard deviations are let pass; twice this is what
@@ -30,7 +33,8 @@ class PageHinkley:
     being the root of E exp(theta (u - 1/2 - d)) = 1 (Lundberg's inequality), which is solved for
     the stream's own ranks: it gives the p-value, and a threshold that keeps to the level whatever
     the feature's distribution. For autocorrelated records theta is divided by the inflation of the
-    variance of block means. The allowance also covers the reference's own error of its mean.
+    variance of block means, at any scale that the reference shows. The allowance also covers the
+    reference's own error of its mean.
 
     Trade-off: sees a small lasting shift that no single window shows; blind to changes that leave
     the mean rank alone, slow on short bursts.
@@ -51,23 +55,31 @@ class PageHinkley:
         self.exponents = window.stride * np.stack(exponents)
         self.thresholds = np.log(2 / level) / self.exponents
         self.sums = np.zeros((2, len(parameters)))
-        self.peaks = np.zeros((2, len(parameters)))
+        self.peaks = np.zeros((1, 2, len(parameters)))
+        self.number = 1
 
-    def update(self, window: Window) -> Bools:
-        """Add the newest stride to both sums of every stream; where one reached its threshold."""
-        counts = window.newest_counts[: len(self.streams)]
-        self.peaks = np.maximum(self.sums + np.vecdot(self.steps, counts), 0.0)
-        found: Bools = (self.peaks >= self.thresholds).any(axis=0)
-        self.sums = np.where(found, 0.0, self.peaks)
+    def update(self, windows: Windows) -> Bools:
+        """Add the new strides to both sums of every stream; where one reached its threshold."""
+        counts = windows.newest_counts[:, None, : len(self.streams)]
+        steps = np.vecdot(self.steps, counts)
+        self.peaks, self.number = np.empty_like(steps), windows.number
+        found: Bools = np.zeros((len(steps), len(self.streams)), bool)
+        for at, (step, peak) in enumerate(zip(steps, self.peaks, strict=True)):
+            self.sums = np.maximum(self.sums + step, 0.0, out=peak)
+            over = peak >= self.thresholds
+            if over.any():
+                found[at] = over.any(axis=0)
+                self.sums = np.where(found[at], 0.0, peak)
         return found
 
-    def readings(self, window: Window) -> Readings:
+    def readings(self, windows: Windows) -> Readings:
         """The sum that came nearest to its threshold, as it stood before any new start."""
-        distance = self.peaks * self.exponents
+        peaks = self.peaks[windows.number - self.number]
+        distance = peaks * self.exponents
         side = distance.argmax(axis=0)[None, :]
         statistic, threshold, log_p = (
             np.take_along_axis(each, side, axis=0)[0]
-            for each in (self.peaks, self.thresholds, -distance)
+            for each in (peaks, self.thresholds, -distance)
         )
         known = ~np.isnan(threshold)
         return Readings(
@@ -76,11 +88,14 @@ class PageHinkley:
 
     def snapshot(self) -> bytes:
         """Both sums of every stream, and what they reached last."""
-        return np.stack((self.sums, self.peaks)).tobytes()
+        number = self.number + len(self.peaks) - 1
+        return msgspec.msgpack.encode((number, self.sums.tobytes(), self.peaks[-1].tobytes()))
 
     def restore(self, state: bytes) -> None:
         """Take over both sums."""
-        self.sums, self.peaks = np.frombuffer(state).reshape(2, *self.sums.shape).copy()
+        self.number, *parts = msgspec.msgpack.decode(state, type=tuple[int, bytes, bytes])
+        sums, peaks = (np.frombuffer(part).reshape(self.sums.shape).copy() for part in parts)
+        self.sums, self.peaks = sums, peaks[None]
 
 
 def allowance_and_exponents(stream: NumericStream) -> tuple[float, float, float]:
@@ -91,10 +106,19 @@ def allowance_and_exponents(stream: NumericStream) -> tuple[float, float, float]
     weights = counts / stream.count
     shift = stream.cell_ranks()[:-1] - 0.5
     sd = float(np.sqrt(weights @ shift**2))
-    own_error = 3 * sd * np.sqrt(stream.rank_inflation / stream.count)
+    inflation = _inflation(stream, shift)
+    own_error = 3 * sd * np.sqrt(inflation / stream.count)
     allowance = ALLOWANCE * sd + own_error
     up, down = (_lundberg(side - allowance, weights, sd) for side in (shift, -shift))
-    return allowance, up / stream.rank_inflation, down / stream.rank_inflation
+    return allowance, up / inflation, down / inflation
+
+
+def _inflation(stream: NumericStream, shift: Floats) -> float:
+    """Of sums of ranks, however long; a missing value is no step."""
+    counts = stream.cell_counts()
+    steps, shares = np.append(shift, 0.0)[:, None], counts / counts.sum()
+    (found,) = dependence.long_run_inflation(stream.blocks, steps, shares)
+    return max(stream.inflation, float(found))
 
 
 def _lundberg(steps: Floats, weights: Floats, sd: float) -> float:

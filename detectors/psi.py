@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import chdtrc, chdtri
 
 from detectors.base import MIN_VALUES, Bools, Floats, Kind, Readings, WindowTest
-from detectors.window import Window
+from detectors.window import Window, Windows
 
 MIN_EXPECTED = 10
 """As few records of the window a share may fall to; below, the logarithm exaggerates."""
@@ -50,21 +50,22 @@ class Psi(WindowTest):
         if min(records, window.records) < MIN_VALUES:
             self.threshold[:] = np.nan
 
-    def rejects(self, window: Window) -> Bools:
+    def rejects(self, windows: Windows) -> Bools:
         """Where PSI reaches its chi-squared quantile."""
-        found: Bools = self.index(window) >= self.threshold
+        found: Bools = self.index(windows) >= self.threshold
         return found
 
-    def test(self, window: Window) -> Readings:
+    def test(self, windows: Windows) -> Readings:
         """PSI of every stream with its chi-squared p-value."""
-        index = np.where(np.isnan(self.threshold), np.nan, self.index(window))
-        return Readings(index, self.threshold, chdtrc(self.freedom, index / self.scale))
+        index = np.where(np.isnan(self.threshold), np.nan, self.index(windows))
+        threshold = np.broadcast_to(self.threshold, index.shape)
+        return Readings(index, threshold, chdtrc(self.freedom, index / self.scale))
 
-    def index(self, window: Window) -> Floats:
-        """PSI of every stream, shape (S,)."""
+    def index(self, windows: Windows) -> Floats:
+        """PSI of every window and stream, shape (m, S)."""
         reference, records = self.baseline.bin_counts, self.baseline.records
         return population_stability_index(
-            reference, records, window.bin_counts(), window.records, least=MIN_EXPECTED
+            reference, records, windows.bin_counts, windows.records, least=MIN_EXPECTED
         )
 
 
@@ -76,7 +77,7 @@ def population_stability_index(
     *,
     least: float = 0.5,
 ) -> Floats:
-    """PSI by row of two tables of counts by bin, both of shape (S, B), shape (S,).
+    """PSI by row, shape (..., S), of tables of counts by bin, of shape (S, B) and (..., S, B).
 
     least: records to which a bin of the current window may fall in the logarithm. The usual half
     a record measures how much a drift matters; the test allows more (`Psi`).

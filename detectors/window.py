@@ -1,29 +1,87 @@
-"""The current window of S streams: a ring of records in compact arrays, filled stride by stride.
+"""The current window of S streams, moved on by any number of strides at once.
 
 A window holds a fixed number of records, whether or not they have a value; missing values are a
-cell like any other. What detectors read at every stride is kept up incrementally.
+cell like any other. Detectors read counts by cell, of all the windows that new strides make
+together: one numpy call then serves all strides and streams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Floats, Ints
+from detectors.base import Bools, Floats, Ints
 from detectors.baseline import Baseline
 
-_STATE = ("values", "cells", "block_cells")
+_STATE = ("values", "counts")
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """The window as it stood after each of m successive strides: axis 0 of its arrays.
+
+    number: strides seen at the first of them. records, stride: as in `Window`.
+    full: which of them hold as many records as they should, shape (m,).
+    cell_counts: shape (m, S, G), the records in each of the baseline's cells.
+    newest_counts: shape (m, S, G), the same for the newest stride alone.
+    places: shape (S, m * stride), the cell of each new record, as a place in a raveled (S, G).
+    bin_counts: shape (m, S, B), the records in each of the baseline's bins.
+    present: shape (m, F), how many values are not missing, by numeric stream.
+    before, after: shape (F, records) and (F, m * stride), values in the order of arrival up to the
+        first of the strides (or later), and in the strides; NaN where missing or not seen yet.
+    """
+
+    number: int
+    records: int
+    stride: int
+    full: Bools
+    cell_counts: Floats
+    newest_counts: Floats
+    places: Ints
+    bin_counts: Floats
+    present: Floats
+    before: Floats
+    after: Floats
+
+    def __len__(self) -> int:
+        return len(self.cell_counts)
+
+    def values(self, stream: int, at: int = -1) -> Floats:
+        """The values of a numeric stream in one of the windows, in order, shape (records,)."""
+        end = (at % len(self) + 1) * self.stride
+        new = self.after[stream, max(0, end - self.records) : end]
+        return np.concatenate((self.before[stream, len(new) :], new))
+
+    def at(self, index: int) -> Windows:
+        """One of them alone."""
+        one = slice(index, index + 1)
+        end = (index + 1) * self.stride
+        before = np.concatenate((self.before, self.after[:, : end - self.stride]), axis=1)
+        return Windows(
+            self.number + index,
+            self.records,
+            self.stride,
+            self.full[one],
+            self.cell_counts[one],
+            self.newest_counts[one],
+            self.places[:, end - self.stride : end],
+            self.bin_counts[one],
+            self.present[one],
+            before[:, before.shape[1] - self.records :],
+            self.after[:, end - self.stride : end],
+        )
 
 
 class Window:
     """The newest `records` records of the baseline's streams, advanced by `stride` at a time.
 
-    values: shape (F, records), a ring; NaN where missing.
-    cells: shape (S, stride), the cells of the newest stride in the order of arrival.
-    cell_counts: shape (S, G), the records in each of the baseline's cells.
-    newest_counts: shape (S, G), the same for the newest stride alone.
+    strides: seen so far.
+    values: shape (F, records), in the order of arrival; NaN where missing or not seen yet.
+    counts: shape (records / stride, S, G), the records of each stride by cell, the newest last.
+    cell_counts: shape (S, G), their sum.
     """
 
     def __init__(self, baseline: Baseline, records: int, stride: int) -> None:
@@ -32,72 +90,105 @@ class Window:
         self.baseline = baseline
         self.records = records
         self.stride = stride
-        blocks = records // stride
         numeric, streams = len(baseline.numeric), len(baseline.streams)
         self.strides = 0
         self.values = np.full((numeric, records), np.nan)
-        self.cells: Ints = np.zeros((streams, stride), np.intp)
-        count = np.int16 if stride < 2**15 else np.int32
-        self.block_cells = np.zeros((blocks, streams, baseline.cells), count)
-        self.cell_counts: Floats = np.zeros((streams, baseline.cells))
-        self.newest_counts: Floats = np.zeros((streams, baseline.cells))
+        small = np.int16 if stride < 2**15 else np.int32
+        self.counts = np.zeros((records // stride, streams, baseline.cells), small)
+        self.cell_counts: Floats = np.zeros(self.counts.shape[1:])
         self._row: Ints = (np.arange(streams) * baseline.cells)[:, None]
         missing = np.array([len(stream.cuts) + 1 for stream in baseline.numeric], np.intp)
         self._missing_cell: Ints = self._row[:numeric, 0] + missing
-        self._bin_counts: Floats | None = None
 
     @property
     def full(self) -> bool:
         """Whether it holds as many records as it should."""
         return self.strides * self.stride >= self.records
 
-    def append(
-        self, values: Floats, categories: NDArray[np.uint8], cells: Ints | None = None
-    ) -> None:
-        """Take in the next stride, and forget the oldest when full.
+    def extend(self, values: Floats, categories: NDArray[np.uint8]) -> Windows:
+        """Take in m whole strides, and forget as many of the oldest when full.
 
-        values: shape (F, stride), NaN where missing.
-        categories: shape (C, stride), bins of the categorical streams (`CategoricalStream.bin_of`).
-        cells: shape (F, stride), those of the values, where they are known already.
+        values: shape (F, m * stride), NaN where missing.
+        categories: shape (C, m * stride), bins of the categorical streams
+            (`CategoricalStream.bin_of`).
         """
-        block = self.strides % len(self.block_cells)
-        at = slice(block * self.stride, (block + 1) * self.stride)
-        self.values[:, at] = values
-        numeric = len(values)
-        if cells is None:
-            self.baseline.cells_of(values, out=self.cells[:numeric])
-        else:
-            self.cells[:numeric] = cells
-        self.cells[numeric:] = categories
-        self.cell_counts -= self.block_cells[block]
-        self.newest_counts = self._count()
-        self.cell_counts += self.newest_counts
-        self.block_cells[block] = self.newest_counts
-        self.strides += 1
-        self._bin_counts = None
+        places = self._places(values, categories)
+        newest = self._count(places)
+        made = self._windows(newest, places, values)
+        self.strides += len(newest)
+        self.cell_counts = made.cell_counts[-1].copy()
+        kept = max(0, self.records - values.shape[1])
+        self.values = np.concatenate(
+            (self.values[:, self.records - kept :], values[:, -self.records :]), axis=1
+        )
+        small = newest[-len(self.counts) :].astype(self.counts.dtype)
+        self.counts = np.concatenate((self.counts[len(small) :], small))
+        return made
 
-    def _count(self) -> Floats:
-        places = (self.cells + self._row).ravel()
-        counts = np.bincount(places, minlength=self.cell_counts.size)
-        return counts.reshape(self.cell_counts.shape).astype(np.float64)
+    def current(self) -> Windows:
+        """The window as it stands, as `extend` gave it after the newest stride.
 
-    def bin_counts(self) -> Floats:
-        """The records in each of the baseline's bins, shape (S, B)."""
-        if self._bin_counts is None:
-            shape = self.baseline.bin_counts.shape
-            places, size = self.baseline.bin_of_cell, shape[0] * shape[1]
-            counts = np.bincount(places, weights=self.cell_counts.ravel(), minlength=size)
-            self._bin_counts = np.asarray(counts.reshape(shape), np.float64)
-        return self._bin_counts
+        Which of the newest records is in which cell is not known any more.
+        """
+        older = np.full((len(self.values), self.stride), np.nan)
+        return self._of(
+            max(1, self.strides),
+            self.cell_counts[None],
+            self.counts[-1:].astype(np.float64),
+            self._row[:, :0],
+            np.concatenate((older, self.values[:, : -self.stride]), axis=1),
+            self.values[:, -self.stride :],
+        )
 
-    def newest_ranks(self) -> Floats:
-        """Mid-ranks of the newest stride in the order of arrival, shape (F, stride)."""
-        numeric = len(self.values)
-        return self.baseline.cell_ranks.take(self.cells[:numeric] + self._row[:numeric])
+    def _windows(self, newest: Floats, places: Ints, values: Floats) -> Windows:
+        """The windows that strides of these counts make."""
+        strides, held = len(newest), len(self.counts)
+        change = newest.copy()
+        change[:held] -= self.counts[:strides]
+        change[held:] -= newest[: max(0, strides - held)]
+        change[0] += self.cell_counts
+        counts = np.cumsum(change, axis=0)
+        return self._of(self.strides + 1, counts, newest, places, self.values, values)
 
-    def present(self) -> Floats:
-        """How many values are not missing, by numeric stream, shape (F,)."""
-        return self.records - self.cell_counts.take(self._missing_cell)
+    def _of(
+        self,
+        number: int,
+        cell_counts: Floats,
+        newest: Floats,
+        places: Ints,
+        before: Floats,
+        after: Floats,
+    ) -> Windows:
+        flat = cell_counts.reshape(len(cell_counts), -1)
+        strides = number + np.arange(len(flat))
+        return Windows(
+            number,
+            self.records,
+            self.stride,
+            strides * self.stride >= self.records,
+            cell_counts,
+            newest,
+            places,
+            self.baseline.by_bin(cell_counts),
+            self.records - flat.take(self._missing_cell, axis=1),
+            before,
+            after,
+        )
+
+    def _places(self, values: Floats, categories: NDArray[np.uint8]) -> Ints:
+        """The cells of records as places in a raveled (S, G), shape (S, n)."""
+        places = np.empty((len(self._row), values.shape[1]), np.intp)
+        self.baseline.cells_of(values, out=places[: len(values)])
+        places[len(values) :] = categories
+        places += self._row
+        return places
+
+    def _count(self, places: Ints) -> Floats:
+        """Records by stride, stream and cell, shape (m, S, G)."""
+        size, strides = self.cell_counts.size, places.shape[1] // self.stride
+        first = np.repeat(np.arange(strides) * size, self.stride)
+        counts = np.bincount((places + first).ravel(), minlength=strides * size)
+        return counts.reshape(strides, *self.cell_counts.shape).astype(np.float64)
 
     def snapshot(self) -> dict[str, bytes | int]:
         """Its state, to be restored into a window made with the same arguments."""
@@ -117,6 +208,4 @@ class Window:
             assert isinstance(theirs, bytes)
             ours[...] = np.frombuffer(theirs, ours.dtype).reshape(ours.shape)
         self.strides = int(state["strides"])
-        self.cell_counts[...] = self.block_cells.sum(axis=0)
-        self.newest_counts = self._count() if self.strides else self.newest_counts * 0
-        self._bin_counts = None
+        self.cell_counts = self.counts.sum(axis=0, dtype=np.float64)

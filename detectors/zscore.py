@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import stdtr, stdtrit
 
 from detectors.base import Bools, Floats, Kind, Readings, WindowTest
-from detectors.baseline import BLOCK, NumericStream
-from detectors.window import Window
+from detectors.dependence import BLOCK
+from detectors.streams import NumericStream
+from detectors.window import Window, Windows
 
 MIN_BLOCKS = 5
 """Fewer window-sized blocks than this in the reference give no standard error."""
@@ -59,23 +60,23 @@ class ZScore(WindowTest):
             [skewed_quantile(quantile, side) for side in (self.skewness, -self.skewness)]
         )
 
-    def rejects(self, window: Window) -> Bools:
+    def rejects(self, windows: Windows) -> Bools:
         """Where |z| reaches the quantile of its side."""
-        z = self.z(window)
+        z = self.z(windows)
         found: Bools = (z >= self.thresholds[0]) | (-z >= self.thresholds[1])
         return found
 
-    def test(self, window: Window) -> Readings:
+    def test(self, windows: Windows) -> Readings:
         """|z| of every numeric and binary stream with its two-sided p-value."""
-        z = self.z(window)
+        z = self.z(windows)
         threshold = np.where(np.isnan(z), np.nan, np.where(z > 0, *self.thresholds))
         normal = normal_deviate(np.abs(z), np.where(z > 0, self.skewness, -self.skewness))
         return Readings(np.abs(z), threshold, np.minimum(1.0, 2 * stdtr(self.freedom, -normal)))
 
-    def z(self, window: Window) -> Floats:
-        """z of every numeric and binary stream, shape (F,); NaN without a standard error."""
-        count = np.maximum(window.present(), 0.5)  # nothing present: a mean of 0 / 0.5 is masked
-        sums = np.vecdot(self.scores, window.cell_counts[: len(count)])
+    def z(self, windows: Windows) -> Floats:
+        """z of every window and numeric or binary stream, shape (m, F); NaN without an error."""
+        count = np.maximum(windows.present, 0.5)  # nothing present: a mean of 0 / 0.5 is masked
+        sums = np.vecdot(self.scores, windows.cell_counts[:, : count.shape[1]])
         error = self.sigma * np.sqrt(1 / count + self.reference_share)
         z: Floats = (sums / count - self.mean) / error
         return np.where(count >= 1, z, np.nan)
@@ -122,4 +123,4 @@ def long_run_sd(stream: NumericStream, window: int) -> float:
 
 
 def _share_present(stream: NumericStream) -> float:
-    return float(stream.block_counts.mean()) / BLOCK
+    return 1 - stream.missing / (stream.count + stream.missing)

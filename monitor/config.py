@@ -7,6 +7,7 @@ the only door; it turns every problem found here into one `ConfigError` that nam
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -26,7 +27,7 @@ from monitor.config_client import MASK, ClientSettings, Scalar, refusal
 from monitor.config_notify import NotificationsConfig
 from monitor.config_section import Section as _Section
 
-DetectorName = Literal["psi", "ks", "zscore", "chi2", "adwin", "page_hinkley"]
+DetectorName = Literal["psi", "ks", "zscore", "chi2", "e_detector", "adwin", "page_hinkley"]
 FeatureKind = Literal["numeric", "categorical"]
 
 OWN_TOPICS: Final = ("features", "samples", "dlq", "events", "state", "evaluations")
@@ -279,6 +280,14 @@ class AlarmsConfig(_Section):
         description="False pages allowed per model in per_days days, when nothing has changed.",
     )
     per_days: _Positive = Field(default=30.0, description="Days over which false_pages counts.")
+    advisory: _Set[DetectorName] = Field(
+        default=("adwin",),
+        description="Detectors whose findings are shown, but raise no alarm and use no budget.",
+    )
+    weights: Mapping[DetectorName, _Positive] = Field(
+        default={"e_detector": 6.0},
+        description="A detector's part of the budget; those that are not named have 1.",
+    )
     min_psi: _Positive = Field(
         default=0.1, description="Least population stability index that raises an alarm."
     )
@@ -358,6 +367,18 @@ class Config(_Section):
     )
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
+
+    @field_validator("alarms")
+    @classmethod
+    def _check_advisory(cls, value: AlarmsConfig, info: ValidationInfo) -> AlarmsConfig:
+        detectors = info.data.get("detectors")  # absent where it was refused already
+        if detectors is not None and set(detectors) <= set(value.advisory):
+            raise refusal(
+                "all detectors are advisory, so that nothing would ever raise an alarm",
+                "alarms.advisory",
+                "detectors",
+            )
+        return value
 
     @field_validator("reference")
     @classmethod

@@ -16,6 +16,7 @@ from itertools import compress
 from typing import Any
 
 import numpy as np
+from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from detectors.base import Floats
@@ -66,7 +67,13 @@ _refuses = re.compile(
     )""",
     re.VERBOSE,
 ).match
-_OPENINGS = frozenset("IiSsUuAaMm" + string.punctuation + string.whitespace + "‘’“”«…–—")
+_OPENINGS = frozenset(
+    first + second
+    for letter, seconds in {"i": " '’", "s": "oi", "m": "y", "a": "ps", "u": "n"}.items()
+    for first in (letter, letter.upper())
+    for second in seconds + seconds.upper()
+)
+_MARKS = frozenset(string.punctuation + string.whitespace + "‘’“”«…–—")
 """How a refusal can begin; most answers need not be looked at further."""
 _HEAD = 200
 _MAX_NAME = 100
@@ -74,6 +81,10 @@ _SHORT_VOCABULARY = 16
 _MOST_CODES = 32_000
 """Codes are int16, and "other" needs one."""
 _unprintable = re.compile(r"[^\x20-\x7e]").search
+
+
+Fields = Mapping[str, Sequence[Any]]
+"""The fields of n records as columns, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,46 +202,43 @@ class FeatureExtractor:
 
     def batch(self, records: Sequence[Record], positions: Sequence[int]) -> Batch:
         """The features of records, in their order; `positions` say where each stood in its log."""
-        codes = self._codes(records)
-        rows = dict(zip(NUMERIC, _default_rows(records), strict=True)) | self._scores_of(records)
-        rows |= {f"metadata.{key}": _numbers(records, key) for key in self._numeric_keys}
+        fields = _fields(records)
+        codes = self._codes(fields["model"])
+        rows = dict(zip(NUMERIC, _default_rows(fields, records), strict=True))
+        rows |= self._scores_of(fields["scores"])
+        rows |= {f"metadata.{key}": _numbers(fields["metadata"], key) for key in self._numeric_keys}
         names = tuple(sorted(rows))
-        values = np.array([*(rows[n] for n in names), *_binary_rows(records)], np.float64)
+        values = np.array([*(rows[n] for n in names), *_binary_rows(fields)], np.float64)
         values[~(np.abs(values) <= LARGEST)] = np.nan
         return Batch(
             tuple(self._model_codes),
             codes,
             np.array(positions, np.int64),
-            _floats([record.timestamp for record in records]),
+            _floats(fields["timestamp"]),
             names,
             values,
-            tuple(self._categories(records)),
+            tuple(self._categories(fields)),
         )
 
-    def _codes(self, records: Sequence[Record]) -> NDArray[np.int16]:
+    def _codes(self, models: Sequence[str]) -> NDArray[np.int16]:
         known = self._model_codes
         try:
-            return np.array([known[record.model] for record in records], np.int16)
+            return np.array([known[model] for model in models], np.int16)
         except KeyError:
-            for record in records:
-                if record.model not in known and len(known) <= self._max_models:
-                    known[record.model] = len(known)
-            return np.array([known.get(record.model, 0) for record in records], np.int16)
+            for model in models:
+                if model not in known and len(known) <= self._max_models:
+                    known[model] = len(known)
+            return np.array([known.get(model, 0) for model in models], np.int16)
 
-    def _scores_of(self, records: Sequence[Record]) -> dict[str, Floats]:
-        rows: dict[str, list[float | None]] = {}
-        for i, record in enumerate(records):
-            if record.scores:
-                for name, score in record.scores.items():
-                    try:
-                        rows[name][i] = score
-                    except KeyError:
-                        if self._knows_score(name):
-                            rows[name] = [None] * len(records)
-                            rows[name][i] = score
-                        else:
-                            self.scores_dropped += 1
-        return {f"score.{name}": _floats(row) for name, row in rows.items()}
+    def _scores_of(self, scores: Sequence[Mapping[str, float | None] | None]) -> dict[str, Floats]:
+        given = sorted(set[str]().union(*filter(None, scores)))
+        kept = [name for name in given if self._knows_score(name)]
+        if len(kept) < len(given):
+            self.scores_dropped += sum(name not in kept for each in scores for name in each or ())
+        return {
+            f"score.{name}": _floats([each.get(name) if each else None for each in scores])
+            for name in kept
+        }
 
     def _knows_score(self, name: str) -> bool:
         if name in self._scores:
@@ -241,12 +249,11 @@ class FeatureExtractor:
         self._scores.add(name)
         return True
 
-    def _categories(self, records: Sequence[Record]) -> Iterator[CategoryColumn]:
-        yield self._category("finish_reason", [record.finish_reason for record in records])
+    def _categories(self, fields: Fields) -> Iterator[CategoryColumn]:
+        yield self._category("finish_reason", fields["finish_reason"])
         for key in self._category_keys:
-            yield self._category(
-                f"metadata.{key}", [_text(_metadata(record).get(key)) for record in records]
-            )
+            texts = [_text(each.get(key)) if each else None for each in fields["metadata"]]
+            yield self._category(f"metadata.{key}", texts)
 
     def _category(self, name: str, values: Sequence[str | None]) -> CategoryColumn:
         vocabulary = _vocabulary(values, self._max_categories)
@@ -279,13 +286,16 @@ def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int
     return codes
 
 
-def _metadata(record: Record) -> Mapping[str, Any]:
-    return (record.metadata or {}) if isinstance(record, RecordWithMetadata) else {}
+def _fields(records: Sequence[Record]) -> Fields:
+    """The records' fields as columns, by name."""
+    names = type(records[0]).__struct_fields__ if records else RecordWithMetadata.__struct_fields__
+    columns = list(zip(*map(astuple, records), strict=True)) or [()] * len(names)
+    return dict(zip(names, columns, strict=True))
 
 
-def _numbers(records: Sequence[Record], key: str) -> Floats:
+def _numbers(metadata: Sequence[Mapping[str, Any] | None], key: str) -> Floats:
     """A numeric metadata feature; what is no number is missing."""
-    values = [_metadata(record).get(key) for record in records]
+    values = [each.get(key) if each else None for each in metadata]
     return _floats(
         # an int of hundreds of digits is a number for JSON, not for a float
         [v if isinstance(v, float | int) and abs(v) <= LARGEST else None for v in values]
@@ -304,36 +314,49 @@ def _floats(values: Collection[float | datetime | None]) -> Floats:
     return np.fromiter(values, np.float64, len(values))
 
 
-def _default_rows(records: Sequence[Record]) -> tuple[Floats, ...]:
+def _default_rows(fields: Fields, records: Sequence[Record]) -> tuple[Floats, ...]:
     """The features in NUMERIC."""
-    latency = _floats([record.latency_ms for record in records])
-    tokens = _floats([record.output_tokens for record in records])
+    latency, tokens = _floats(fields["latency_ms"]), _floats(fields["output_tokens"])
     with np.errstate(over="ignore"):
         speed = tokens / (np.where(latency > 0, latency, np.nan) / 1000)
     return (
         latency,
-        _floats([record.time_to_first_token_ms for record in records]),
-        _floats([record.input_tokens for record in records]),
+        _floats(fields["time_to_first_token_ms"]),
+        _floats(fields["input_tokens"]),
         tokens,
         speed,
-        _floats([record.cost_usd for record in records]),
-        _floats([len(p) if type(p := r.prompt) is str else r.prompt_chars for r in records]),
-        _floats([None if record.response is None else len(record.response) for record in records]),
+        _floats(fields["cost_usd"]),
+        _chars(fields["prompt"], records),
+        _chars(fields["response"], records),
     )
 
 
-def _binary_rows(records: Sequence[Record]) -> tuple[Floats, ...]:
+def _chars(texts: Sequence[Any], records: Sequence[Record]) -> Floats:
+    """Characters of prompts or answers; of chat messages their text counts."""
+    if set(map(type, texts)) <= {str}:
+        return _floats(list(map(len, texts)))
+    return _floats(
+        [
+            len(text) if type(text) is str else None if text is None else record.prompt_chars
+            for text, record in zip(texts, records, strict=True)
+        ]
+    )
+
+
+def _binary_rows(fields: Fields) -> tuple[Floats, ...]:
     """The features in BINARY.
 
     empty_response and refusal mean nothing where there is no answer, or an error instead; but a
     finish reason alone can tell a refusal.
     """
-    failed = _flags([bool(record.error) for record in records])
-    texts = [record.response for record in records]
+    texts = fields["response"]
+    failed = _flags([bool(error) for error in fields["error"]])
     unanswered = failed | _flags([text is None for text in texts])
     empty = _flags([not text or text.isspace() for text in texts])
-    declined = _flags([record.finish_reason in REFUSING_FINISH for record in records])
-    refuses = _flags([bool(t and t[0] in _OPENINGS and _declines(t)) for t in texts])
+    declined = _flags([reason in REFUSING_FINISH for reason in fields["finish_reason"]])
+    refuses = _flags(
+        [(t[:2] in _OPENINGS or t[:1] in _MARKS) and _declines(t) if t else False for t in texts]
+    )
     return (
         np.where(unanswered, np.nan, empty),
         failed.astype(np.float64),

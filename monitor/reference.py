@@ -1,15 +1,15 @@
 """References: a model's accepted traffic as a versioned, hashed profile.
 
 A profile keeps what exact tests need (every distinct value of every numeric stream with its count,
-the counts of categories, block sums for long-run variances) and the record rate that turns a
+the counts of categories, counts by block for long-run variances) and the record rate that turns a
 false-page budget into levels. Its id is a hash of its content: the same records give the same id.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -17,9 +17,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Floats, Kind
-from detectors.baseline import (
-    Baseline,
+from detectors.base import Floats, Ints, Kind
+from detectors.baseline import Baseline
+from detectors.streams import (
     CategoricalStream,
     NumericStream,
     categorical_stream,
@@ -28,7 +28,7 @@ from detectors.baseline import (
 from monitor.columns import Columns
 from monitor.events import Summary
 
-VERSION = 1
+VERSION = 2
 SHARES = 5
 """How many categories a summary names."""
 
@@ -48,9 +48,8 @@ class _Numeric(msgspec.Struct, array_like=True, frozen=True):
     missing: int
     edges: bytes
     cuts: bytes
-    block_sums: bytes
-    block_counts: bytes
-    rank_inflation: float
+    blocks: bytes
+    inflation: float
 
 
 class _Categorical(msgspec.Struct, array_like=True, frozen=True):
@@ -59,6 +58,14 @@ class _Categorical(msgspec.Struct, array_like=True, frozen=True):
     counts: bytes
     missing: int
     other: int
+    blocks: bytes
+    inflation: float
+
+
+class _Version(msgspec.Struct, array_like=True, frozen=True):
+    """What every version of a profile begins with."""
+
+    version: int
 
 
 class _Profile(msgspec.Struct, array_like=True, frozen=True):
@@ -129,11 +136,12 @@ class Profile:
         Raises ProfileError for any others.
         """
         try:
+            version = msgspec.msgpack.decode(payload, type=_Version).version
+            if version != VERSION:
+                raise ProfileError(f"profile of version {version}; this program reads {VERSION}")
             data = msgspec.msgpack.decode(payload, type=_Profile)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"not a reference profile: {error}") from None
-        if data.version != VERSION:
-            raise ProfileError(f"profile of version {data.version}; this program reads {VERSION}")
         if not (all(map(_fits, data.numeric)) and all(map(_counts_fit, data.categorical))):
             raise ProfileError("not a reference profile: its columns differ in length")
         return cls(data)
@@ -155,7 +163,7 @@ def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: i
     ]
     names = sorted({column.name for piece in pieces for column in piece.categories})
     categorical = [
-        categorical_stream(n, _category_counts(pieces, n), most=categories) for n in names
+        categorical_stream(n, *_category_codes(pieces, n), window, most=categories) for n in names
     ]
     return Profile(
         _Profile(
@@ -184,17 +192,19 @@ def _row(piece: Columns, name: str) -> Floats:
     return piece.values[names.index(name)] if name in names else np.full(len(piece), np.nan)
 
 
-def _category_counts(pieces: Iterable[Columns], name: str) -> Counter[str | None]:
-    counts: Counter[str | None] = Counter()
+def _category_codes(pieces: Sequence[Columns], name: str) -> tuple[tuple[str, ...], Ints]:
+    """One vocabulary for all pieces, and the codes of their records in it; -1 where missing."""
+    code_of: dict[str, int] = {}
+    codes = []
     for piece in pieces:
         column = next((c for c in piece.categories if c.name == name), None)
         if column is None:
-            counts[None] += len(piece)
+            codes.append(np.full(len(piece), -1, np.intp))
             continue
-        codes, found = np.unique(column.codes, return_counts=True)
-        for code, count in zip(codes.tolist(), found.tolist(), strict=True):
-            counts[None if code < 0 else column.vocabulary[code]] += count
-    return counts
+        # code -1, a missing value, finds the last entry
+        table = [*(code_of.setdefault(each, len(code_of)) for each in column.vocabulary), -1]
+        codes.append(np.array(table, np.intp)[column.codes])
+    return tuple(code_of), np.concatenate(codes)
 
 
 def summary(baseline: Baseline, index: int) -> Summary:
@@ -239,18 +249,18 @@ def known(number: float) -> float | None:
 
 
 def _fits(s: _Numeric) -> bool:
-    sizes = [len(b) for b in (s.support, s.below, s.edges, s.cuts, s.block_sums, s.block_counts)]
+    sizes = [len(b) for b in (s.support, s.below, s.edges, s.cuts)]
     return (
         s.kind in set(Kind)
         and not any(size % 8 for size in sizes)
         and sizes[1] == sizes[0] + 8
         and sizes[3] > 0
-        and sizes[4] == sizes[5]
+        and len(s.blocks) % (sizes[3] // 8 + 2) == 0
     )
 
 
 def _counts_fit(s: _Categorical) -> bool:
-    return len(s.counts) == 8 * len(s.categories)
+    return len(s.counts) == 8 * len(s.categories) and len(s.blocks) % _bare(s).bins == 0
 
 
 def _numeric(s: NumericStream) -> _Numeric:
@@ -262,9 +272,8 @@ def _numeric(s: NumericStream) -> _Numeric:
         s.missing,
         s.edges.tobytes(),
         s.cuts.tobytes(),
-        s.block_sums.tobytes(),
-        s.block_counts.tobytes(),
-        s.rank_inflation,
+        s.blocks.tobytes(),
+        s.inflation,
     )
 
 
@@ -277,18 +286,39 @@ def _numeric_stream(s: _Numeric) -> NumericStream:
         missing=s.missing,
         edges=np.frombuffer(s.edges, np.float64),
         cuts=np.frombuffer(s.cuts, np.float64),
-        block_sums=np.frombuffer(s.block_sums, np.float64),
-        block_counts=_integers(s.block_counts),
-        rank_inflation=s.rank_inflation,
+        blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, len(s.cuts) // 8 + 2),
+        inflation=s.inflation,
     )
 
 
 def _categorical(s: CategoricalStream) -> _Categorical:
-    return _Categorical(s.name, s.categories, s.counts.tobytes(), s.missing, s.other)
+    return _Categorical(
+        s.name,
+        s.categories,
+        s.counts.tobytes(),
+        s.missing,
+        s.other,
+        s.blocks.tobytes(),
+        s.inflation,
+    )
 
 
 def _categorical_stream(s: _Categorical) -> CategoricalStream:
-    return CategoricalStream(s.name, s.categories, _integers(s.counts), s.missing, s.other)
+    stream = _bare(s)
+    return replace(stream, blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, stream.bins))
+
+
+def _bare(s: _Categorical) -> CategoricalStream:
+    """The stream without its blocks."""
+    return CategoricalStream(
+        name=s.name,
+        categories=s.categories,
+        counts=_integers(s.counts),
+        missing=s.missing,
+        other=s.other,
+        blocks=np.zeros((0, 0), np.uint8),
+        inflation=s.inflation,
+    )
 
 
 def _integers(data: bytes) -> NDArray[np.int64]:

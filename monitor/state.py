@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
 MANIFEST = b"manifest"
 PART_BYTES = 512 * 1024
 """Half of the broker's default message limit."""

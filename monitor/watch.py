@@ -11,10 +11,10 @@ from msgspec import structs
 
 from detectors import registry
 from detectors.base import Bools, Detector, Floats
-from detectors.baseline import CategoricalStream
-from detectors.calibration import level_per_evaluation
+from detectors.calibration import allocate, level_per_evaluation
 from detectors.psi import population_stability_index
-from detectors.window import Window
+from detectors.streams import CategoricalStream
+from detectors.window import Window, Windows
 from monitor import reference
 from monitor.alarms import Alarm, AlarmPolicy
 from monitor.columns import Columns
@@ -22,7 +22,7 @@ from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
 from monitor.events import Change, DriftEvent, Summary, event_id
 from monitor.reference import SHARES, Profile, category_shares, known
 from monitor.warmup import Warmup
-from monitor.windows import Stride, StrideBuffer
+from monitor.windows import StrideBuffer, Strides
 
 Pace = Callable[[], float | None]
 """Records per second of the whole model; None before that is known."""
@@ -39,6 +39,15 @@ class Reading:
     p_value: float
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A stride that is being evaluated: its window (one), and where its last record stood."""
+
+    window: Windows
+    position: int
+    time: float
+
+
 class Watch:
     """Takes the columns of one model in order and finds its drift.
 
@@ -52,6 +61,7 @@ class Watch:
         self.segment = segment
         self.config = config
         self.pace = pace
+        self.voting = frozenset[str](config.detectors) - frozenset(config.alarms.advisory)
         self.records = 0
         self.profile: Profile | None = None
         self.alarms: dict[int, Alarm] = {}
@@ -64,33 +74,38 @@ class Watch:
         """Compare with `profile` from now on."""
         windows, baseline = self.config.windows, profile.baseline
         self.warmup = Warmup(0)
-        self.level = self._level(profile)
+        self.levels = self._levels(profile)
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.window = Window(baseline, windows.records, windows.stride)
-        self.detectors: Sequence[Detector] = registry.create(
-            self.config.detectors, baseline, self.window, self.level
-        )
+        self.detectors: Sequence[Detector] = registry.create(self.levels, baseline, self.window)
         self.profile = profile  # last: from here on other threads may look at the rest
 
-    def _level(self, profile: Profile) -> float:
+    def _levels(self, profile: Profile) -> dict[str, float]:
         alarms, detectors = self.config.alarms, self.config.detectors
-        return level_per_evaluation(
+        total = level_per_evaluation(
             false_pages=alarms.false_pages,
             per_days=alarms.per_days,
             records_per_second=self.pace() or profile.records_per_second,
             stride=self.config.windows.stride,
             # the segments of one key together are evaluated as often as the whole model
-            tests=registry.tests(detectors, profile.baseline) * (1 + len(self.config.segments)),
+            tests=1 + len(self.config.segments),
         )
+        streams = registry.streams_watched(detectors, profile.baseline)
+        voting = {name: count for name, count in streams.items() if name in self.voting}
+        levels = allocate(total, voting, {str(name): w for name, w in alarms.weights.items()})
+        # what raises no alarm takes nothing from those that do
+        return {
+            name: levels.get(name, min(0.5, total / max(1, count)))
+            for name, count in streams.items()
+        }
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records."""
         events: list[DriftEvent] = []
         rest = columns if self.profile else self._warm_up(columns)
         if rest is not None:
-            for stride in self.buffer.strides(rest):
-                self.records += self.config.windows.stride
-                events += self._evaluate(stride)
+            for strides in self.buffer.strides(rest):
+                events += self._evaluate(strides)
         return events
 
     def _warm_up(self, columns: Columns) -> Columns | None:
@@ -107,29 +122,49 @@ class Watch:
             self.adopt(profile)
         return rest
 
-    def _evaluate(self, stride: Stride) -> list[DriftEvent]:
-        self.window.append(stride.values, stride.categories, stride.cells)
-        found = [detector.update(self.window) for detector in self.detectors]
-        if not self.window.full or not (self.alarms or any(mask.any() for mask in found)):
+    def _evaluate(self, strides: Strides) -> list[DriftEvent]:
+        """What the alarms make of the strides; most are passed over at one look."""
+        windows = self.window.extend(strides.values, strides.categories)
+        found = [detector.update(windows) for detector in self.detectors]
+        voting = [m for d, m in zip(self.detectors, found, strict=True) if d.name in self.voting]
+        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in voting]) & windows.full
+        before, events = self.records, list[DriftEvent]()
+        for at in range(len(strides)):
+            if self.alarms or eventful[at]:
+                self.records = before + (at + 1) * windows.stride
+                moment = Moment(
+                    windows.at(at), int(strides.positions[at]), float(strides.times[at])
+                )
+                finders = self._finders([masks[at] for masks in found])
+                events += self._alarmed(moment, finders)
+        self.records = before + len(strides) * windows.stride
+        return events
+
+    def _alarmed(self, moment: Moment, finders: dict[int, tuple[str, ...]]) -> list[DriftEvent]:
+        """The events of one stride. finders: stream -> the detectors that found a change in it."""
+        if not moment.window.full[0]:
             return []
-        psi = self._psi()
-        finders = self._finders(found)
+        psi = self._psi(moment.window)
         events = []
         for stream in sorted({*finders, *self.alarms}):
-            alarm, significant = self.alarms.get(stream), stream in finders
+            alarm, significant = self.alarms.get(stream), self._significant(finders.get(stream, ()))
             if alarm is not None and self.policy.holds(significant, psi[stream]):
                 alarm.last_found = self.records
             material = significant and self.policy.material(psi[stream], alarm)
             change = self.policy.change(alarm, material, psi[stream], self.records)
             if change is not None:
                 names = finders.get(stream, ())
-                events.append(self._event(change, stream, names, float(psi[stream]), stride))
+                events.append(self._event(change, stream, names, float(psi[stream]), moment))
         return events
 
-    def _psi(self) -> Floats:
+    def _significant(self, finders: Sequence[str]) -> bool:
+        return not self.voting.isdisjoint(finders)
+
+    def _psi(self, window: Windows) -> Floats:
+        """PSI of every stream in the first of the windows, shape (S,)."""
         baseline = self.window.baseline
         return population_stability_index(
-            baseline.bin_counts, baseline.records, self.window.bin_counts(), self.window.records
+            baseline.bin_counts, baseline.records, window.bin_counts[0], window.records
         )
 
     def _finders(self, found: Sequence[Bools]) -> dict[int, tuple[str, ...]]:
@@ -141,15 +176,17 @@ class Watch:
         return finders
 
     def _event(
-        self, change: Change, stream: int, finders: tuple[str, ...], psi: float, at: Stride
+        self, change: Change, stream: int, finders: tuple[str, ...], psi: float, at: Moment
     ) -> DriftEvent:
         """The event of a change of the stream's alarm, and the change itself."""
         assert self.profile is not None
         alarm = self.alarms.get(stream)
-        readings = self._readings_of(stream, finders or ((alarm.detector,) if alarm else ()))
+        voting = tuple(name for name in finders if name in self.voting)
+        names = voting or ((alarm.detector,) if alarm else ())
+        readings = self._readings_of(stream, names, at.window)
         # the smallest p-value speaks; a detector without one only where it is alone
         best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
-        before, after = self._summaries(stream)
+        before, after = self._summaries(stream, at.window)
         identity = event_id(
             model=self.model,
             segment=self.segment,
@@ -187,10 +224,10 @@ class Watch:
             kind=self.window.baseline.streams[stream].kind.value,
         )
 
-    def _readings_of(self, stream: int, names: Sequence[str]) -> list[Reading]:
+    def _readings_of(self, stream: int, names: Sequence[str], window: Windows) -> list[Reading]:
         chosen = [detector for detector in self.detectors if detector.name in names]
         feature = self.window.baseline.streams[stream].name
-        return [reading for reading in self._readings(chosen) if reading.feature == feature]
+        return [each for each in self._readings(chosen, window) if each.feature == feature]
 
     @property
     def seen(self) -> int:
@@ -218,13 +255,15 @@ class Watch:
 
     def readings(self) -> list[Reading]:
         """All detectors' numbers on all streams; none while warming up."""
-        return [] if self.profile is None else self._readings(self.detectors)
+        if self.profile is None:
+            return []
+        return self._readings(self.detectors, self.window.current())
 
-    def _readings(self, detectors: Sequence[Detector]) -> list[Reading]:
+    def _readings(self, detectors: Sequence[Detector], window: Windows) -> list[Reading]:
         names = [stream.name for stream in self.window.baseline.streams]
         found = []
         for detector in detectors:
-            numbers = detector.readings(self.window)
+            numbers = detector.readings(window)
             rows = zip(
                 detector.streams.tolist(),
                 numbers.statistic.tolist(),
@@ -240,20 +279,21 @@ class Watch:
         if self.profile is None or not self.window.full:
             return {}
         names = (stream.name for stream in self.window.baseline.streams)
-        return dict(zip(names, self._psi().tolist(), strict=True))
+        return dict(zip(names, self._psi(self.window.current()).tolist(), strict=True))
 
     def severities(self) -> dict[str, str]:
         """Feature -> severity of its open alarm."""
         streams = self.window.baseline.streams if self.profile else ()
         return {streams[index].name: alarm.severity for index, alarm in self.alarms.items()}
 
-    def _summaries(self, index: int) -> tuple[Summary, Summary]:
+    def _summaries(self, index: int, window: Windows) -> tuple[Summary, Summary]:
         """Both sides of an event about the index-th stream."""
         stream = self.window.baseline.streams[index]
         before = reference.summary(self.window.baseline, index)
         if isinstance(stream, CategoricalStream):
-            return self._shares(index, stream, before)
-        values = self.window.values[index]
+            counts = window.cell_counts[0, index, : stream.bins]
+            return self._shares(stream, before, counts)
+        values = window.values(index)
         present = np.sort(values[~np.isnan(values)])
         missing = 1 - len(present) / len(values)
         if not len(present):
@@ -267,10 +307,9 @@ class Watch:
         )
 
     def _shares(
-        self, index: int, stream: CategoricalStream, before: Summary
+        self, stream: CategoricalStream, before: Summary, counts: Floats
     ) -> tuple[Summary, Summary]:
         """Both sides for a categorical stream: the categories that moved most, on both the same."""
-        counts = self.window.cell_counts[index, : stream.bins]
         then, now = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
         moved = sorted(now, key=lambda name: -abs(now[name] - then.get(name, 0.0)))[:SHARES]
         missing = int(counts[-1])

@@ -8,20 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Floats, Ints
+from detectors.base import Floats
 from detectors.baseline import Baseline
 from monitor.columns import Columns
 
+SPAN = 50
+"""Strides that are evaluated together, at most: their counts still fit the processor's cache."""
+
 
 @dataclass(frozen=True, slots=True)
-class Stride:
-    """A full stride: what `Window.append` takes, and where its last record stood in its log."""
+class Strides:
+    """Full strides: what `Window.extend` takes, and where the last record of each stood in its log.
+
+    values: shape (F, m * stride). categories: shape (C, m * stride). positions, times: shape (m,).
+    """
 
     values: Floats
     categories: NDArray[np.uint8]
-    cells: Ints | None
-    position: int
-    time: float
+    positions: NDArray[np.int64]
+    times: Floats
+
+    def __len__(self) -> int:
+        return len(self.positions)
 
 
 class StrideBuffer:
@@ -48,30 +56,25 @@ class StrideBuffer:
         self.values = np.full((len(self.baseline.numeric), self.stride), np.nan)
         self.categories = np.zeros((len(self.baseline.categorical), self.stride), np.uint8)
 
-    def strides(self, columns: Columns) -> Iterator[Stride]:
+    def strides(self, columns: Columns) -> Iterator[Strides]:
         """The strides that `columns` complete; what is left waits for the next ones."""
         values, categories = self._aligned(columns), self._binned(columns)
-        # the values of a stream are looked up at one go where there are enough of them
-        cells = self._cells(values) if len(columns) >= 2 * self.stride else None
-        start, size = 0, self.stride
-        block: tuple[Floats, NDArray[np.uint8], Ints | None]
-        while len(columns) - start >= size - self.fill:
-            end = start + size - self.fill
-            if self.fill:
-                self._keep(values, categories, start, end)
-                block = self.values, self.categories, None
-                self._empty()
-            else:
-                known = None if cells is None else cells[:, start:end]
-                block = values[:, start:end], categories[:, start:end], known
-            yield Stride(*block, int(columns.positions[end - 1]), float(columns.times[end - 1]))
-            start = end
-        self._keep(values, categories, start, len(columns))
-
-    def _cells(self, values: Floats) -> Ints:
-        cells = np.empty(values.shape, np.intp)
-        self.baseline.cells_of(values, out=cells)
-        return cells
+        waiting, size = self.fill, self.stride
+        whole = (waiting + len(columns)) // size
+        if waiting and whole:
+            values = np.concatenate((self.values[:, :waiting], values), axis=1)
+            categories = np.concatenate((self.categories[:, :waiting], categories), axis=1)
+            self._empty()
+            waiting = 0
+        held = values.shape[1] - len(columns)
+        for first in range(0, whole, SPAN):
+            last = min(whole, first + SPAN)
+            ends = np.arange(first + 1, last + 1) * size - held - 1
+            part = slice(first * size, last * size)
+            yield Strides(
+                values[:, part], categories[:, part], columns.positions[ends], columns.times[ends]
+            )
+        self._keep(values, categories, whole * size, values.shape[1])
 
     def _keep(self, values: Floats, categories: NDArray[np.uint8], start: int, end: int) -> None:
         at = slice(self.fill, self.fill + end - start)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 
 import numpy as np
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from detectors.base import Bools, Detector, Floats, Kind, Readings
-from detectors.baseline import (
-    Baseline,
-    CategoricalStream,
-    categorical_stream,
-    numeric_stream,
-)
+from detectors.base import Bools, Detector, Floats, Ints, Kind, Readings
+from detectors.baseline import Baseline
 from detectors.registry import DETECTORS, create
-from detectors.window import Window
+from detectors.streams import CategoricalStream, categorical_stream, numeric_stream
+from detectors.window import Window, Windows
 
 PROPERTY = settings(
     max_examples=60,
@@ -53,12 +49,17 @@ def zipf(rng: np.random.Generator, levels: int, *shape: int) -> Floats:
     return rng.choice(levels, size=shape, p=weights / weights.sum()).astype(float)
 
 
+def bursts(rng: np.random.Generator, run: int, *shape: int) -> Floats:
+    """Five categories, each of which comes `run` times in a row."""
+    return np.repeat(zipf(rng, 5, *shape[:-1], shape[-1] // run), run, axis=-1)
+
+
 def baseline(kind: Kind, reference: Floats, window: int = 1000) -> Baseline:
     """A baseline of streams of one kind from an array of shape (S, N); NaN where missing."""
     names = [f"x{i}" for i in range(len(reference))]
     if kind is Kind.CATEGORICAL:
-        counts = [Counter(_category(value) for value in row) for row in reference.tolist()]
-        streams = tuple(categorical_stream(n, c) for n, c in zip(names, counts, strict=True))
+        coded = zip(names, map(_coded, reference), strict=True)
+        streams = tuple(categorical_stream(name, *row, window) for name, row in coded)
         return Baseline(reference.shape[1], (), streams)
     rows = zip(names, reference, strict=True)
     numeric = tuple(numeric_stream(name, kind, row, window) for name, row in rows)
@@ -66,7 +67,7 @@ def baseline(kind: Kind, reference: Floats, window: int = 1000) -> Baseline:
 
 
 class Rig:
-    """A window and detectors, fed stride by stride."""
+    """A window and detectors, fed `together` strides at a time."""
 
     def __init__(
         self,
@@ -75,26 +76,35 @@ class Rig:
         level: float = 1e-6,
         window: int = 1000,
         stride: int = 100,
+        together: int = 50,
     ) -> None:
         self.base = base
+        self.together = together
         self.window = Window(base, window, stride)
-        self.detectors: list[Detector] = create(names, base, self.window, level)
+        levels = dict.fromkeys(names, level)
+        self.detectors: list[Detector] = create(levels, base, self.window)
 
     @property
     def readings(self) -> Readings:
         """The readings of its only detector."""
         (detector,) = self.detectors
-        return detector.readings(self.window)
+        return detector.readings(self.window.current())
+
+    def extend(self, values: Floats) -> Iterator[Windows]:
+        """The windows that the strides of `values` make; what fills no stride is left out."""
+        stride, codes = self.window.stride, self.bins(values)
+        numbers = np.zeros((0, values.shape[1])) if self.base.categorical else values
+        whole = values.shape[1] // stride * stride
+        for start in range(0, whole, self.together * stride):
+            part = slice(start, min(whole, start + self.together * stride))
+            yield self.window.extend(numbers[:, part], codes[:, part])
 
     def feed_all(self, values: Floats) -> list[list[Bools]]:
         """The verdicts of every detector (axis 1) after every stride (axis 0)."""
-        stride, found = self.window.stride, []
-        codes = self.bins(values)
-        for start in range(0, values.shape[1] - stride + 1, stride):
-            part = slice(start, start + stride)
-            numbers = np.zeros((0, stride)) if self.base.categorical else values[:, part]
-            self.window.append(numbers, codes[:, part])
-            found.append([detector.update(self.window) for detector in self.detectors])
+        found = []
+        for windows in self.extend(values):
+            masks = [detector.update(windows) for detector in self.detectors]
+            found += [[mask[at] for mask in masks] for at in range(len(windows))]
         return found
 
     def feed(self, values: Floats) -> Bools:
@@ -110,13 +120,15 @@ class Rig:
         return np.array([_bins(stream, row) for stream, row in rows])
 
 
+def _coded(row: Floats) -> tuple[tuple[str, ...], Ints]:
+    """A vocabulary and the row's codes in it, in the order of arrival; -1 where missing."""
+    known, codes = np.unique(row, return_inverse=True)
+    vocabulary = tuple(f"{value:g}" for value in known[~np.isnan(known)].tolist())
+    return vocabulary, np.where(np.isnan(row), -1, codes)
+
+
 def _bins(stream: CategoricalStream, row: Floats) -> NDArray[np.uint8]:
     codes, inverse = np.unique(row, return_inverse=True, equal_nan=True)
     bin_of, other = stream.bin_of(), stream.bins - 2
-    names = [_category(code) for code in codes.tolist()]
-    bins = [stream.bins - 1 if name is None else bin_of.get(name, other) for name in names]
-    return np.array(bins, np.uint8)[inverse]
-
-
-def _category(value: float) -> str | None:
-    return None if value != value else f"{value:g}"  # noqa: PLR0124 # NaN is missing
+    bins = [bin_of.get(f"{code:g}", other) for code in codes.tolist()]
+    return np.where(np.isnan(row), stream.bins - 1, np.array(bins)[inverse]).astype(np.uint8)

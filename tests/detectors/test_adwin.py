@@ -50,12 +50,12 @@ def test_cuts_where_river_does() -> None:
 
 
 def test_readings_of_a_cut() -> None:
-    """They are the gap between the parts and its threshold, and last until the next update."""
+    """They are the gap between the parts and its threshold, and last until the next stride."""
     rng = np.random.default_rng(2)
     rig = Rig(baseline(Kind.NUMERIC, rng.random((1, 20_000))), "adwin", level=1e-4)
     rig.feed(rng.random((1, 5000)))
     assert rig.readings.statistic.tolist() == [0.0]
-    assert 0 < rig.readings.threshold[0] < 1
+    assert np.isnan(rig.readings.threshold).all()
     cuts = 0
     for _ in range(40):
         found = rig.feed(rng.random((1, 100)) * 0.5 + 0.5)[0, 0]
@@ -64,7 +64,10 @@ def test_readings_of_a_cut() -> None:
         assert np.isnan(readings.p_value).all()
         if found:
             cuts += 1
-            assert 0 < readings.statistic[0] <= 1
+            assert 0 < readings.threshold[0] <= readings.statistic[0] <= 1
+        else:
+            assert readings.statistic.tolist() == [0.0]
+            assert np.isnan(readings.threshold).all()
     assert cuts
 
 
@@ -77,6 +80,7 @@ def test_a_snapshot_keeps_the_last_cut() -> None:
     while not original.feed(rng.random((2, 100)) * 0.5 + 0.5).any():
         pass
     assert original.readings.statistic.max() > 0
+    copy.window.restore(original.window.snapshot())
     copy.detectors[0].restore(original.detectors[0].snapshot())
     np.testing.assert_array_equal(copy.readings.statistic, original.readings.statistic)
     np.testing.assert_array_equal(copy.readings.threshold, original.readings.threshold)
@@ -100,10 +104,42 @@ def test_sees_a_shift_of_half_a_standard_deviation() -> None:
 
 
 def test_block_means_leave_out_what_is_missing() -> None:
-    """Each part's mean is over its values; without any it is NaN; a remainder is left out."""
-    values = np.array([[1.0, 2, 3, np.nan, np.nan, np.nan, 9], [1, 3, 5, 7, 9, 11, 99]])
-    expected = [[1.5, 3.0, np.nan], [2.0, 6.0, 10.0]]
-    np.testing.assert_array_equal(block_means(values, 3), expected)
+    """Each part's mean is over its values; without any it is NaN; a stride's rest is left out."""
+    first = np.array([[1.0, 2, 3, np.nan, np.nan, np.nan, 9], [1, 3, 5, 7, 9, 11, 99]])
+    second = np.array([[np.nan, 4, 6, 6, 0, 1, 9], [2, 2, 2, 4, 5, 5, np.nan]])
+    expected = [[1.5, 3.0, np.nan, 4.0, 6.0, 0.5], [2.0, 6.0, 10.0, 2.0, 3.0, 5.0]]
+    both = np.concatenate((first, second), axis=1)
+    np.testing.assert_array_equal(block_means(both, 7, 3), expected)
+    whole = np.nan_to_num(both)
+    alone = [block_means(part, 7, 3) for part in np.hsplit(whole, 2)]
+    np.testing.assert_array_equal(block_means(whole, 7, 3), np.concatenate(alone, axis=1))
+
+
+def test_missing_values_leave_the_mean_alone() -> None:
+    """A part's mean is over the values it has; one without any feeds nothing."""
+    rng = np.random.default_rng(7)
+    reference = rng.integers(0, 8, 20_000).astype(float)
+    base = baseline(Kind.NUMERIC, reference[None])
+    rig, quiet = Rig(base, "adwin"), Rig(base, "adwin")
+    values = rng.integers(0, 8, 100).astype(float)
+    holes = np.where((np.arange(100) % 3 > 0) | (np.arange(100) >= 80), np.nan, values)
+    rig.feed(np.concatenate((values, holes, np.full(100, np.nan), values))[None])
+    (detector,) = rig.detectors
+    assert isinstance(detector, Adwin)
+    assert detector.windows[0].width == 14
+    ranks = base.numeric[0].cell_ranks()[base.numeric[0].cell_of(values)]
+    parts = np.split(ranks, 5)
+    held = [
+        ranks[start : start + 20][np.arange(start, start + 20) % 3 == 0]
+        for start in range(0, 80, 20)
+    ]
+    means = np.array([part.mean() for part in (*parts, *held, *parts)])
+    expected = (0.5 + (means - 0.5) * detector.stretch[0]).clip(0, 1)
+    assert detector.windows[0].estimation == pytest.approx(expected.mean())
+    assert not quiet.feed(np.full((1, 5000), np.nan)).any()
+    (silent,) = quiet.detectors
+    assert isinstance(silent, Adwin)
+    assert silent.windows[0].width == 0
 
 
 def test_short_strides() -> None:

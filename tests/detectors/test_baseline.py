@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,16 +11,19 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter
 
 from detectors.base import Floats, Kind
-from detectors.baseline import (
-    BLOCK,
+from detectors.baseline import Baseline
+from detectors.dependence import BLOCK
+from detectors.streams import (
     FINE_CELLS,
+    MIN_IN_TAIL,
     RARE_SHARE,
-    Baseline,
+    TAILS,
+    CategoricalStream,
     NumericStream,
     categorical_stream,
     numeric_stream,
 )
-from tests.detectors.streams import PROPERTY, baseline, sample
+from tests.detectors.streams import PROPERTY, baseline, bursts, sample, zipf
 
 numbers = st.one_of(
     st.sampled_from([0.0, -0.0, 1.0, 2.0, 5e-324, 1e308, -1e308, np.inf, -np.inf, np.nan]),
@@ -116,6 +121,22 @@ def test_cell_slack(seed: int, levels: int) -> None:
         assert np.nextafter(stream.cuts[cell], np.inf) == stream.cuts[cell + 1]
 
 
+@pytest.mark.parametrize("records", [50_000, 5000, 1999])
+def test_cells_start_in_the_tails(records: int) -> None:
+    """At either end a cell starts at each quantile of TAILS that the reference can tell."""
+    rng = np.random.default_rng(14)
+    values = np.sort(rng.lognormal(0, 2, records))
+    stream = stream_of(values)
+    known = [q for q in TAILS if q * records >= MIN_IN_TAIL]
+    assert len(known) == {50_000: 3, 5000: 1, 1999: 0}[records]
+    below = np.searchsorted(values, stream.cuts)
+    for q in (*known, *(1 - q for q in known)):
+        assert np.abs(below - q * records).min() <= 1
+    # and nowhere else beyond the outermost 64ths but at the ends themselves
+    outer = np.flatnonzero((below > 0) & (below < records // FINE_CELLS - 1))
+    assert len(outer) == len(known)
+
+
 @PROPERTY
 @given(columns)
 def test_mid_ranks(reference: Floats) -> None:
@@ -188,6 +209,11 @@ def test_blocks_remember_the_order() -> None:
     values = rng.choice([0.0, 1.0, np.nan], 1000 + BLOCK // 2)
     stream = stream_of(values)
     scores = stream.cell_scores()[stream.cell_of(values)][:1000]
+    cells = stream.cell_of(values)
+    assert stream.blocks.shape == (10, len(stream.cuts) + 2)
+    for row, start in zip(stream.blocks, range(0, 1000, BLOCK), strict=True):
+        expected = [(cells[start : start + BLOCK] == cell).sum() for cell in range(len(row))]
+        assert row.tolist() == expected
     np.testing.assert_allclose(
         stream.block_means(BLOCK), np.nanmean(scores.reshape(10, -1), axis=1)
     )
@@ -214,10 +240,19 @@ def test_inflation_of_a_spread_that_comes_and_goes() -> None:
     assert found > 20
 
 
+def categories_of(counts: dict[str | None, int], most: int = 1000) -> CategoricalStream:
+    """The reference of a stream of these categories, in an order that chance made."""
+    vocabulary = [name for name in counts if name is not None]
+    codes = [-1 if name is None else vocabulary.index(name) for name in counts]
+    records = np.repeat(np.array(codes, np.intp), np.array(list(counts.values()), np.intp))
+    order = np.random.default_rng(9).permutation(len(records))
+    return categorical_stream("x", vocabulary, records[order], 1000, most=most)
+
+
 def test_categories_by_frequency() -> None:
     """The frequent categories have bins, the rare share one, and the too many are "other"."""
     counts = {"b": 300, "a": 300, "c": 389, "rare": 8, "rarer": 2, "dropped": 1, None: 40}
-    stream = categorical_stream("x", counts, most=5)
+    stream = categories_of(counts, most=5)
     assert stream.categories == ("c", "a", "b", "rare", "rarer")
     assert stream.other == 1
     assert stream.missing == 40
@@ -236,12 +271,60 @@ def test_categories_by_frequency() -> None:
 )
 def test_categories_add_up(counts: dict[str | None, int], most: int) -> None:
     """Whatever the categories, all records are in some bin, and bins are few enough for a byte."""
-    stream = categorical_stream("x", counts, most=most)
+    stream = categories_of(counts, most=most)
     assert stream.bin_counts().sum() == sum(counts.values())
     assert len(stream.bin_counts()) == stream.bins == len(stream.bin_names()) <= 255
     assert len(stream.categories) <= most
     own = stream.counts[: stream.own]
     assert (own >= RARE_SHARE * sum(counts.values())).all()
+
+
+@PROPERTY
+@given(st.integers(0, 2**32), st.integers(1, 8), st.integers(1, 450))
+def test_blocks_of_categories_are_a_plain_recount(seed: int, most: int, records: int) -> None:
+    """Each block of a hundred records counts them by bin, in the order in which they came."""
+    rng = np.random.default_rng(seed)
+    vocabulary = ("stop", "length", "tool", "error", "filter", "never")
+    codes = rng.choice([-1, 0, 0, 0, 1, 2, 3, 4], records)
+    stream = categorical_stream("x", vocabulary, codes, 1000, most=most)
+    bin_of, other = stream.bin_of(), stream.bins - 2
+    assert stream.blocks.shape == (records // BLOCK, stream.bins)
+    for row, start in zip(stream.blocks, range(0, records, BLOCK), strict=False):
+        expected = [0] * stream.bins
+        for code in codes[start : start + BLOCK].tolist():
+            expected[stream.bins - 1 if code < 0 else bin_of.get(vocabulary[code], other)] += 1
+        assert row.tolist() == expected
+
+
+def test_inflation_of_independent_categories_is_near_one() -> None:
+    """Whatever their shares, categories that come by chance are worth what they count."""
+    rng = np.random.default_rng(11)
+    for levels in (2, 5, 12, 200):
+        found = baseline(Kind.CATEGORICAL, zipf(rng, levels, 20, 50_000)).inflation
+        assert (found >= 1).all()
+        assert np.median(found) < 1.6
+        assert found.max() < 2.5
+
+
+@pytest.mark.parametrize("run", [5, 20, 50])
+def test_inflation_of_categories_in_bursts(run: int) -> None:
+    """Runs of a category inflate the variances of the shares by their length."""
+    rng = np.random.default_rng(12)
+    found = [
+        baseline(Kind.CATEGORICAL, bursts(rng, run, 1, 50_000)).inflation[0] for _ in range(10)
+    ]
+    assert 0.8 * run < np.median(found) < 1.8 * run
+    assert min(found) > 0.6 * run
+
+
+def test_order_makes_the_inflation_of_categories() -> None:
+    """The same records, shuffled, have next to none; sorted, all there can be."""
+    rng = np.random.default_rng(13)
+    records = bursts(rng, 50, 1, 50_000)
+    shuffled, by_name = rng.permutation(records, axis=1), np.sort(records, axis=1)
+    inflation = [baseline(Kind.CATEGORICAL, each).inflation[0] for each in (shuffled, by_name)]
+    assert inflation[0] < 1.6
+    assert inflation[1] > 300
 
 
 def test_streams_of_unlike_sizes_are_padded_with_nothing() -> None:
@@ -258,3 +341,37 @@ def test_streams_of_unlike_sizes_are_padded_with_nothing() -> None:
         places = base.bin_of_cell.reshape(len(base.streams), -1)[i, : len(own)]
         np.testing.assert_array_equal(places - i * base.bin_counts.shape[1], stream.bin_of_cell())
     np.testing.assert_array_equal(base.streams_of(frozenset({Kind.CATEGORICAL})), [2])
+
+
+def test_a_baseline_may_have_no_stream() -> None:
+    """Records without a single feature that can be watched make one, of empty tables."""
+    base = Baseline(10, (), ())
+    assert base.streams == ()
+    assert base.bin_counts.shape[0] == base.cell_counts.shape[0] == base.counts.shape[0] == 0
+    assert base.by_bin(np.zeros((3, 0, base.cells))).shape == (3, *base.bin_counts.shape)
+    for kind in Kind:
+        assert base.streams_of(frozenset({kind})).shape == (0,)
+
+
+@PROPERTY
+@given(st.lists(columns, max_size=3), st.lists(st.integers(1, 40), max_size=3), st.integers(1, 4))
+def test_counts_by_bin_are_a_plain_recount(
+    numeric: list[Floats], categorical: list[int], windows: int
+) -> None:
+    """Whatever the sizes of the streams, each bin has the counts of its own cells."""
+    rng = np.random.default_rng(15)
+    streams = tuple(stream_of(values, 300) for values in numeric)
+    names = tuple(map(str, range(40)))
+    codes = [rng.integers(-1, levels, 200) for levels in categorical]
+    base = Baseline(
+        200, streams, tuple(categorical_stream("c", names, each, 300) for each in codes)
+    )
+    counts = np.zeros((windows, len(base.streams), base.cells))
+    expected = np.zeros((windows, *base.bin_counts.shape))
+    for (window, row), stream in product(enumerate(counts), enumerate(base.streams)):
+        i, of = stream
+        for cell, place in enumerate(of.bin_of_cell().tolist()):
+            row[i, cell] = rng.integers(0, 1000)
+            expected[window, i, place] += row[i, cell]
+    np.testing.assert_array_equal(base.by_bin(counts), expected)
+    np.testing.assert_array_equal(base.by_bin(base.cell_counts[None])[0], base.bin_counts)

@@ -11,7 +11,7 @@ from scipy.stats import chi2, chi2_contingency
 from detectors.base import Kind
 from detectors.chi2 import ChiSquared, chi_squared
 from detectors.window import Window
-from tests.detectors.streams import PROPERTY, Rig, baseline, zipf
+from tests.detectors.streams import PROPERTY, Rig, baseline, bursts, zipf
 
 
 @PROPERTY
@@ -84,3 +84,26 @@ def test_autocorrelation_of_a_binary_feature_raises_the_threshold() -> None:
     base = baseline(Kind.BINARY, runs)
     detector = ChiSquared(base, Window(base, 1000, 100), 1e-3)
     assert 7 < detector.threshold[0] / chi2.isf(1e-3, 1) < 16
+
+
+def test_keeps_to_its_level_on_categories_in_bursts() -> None:
+    """Where categories come in runs it alarms as often as it may, and would for ever without."""
+    rng = np.random.default_rng(22)
+    base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 30, 50_000))
+    traffic = bursts(rng, 10, 30, 60_000)
+    rig = Rig(base, "chi2", level=1e-2)
+    assert rig.feed(traffic).mean() < 1e-2
+    (detector,) = rig.detectors
+    assert isinstance(detector, ChiSquared)
+    detector.threshold = detector.threshold / base.inflation
+    assert rig.feed(traffic).mean() > 0.2
+
+
+def test_finds_a_change_of_categories_in_bursts() -> None:
+    """What bursts cost is not the sight: the commonest category's end is found."""
+    rng = np.random.default_rng(23)
+    base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 10, 50_000))
+    rig = Rig(base, "chi2")
+    traffic = bursts(rng, 10, 10, 2000)
+    assert not rig.feed(traffic).any()
+    assert rig.feed(np.where(traffic == 0, 4.0, traffic))[-1].all()

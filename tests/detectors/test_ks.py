@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
 from detectors.base import Floats, Kind
-from detectors.baseline import numeric_stream
 from detectors.ks import KolmogorovSmirnov, ks_distance
-from detectors.window import Window
+from detectors.streams import numeric_stream
+from detectors.window import Window, Windows
 from tests.detectors.streams import PROPERTY, baseline
 
 W = 100
@@ -77,16 +77,16 @@ def check_shortcut(rng: np.random.Generator, before: str, after: str) -> None:
         current = np.where(order < W // 2, rng.choice(reference, W), current)
     base = baseline(Kind.NUMERIC, reference[None, :], W)
     window = Window(base, W, 50)
-    for start in (0, 50):
-        window.append(current[None, start : start + 50], np.zeros((0, 50), np.uint8))
-    (distance,) = KolmogorovSmirnov(base, window, 0.5).readings(window).statistic
-    scale = KolmogorovSmirnov(base, window, 0.5).scale(window.present())[0]
+    windows = window.extend(current[None], np.zeros((0, W), np.uint8)).at(1)
+    (distance,) = KolmogorovSmirnov(base, window, 0.5).readings(windows).statistic
+    assert distance == ks_distance(base.numeric[0], current) or np.isnan(distance)
+    scale = KolmogorovSmirnov(base, window, 0.5).scale(windows.present)[0, 0]
     for factor, expected in ((1 - 1e-9, True), (1 + 1e-9, False)):
         level = float(2 * np.exp(-2 * (distance * factor) ** 2 / scale))
         if distance > 0 and level > 1e-300:
             detector = KolmogorovSmirnov(base, window, level)
-            assert detector.rejects(window).tolist() == [expected]
-            readings = detector.readings(window)
+            assert detector.rejects(windows).tolist() == [[expected]]
+            readings = detector.readings(windows)
             assert (readings.statistic >= readings.threshold).tolist() == [expected]
 
 
@@ -98,16 +98,15 @@ def test_the_shortcut_spares_the_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     detector = KolmogorovSmirnov(base, window, 1e-6)
     sorts = 0
 
-    def counted(self: KolmogorovSmirnov, window: Window, i: int) -> float:
+    def counted(self: KolmogorovSmirnov, windows: Windows, at: int, i: int) -> float:
         nonlocal sorts
         sorts += 1
-        return exact(self, window, i)
+        return exact(self, windows, at, i)
 
     exact = KolmogorovSmirnov.distance
     monkeypatch.setattr(KolmogorovSmirnov, "distance", counted)
-    for _ in range(200):
-        window.append(rng.normal(size=(20, 100)), np.zeros((0, 100), np.uint8))
-        detector.update(window)
+    for _ in range(20):
+        detector.update(window.extend(rng.normal(size=(20, 1000)), np.zeros((0, 1000), np.uint8)))
     assert sorts < 0.01 * 200 * 20
 
 
@@ -118,8 +117,8 @@ def test_p_value_is_the_first_term_of_kolmogorovs_series() -> None:
     rng = np.random.default_rng(2)
     base = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)))
     window = Window(base, 1000, 1000)
-    window.append(rng.normal(0.25, 1, (1, 1000)), np.zeros((0, 1000), np.uint8))
-    readings = KolmogorovSmirnov(base, window, 1e-3).readings(window)
+    windows = window.extend(rng.normal(0.25, 1, (1, 1000)), np.zeros((0, 1000), np.uint8))
+    readings = KolmogorovSmirnov(base, window, 1e-3).readings(windows)
     effective = 50_000 * 1000 / 51_000 / base.inflation[0]
     expected = kstwobign.sf(readings.statistic[0] * effective**0.5)
     assert expected < 1e-3
@@ -134,7 +133,7 @@ def test_no_verdict_on_a_handful_of_values() -> None:
         window = Window(base, 1000, 1000)
         values = np.full((1, 1000), np.nan)
         values[0, :present] = 99
-        window.append(values, np.zeros((0, 1000), np.uint8))
+        windows = window.extend(values, np.zeros((0, 1000), np.uint8))
         detector = KolmogorovSmirnov(base, window, 1e-3)
-        assert detector.update(window).tolist() == [verdict]
-        assert np.isnan(detector.readings(window).statistic).tolist() == [not verdict]
+        assert detector.update(windows).tolist() == [[verdict]]
+        assert np.isnan(detector.readings(windows).statistic).tolist() == [not verdict]

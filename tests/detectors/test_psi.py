@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from detectors.base import Kind
 from detectors.psi import MIN_EXPECTED, Psi, population_stability_index
 from detectors.window import Window
-from tests.detectors.streams import PROPERTY, Rig, baseline
+from tests.detectors.streams import PROPERTY, Rig, baseline, bursts
 
 tables = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 500)), min_size=1, max_size=14)
 
@@ -113,3 +113,26 @@ def test_autocorrelation_raises_the_threshold() -> None:
     assert isinstance(detector, Psi)
     detector.threshold = detector.threshold / base.inflation
     assert rig.feed(x[:, 50_000:]).mean() > 5e-2
+
+
+def test_keeps_to_its_level_on_categories_in_bursts() -> None:
+    """Where categories come in runs it alarms as often as it may, and would for ever without."""
+    rng = np.random.default_rng(20)
+    base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 30, 50_000))
+    traffic = bursts(rng, 10, 30, 60_000)
+    rig = Rig(base, "psi", level=1e-2)
+    assert rig.feed(traffic).mean() < 1e-2
+    (detector,) = rig.detectors
+    assert isinstance(detector, Psi)
+    detector.threshold = detector.threshold / base.inflation
+    assert rig.feed(traffic).mean() > 0.2
+
+
+def test_finds_a_change_of_categories_in_bursts() -> None:
+    """What bursts cost is not the sight: the commonest category's end is found."""
+    rng = np.random.default_rng(21)
+    base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 10, 50_000))
+    rig = Rig(base, "psi")
+    traffic = bursts(rng, 10, 10, 2000)
+    assert not rig.feed(traffic).any()
+    assert rig.feed(np.where(traffic == 0, 4.0, traffic))[-1].all()

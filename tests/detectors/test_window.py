@@ -1,6 +1,11 @@
-"""The ring of records: whatever goes in, its counts are those of the last W records."""
+"""The window: whatever goes in, however much at once, it counts the last W records."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import fields
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -9,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors.base import Floats, Kind
-from detectors.baseline import Baseline, categorical_stream, numeric_stream
-from detectors.window import Window
+from detectors.baseline import Baseline
+from detectors.streams import categorical_stream, numeric_stream
+from detectors.window import Window, Windows
 from tests.detectors.streams import PROPERTY, sample
 
 Bins = NDArray[np.uint8]
@@ -25,7 +31,9 @@ def mixed_baseline() -> Baseline:
         numeric_stream("wide", Kind.NUMERIC, rng.normal(size=2000), 1000),
         numeric_stream("flag", Kind.BINARY, (rng.random(2000) < 0.2).astype(float), 1000),
     )
-    return Baseline(2000, numeric, (categorical_stream("why", {"stop": 1500, "length": 500}),))
+    codes = rng.permutation(np.repeat([0, 1], [1500, 500]))
+    why = categorical_stream("why", ("stop", "length"), codes, 1000)
+    return Baseline(2000, numeric, (why,))
 
 
 BASE = mixed_baseline()
@@ -39,37 +47,105 @@ block = st.tuples(
 )
 
 
+Blocks = list[tuple[list[tuple[float, float]], list[int]]]
+blocks_of_records = st.lists(block, max_size=20)
+spans = st.lists(st.integers(1, 9), min_size=1, max_size=5)
+
+
 @PROPERTY
-@given(st.lists(block, max_size=12))
-def test_counts_are_those_of_the_last_records(
-    blocks: list[tuple[list[tuple[float, float]], list[int]]],
-) -> None:
-    """Counts by cell and bin, missing values and the ring equal a recount of the last W records."""
+@given(blocks_of_records, spans)
+def test_counts_are_those_of_the_last_records(blocks: Blocks, together: list[int]) -> None:
+    """Counts by cell and bin, missing values and values equal a recount of the last W records."""
     window = Window(BASE, RECORDS, STRIDE)
-    numbers: Floats = np.zeros((2, 0))
-    bins: Bins = np.zeros((1, 0), np.uint8)
-    for values, categories in blocks:
-        newest: tuple[Floats, Bins] = (np.array(values).T, np.array([categories], np.uint8))
-        window.append(*newest)
-        numbers = np.concatenate((numbers, newest[0]), axis=1)[:, -RECORDS:]
-        bins = np.concatenate((bins, newest[1]), axis=1)[:, -RECORDS:]
-        np.testing.assert_array_equal(window.cell_counts, recount(numbers, bins))
-        np.testing.assert_array_equal(window.newest_counts, recount(*newest))
-        np.testing.assert_array_equal(window.present(), present(numbers))
-        np.testing.assert_array_equal(window.bin_counts(), recount_bins(numbers, bins))
-        np.testing.assert_array_equal(
-            np.sort(window.values[:, : numbers.shape[1]], axis=1), np.sort(numbers, axis=1)
-        )
-        expected = [
-            s.cell_ranks()[s.cell_of(row)] for s, row in zip(BASE.numeric, newest[0], strict=True)
-        ]
-        np.testing.assert_array_equal(window.newest_ranks(), expected)
-    assert window.full == (len(blocks) * STRIDE >= RECORDS)
+    numbers, bins = joined(blocks)
+    seen = 0
+    for windows in extended(window, blocks, together):
+        assert windows.number == seen + 1
+        for j in range(len(windows)):
+            seen += 1
+            last = slice(max(0, seen * STRIDE - RECORDS), seen * STRIDE)
+            stride = slice((seen - 1) * STRIDE, seen * STRIDE)
+            cells = recount(numbers[:, last], bins[:, last])
+            np.testing.assert_array_equal(windows.cell_counts[j], cells)
+            np.testing.assert_array_equal(
+                windows.newest_counts[j], recount(numbers[:, stride], bins[:, stride])
+            )
+            np.testing.assert_array_equal(windows.present[j], present(numbers[:, last]))
+            np.testing.assert_array_equal(
+                windows.bin_counts[j], recount_bins(numbers[:, last], bins[:, last])
+            )
+            for stream in range(2):
+                np.testing.assert_array_equal(
+                    windows.values(stream, j), held(numbers, seen)[stream]
+                )
+            assert windows.full[j] == (seen * STRIDE >= RECORDS)
+        np.testing.assert_array_equal(window.cell_counts, windows.cell_counts[-1])
+        np.testing.assert_array_equal(window.values, held(numbers, seen))
+        assert window.full == windows.full[-1]
+    assert seen == window.strides == len(blocks)
     copy = Window(BASE, RECORDS, STRIDE)
     copy.restore(window.snapshot())
-    for name in ("values", "cells", "cell_counts", "newest_counts", "strides"):
+    for name in ("values", "counts", "cell_counts", "strides"):
         np.testing.assert_array_equal(getattr(copy, name), getattr(window, name))
-    np.testing.assert_array_equal(copy.bin_counts(), window.bin_counts())
+    assert copy.snapshot() == window.snapshot()
+
+
+@PROPERTY
+@given(blocks_of_records, spans)
+def test_each_of_several_windows_is_that_of_its_stride(blocks: Blocks, together: list[int]) -> None:
+    """Alone, each is to the last bit what extending by one stride at a time gave."""
+    slow, fast = Window(BASE, RECORDS, STRIDE), Window(BASE, RECORDS, STRIDE)
+    expected = list(extended(slow, blocks, [1]))
+    found = list(extended(fast, blocks, together))
+    alone = [windows.at(j) for windows in found for j in range(len(windows))]
+    assert len(alone) == len(expected)
+    for ours, theirs in zip(alone, expected, strict=True):
+        assert_same(ours, theirs)
+        assert_same(ours.at(0), theirs)
+    values = [
+        [windows.values(stream, j).tobytes() for stream in range(2)]
+        for windows in found
+        for j in range(len(windows))
+    ]
+    assert values == [[one.values(s).tobytes() for s in range(2)] for one in expected]
+    for windows in found:
+        for stream in range(2):
+            last = windows.values(stream, len(windows) - 1).tobytes()
+            assert windows.values(stream).tobytes() == last
+    assert fast.snapshot() == slow.snapshot()
+
+
+@PROPERTY
+@given(blocks_of_records.filter(len), spans)
+def test_the_window_as_it_stands_is_that_of_its_newest_stride(
+    blocks: Blocks, together: list[int]
+) -> None:
+    """What `current` gives is what `extend` gave last, also in a copy that was restored."""
+    window = Window(BASE, RECORDS, STRIDE)
+    *_, last = extended(window, blocks, together)
+    copy = Window(BASE, RECORDS, STRIDE)
+    copy.restore(window.snapshot())
+    expected = last.at(len(last) - 1)
+    for now in (window.current(), copy.current()):
+        assert now.number == window.strides
+        for name in ("full", "cell_counts", "newest_counts", "bin_counts", "present", "after"):
+            np.testing.assert_array_equal(getattr(now, name), getattr(expected, name))
+        for stream in range(2):
+            np.testing.assert_array_equal(now.values(stream), expected.values(stream))
+
+
+def test_windows_outlive_what_comes_after_them() -> None:
+    """What was given for some strides does not change with later ones."""
+    rng = np.random.default_rng(3)
+    window = Window(BASE, RECORDS, STRIDE)
+    categories = np.zeros((1, 2 * STRIDE), np.uint8)
+    earlier = window.extend(rng.normal(size=(2, 2 * STRIDE)), categories)
+    before = deepcopy(earlier)
+    for _ in range(5):
+        window.extend(rng.normal(size=(2, 2 * STRIDE)), categories)
+        window.restore(Window(BASE, RECORDS, STRIDE).snapshot())
+    assert_same(earlier, before)
+    assert_same(earlier.at(1), before.at(1))
 
 
 def test_a_window_is_a_number_of_strides() -> None:
@@ -82,31 +158,68 @@ def test_a_window_is_a_number_of_strides() -> None:
 def test_refuses_the_snapshot_of_another_window(records: int, stride: int) -> None:
     """A snapshot of another shape is a ValueError, and leaves the window as it was."""
     window = Window(BASE, RECORDS, STRIDE)
-    window.append(np.ones((2, STRIDE)), np.zeros((1, STRIDE), np.uint8))
+    window.extend(np.ones((2, STRIDE)), np.zeros((1, STRIDE), np.uint8))
     before = window.snapshot()
     with pytest.raises(ValueError, match="another shape"):
         window.restore(Window(BASE, records, stride).snapshot())
     assert window.snapshot() == before
 
 
-def test_large_strides_do_not_overflow() -> None:
+@pytest.mark.parametrize("together", [1, 3])
+def test_large_strides_do_not_overflow(together: int) -> None:
     """A stride whose records all fall into one cell counts them all."""
     window = Window(BASE, 80_000, 40_000)
-    for _ in range(3):
-        window.append(np.zeros((2, 40_000)), np.zeros((1, 40_000), np.uint8))
+    for _ in range(3 // together):
+        records = together * 40_000
+        window.extend(np.zeros((2, records)), np.zeros((1, records), np.uint8))
+    assert window.counts.max() == 40_000
     assert window.cell_counts.max(axis=1).tolist() == [80_000] * 3
     assert window.cell_counts.min() == 0
 
 
 def test_the_caller_may_reuse_its_arrays() -> None:
-    """What is appended is copied."""
+    """What the window keeps is copied."""
     rng = np.random.default_rng(2)
     values, categories = sample(Kind.NUMERIC, rng, 2, STRIDE), np.zeros((1, STRIDE), np.uint8)
     window = Window(BASE, RECORDS, STRIDE)
-    window.append(values, categories)
+    window.extend(values, categories)
     before = window.snapshot()
     values[:], categories[:] = 9, 1
     assert window.snapshot() == before
+
+
+def joined(blocks: Blocks) -> tuple[Floats, Bins]:
+    """All values, shape (2, n), and all bins, shape (1, n)."""
+    pairs = [pair for values, _ in blocks for pair in values]
+    bins = [category for _, categories in blocks for category in categories]
+    return np.array(pairs, float).reshape(-1, 2).T, np.array([bins], np.uint8)
+
+
+def extended(window: Window, blocks: Blocks, together: Sequence[int]) -> Iterator[Windows]:
+    """The windows made by strides that come so many at a time, over and over."""
+    start = 0
+    for span in cycle(together):
+        if start >= len(blocks):
+            return
+        yield window.extend(*joined(blocks[start : start + span]))
+        start += span
+
+
+def held(numbers: Floats, strides: int) -> Floats:
+    """The values of the last W of so many strides, in their order, NaN before the first record."""
+    empty = np.full((2, RECORDS), np.nan)
+    return np.concatenate((empty, numbers[:, : strides * STRIDE]), axis=1)[:, -RECORDS:]
+
+
+def assert_same(ours: Windows, theirs: Windows) -> None:
+    """All that they hold is the same, bit by bit."""
+    for field in fields(Windows):
+        mine, other = getattr(ours, field.name), getattr(theirs, field.name)
+        if isinstance(mine, np.ndarray):
+            assert (field.name, mine.dtype, mine.shape) == (field.name, other.dtype, other.shape)
+            assert mine.tobytes() == other.tobytes(), field.name
+        else:
+            assert mine == other, field.name
 
 
 def recount(numbers: Floats, bins: Bins) -> Floats:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from detectors.dependence import BLOCK
 from monitor import reference
 from monitor.columns import CategoryColumn, Columns
 from monitor.reference import UNKNOWN_RATE, Profile, ProfileError
@@ -79,7 +80,7 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(
-    st.integers(1, 120).flatmap(
+    st.integers(1, 230).flatmap(
         lambda n: st.tuples(
             st.lists(NUMBERS, min_size=n, max_size=n),
             st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=n, max_size=n),
@@ -110,14 +111,18 @@ def test_profile_survives_its_bytes(
     assert again.records_per_second == profile.records_per_second
     baseline, restored = profile.baseline, again.baseline
     for ours, theirs in zip(baseline.numeric, restored.numeric, strict=True):
-        for name in ("support", "below", "edges", "cuts", "block_sums", "block_counts"):
+        for name in ("support", "below", "edges", "cuts", "blocks"):
             np.testing.assert_array_equal(getattr(theirs, name), getattr(ours, name))
         assert (theirs.name, theirs.kind, theirs.missing) == (ours.name, ours.kind, ours.missing)
-        assert theirs.rank_inflation == ours.rank_inflation
+        assert theirs.inflation == ours.inflation
+        assert theirs.blocks.shape == (n // BLOCK, len(ours.cuts) + 2)
         kept = np.array(numbers if ours.name == "x" else flags)
         np.testing.assert_array_equal(theirs.values(), np.sort(kept[~np.isnan(kept)]))
     for mine, other in zip(baseline.categorical, restored.categorical, strict=True):
         np.testing.assert_array_equal(other.counts, mine.counts)
+        np.testing.assert_array_equal(other.blocks, mine.blocks)
+        assert other.blocks.shape == (n // BLOCK, mine.bins)
+        assert other.inflation == mine.inflation
         assert (other.categories, other.missing, other.other) == (
             mine.categories,
             mine.missing,
@@ -176,8 +181,37 @@ def test_rate_of_a_moment_is_assumed() -> None:
 def test_unknown_version_is_refused() -> None:
     """A profile of a version to come is not misread."""
     data = msgspec.msgpack.decode(WHOLE.encode())
-    with pytest.raises(ProfileError, match="version 2; this program reads 1"):
-        Profile.decode(msgspec.msgpack.encode([2, *data[1:]]))
+    with pytest.raises(ProfileError, match="version 3; this program reads 2"):
+        Profile.decode(msgspec.msgpack.encode([3, *data[1:]]))
+
+
+def test_first_version_is_refused_for_its_version() -> None:
+    """What an earlier program wrote, whose streams had other fields, is named as what it is."""
+    empty = b""
+    numeric = ["latency_ms", "numeric", empty, b"\0" * 8, 0, empty, b"\0" * 8, empty, empty, 1.0]
+    categorical = ["finish_reason", ["stop"], b"\1" + b"\0" * 7, 0, 0]
+    first = [1, "m", "", 1, 0.0, 0.0, 100.0, [numeric], [categorical]]
+    with pytest.raises(ProfileError) as caught:
+        Profile.decode(msgspec.msgpack.encode(first))
+    assert str(caught.value) == "profile of version 1; this program reads 2"
+
+
+def test_a_profile_remembers_the_order_of_categories() -> None:
+    """Reasons in bursts are another profile than the same reasons shuffled, and worth less."""
+    reasons = ["stop", "length", "tool_calls"] * 20
+    bursts = [name for name in reasons * 2 for _ in range(50)]
+    shuffled = np.random.default_rng(3).permutation(bursts).tolist()
+    stream = made.stream(len(bursts), seed=1)
+    found = [
+        built(made.with_categories(stream, "finish_reason", names)) for names in (bursts, shuffled)
+    ]
+    restored = [Profile.decode(profile.encode()).baseline.categorical for profile in found]
+    inflation = [
+        next(s.inflation for s in streams if s.name == "finish_reason") for streams in restored
+    ]
+    assert inflation[0] > 20
+    assert inflation[1] < 2
+    assert found[0].id != found[1].id
 
 
 @pytest.mark.parametrize(
@@ -187,8 +221,7 @@ def test_unknown_version_is_refused() -> None:
         (3, b""),  # below
         (5, b"x" * 9),  # edges
         (6, b""),  # cuts
-        (7, b"y" * 16),  # block_sums
-        (8, b"z" * 8),  # block_counts
+        (7, b"y"),  # blocks
     ],
 )
 def test_columns_that_disagree_are_refused(field: int, value: bytes) -> None:
@@ -206,6 +239,15 @@ def test_counts_that_do_not_fit_categories_are_refused() -> None:
     """Each category has one count."""
     data = msgspec.msgpack.decode(WHOLE.encode())
     data[8][0][2] = data[8][0][2][:-8]
+    with pytest.raises(ProfileError, match="differ in length"):
+        Profile.decode(msgspec.msgpack.encode(data))
+
+
+def test_blocks_that_do_not_fit_categories_are_refused() -> None:
+    """Each block has one count for each bin."""
+    data = msgspec.msgpack.decode(WHOLE.encode())
+    assert len(data[8][0][5]) == 10 * WHOLE.baseline.categorical[0].bins
+    data[8][0][5] = data[8][0][5][:-1]
     with pytest.raises(ProfileError, match="differ in length"):
         Profile.decode(msgspec.msgpack.encode(data))
 

@@ -222,10 +222,10 @@ def test_profile_of_another_version_is_refused_with_its_path(
 ) -> None:
     """A reference that a later program built is not misread."""
     path = only_file(tmp_path)
-    monkeypatch.setattr(reference, "VERSION", 2)
+    monkeypatch.setattr(reference, "VERSION", 3)
     with pytest.raises(UnusableReferenceError) as caught:
         references.promoted(tmp_path, "chat")
-    assert str(caught.value) == f"cannot use {path}: profile of version 1; this program reads 2"
+    assert str(caught.value) == f"cannot use {path}: profile of version 2; this program reads 3"
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"two", b"99"])

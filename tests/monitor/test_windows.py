@@ -2,23 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from detectors.base import Floats
 from monitor import reference
 from monitor.columns import Columns
-from monitor.windows import Stride, StrideBuffer
+from monitor.windows import SPAN, StrideBuffer, Strides
 from tests.monitor import made
 
 PROFILE = reference.build([made.stream(2000)], segment="", window=200, categories=100)
 NAMES = [stream.name for stream in PROFILE.baseline.streams]
 
 
+class Stride(NamedTuple):
+    """One of several strides that came together."""
+
+    values: Floats
+    categories: NDArray[np.uint8]
+    position: int
+    time: float
+
+
+def each(strides: Strides, size: int) -> Iterator[Stride]:
+    """The strides alone, of `size` records each."""
+    assert strides.values.shape[1] == strides.categories.shape[1] == len(strides) * size
+    assert len(strides.positions) == len(strides.times) == len(strides)
+    for j, (position, time) in enumerate(zip(strides.positions, strides.times, strict=True)):
+        part = slice(j * size, (j + 1) * size)
+        yield Stride(
+            strides.values[:, part], strides.categories[:, part], int(position), float(time)
+        )
+
+
 def fed(buffer: StrideBuffer, *chunks: Columns) -> list[Stride]:
     """All strides that the chunks complete."""
-    return [stride for chunk in chunks for stride in buffer.strides(chunk)]
+    return [
+        stride
+        for chunk in chunks
+        for strides in buffer.strides(chunk)
+        for stride in each(strides, buffer.stride)
+    ]
 
 
 def plain(strides: list[Stride]) -> list[tuple[bytes, bytes, int, float]]:
@@ -38,6 +68,16 @@ def test_strides_do_not_depend_on_chunks(marks: list[int], stride: int) -> None:
     assert pieces.fill == whole.fill == 333 % stride
     assert pieces.values.tobytes() == whole.values.tobytes()
     assert pieces.categories.tobytes() == whole.categories.tobytes()
+
+
+@pytest.mark.parametrize("waiting", [0, 3])
+def test_strides_of_a_chunk_come_together(waiting: int) -> None:
+    """All that a chunk completes comes at once, but no more than SPAN strides."""
+    buffer = StrideBuffer(PROFILE.baseline, 4)
+    assert list(buffer.strides(made.stream(waiting))) == []
+    sizes = [len(strides) for strides in buffer.strides(made.stream(8 * SPAN + 10))]
+    assert sizes == [SPAN, SPAN, (waiting + 10) // 4]
+    assert buffer.fill == (waiting + 10) % 4
 
 
 def test_stride_holds_the_records_in_order() -> None:

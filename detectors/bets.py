@@ -1,0 +1,203 @@
+"""Bets against a reference: what a stream's cells may be worth more often, or less.
+
+A bet is a density ratio over the cells of a stream: record by record it pays w(cell), and under the
+reference its mean payment is 1 at most. Each stands for one way in which a stream can change, and
+for one size of it; the e-detector mixes them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from detectors import dependence
+from detectors.base import Floats
+from detectors.streams import TAILS, CategoricalStream, NumericStream
+
+SHIFTS = (0.1, 0.2, 0.4, 0.8)
+"""Of the mean, in standard deviations of the normal scores of the ranks; up and down."""
+MOST_SCORE = 5.0
+SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
+"""Factors of the standard deviation of the normal scores."""
+TAIL_FACTOR = 3.0
+"""How much more often a tail is met."""
+MISSING_ODDS = (0.4, 1.5, 4.0, 16.0)
+BIN_FACTOR = 2.0
+NEW_SHARES = (0.003, 0.03)
+"""Shares of records that are of no known category, or beyond all that the reference had."""
+MOST_BINS = 16
+"""Bins with a bet of their own, the fullest ones."""
+MIN_IN_BIN = 50
+"""Fewer records of the reference do not say how many there should be."""
+
+CAUTION = 2.5
+"""Standard errors of the reference's own shares by which a bet pays less than it might."""
+MIN_RECORDS = 500
+"""Fewer records of the reference support no bet."""
+GRAIN = 2.0**-20
+"""Logarithms are rounded down to multiples of it. Sums of counts times them are then exact, and do
+not depend on the order in which they are made."""
+
+
+@dataclass(frozen=True)
+class Bets:
+    """K bets on one stream of G cells.
+
+    names: what each stands for. weights: shape (K,), what share of the stake is on each, sum 1.
+    logarithms: shape (G, K), ln w by cell.
+    """
+
+    names: tuple[str, ...]
+    weights: Floats
+    logarithms: Floats
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Ways to change of one kind: their names and payments, shape (G, k), and their weight.
+
+    rare: whether they are about cells so rare that the reference does not show how their records
+    depend on each other.
+    """
+
+    names: tuple[str, ...]
+    payments: Floats
+    weight: float
+    rare: bool = False
+
+
+def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
+    """All bets on a stream; none where the reference is too short."""
+    if stream.count + stream.missing < MIN_RECORDS:
+        return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)))
+    shares = shares_of(stream)
+    if isinstance(stream, NumericStream):
+        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.2)]
+    else:
+        families = [_on_bins(stream, shares, 0.7)]
+    families.append(_on_missing(shares))
+    families.append(_on_new(stream, shares))
+    families = [family for family in families if family.names]
+    payments = np.concatenate([family.payments for family in families], axis=1)
+    weights = np.concatenate([np.full(len(f.names), f.weight / len(f.names)) for f in families])
+    names = tuple(name for family in families for name in family.names)
+    rare = np.concatenate([np.full(len(f.names), f.rare) for f in families])
+    logarithms = _cautious(payments, shares, stream, rare)
+    return Bets(names, weights / weights.sum(), np.floor(logarithms / GRAIN) * GRAIN)
+
+
+def shares_of(stream: NumericStream | CategoricalStream) -> Floats:
+    """What share of records is expected in each cell, shape (G,), all above 0, sum 1.
+
+    A cell that the reference left empty may have been missed: it is given one record; what no
+    category was known for, as many as there were categories met once (Good & Turing).
+    """
+    counts = np.maximum(stream.cell_counts(), 1.0)
+    if isinstance(stream, CategoricalStream):
+        counts[-2] = max(counts[-2], 1.0 + float((stream.counts == 1).sum()))
+    return np.asarray(counts / counts.sum(), np.float64)
+
+
+def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
+    """Bets on where values lie, of a stream that is not constant."""
+    present = shares[:-1] / shares[:-1].sum()
+    ranks = present.cumsum() - present / 2
+    scores = ndtri(ranks)
+    scores = (scores - present @ scores) / max(1e-9, float(np.sqrt(present @ scores**2)))
+    # a value that is rare among equals would be worth more than a float can hold
+    scores = scores.clip(-MOST_SCORE, MOST_SCORE)
+    if (stream.cell_counts()[:-1] > 0).sum() < 2:
+        return []
+    theta = np.array([sign * shift for shift in SHIFTS for sign in (1, -1)])
+    shifts = np.exp(scores[:, None] * theta)
+    factors = np.array(SCALES)
+    scales = np.exp(scores[:, None] ** 2 / 2 * (1 - 1 / factors**2))
+    tails = (
+        np.array([side for q in TAILS for side in (ranks > 1 - q, ranks < q)], float).T
+        * (TAIL_FACTOR - 1)
+        + 1
+    )
+    return [
+        _Family(tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), 0.4),
+        _Family(tuple(f"spread x{f:g}" for f in SCALES), _fair(scales, shares), 0.15),
+        _Family(
+            tuple(f"{side} {q:.1%}" for q in TAILS for side in ("top", "bottom")),
+            _fair(tails, shares),
+            0.15,
+            rare=True,
+        ),
+    ]
+
+
+def _fair(payments: Floats, shares: Floats) -> Floats:
+    """Payments for values, scaled to a mean of 1, with a row for missing values, which pay 1."""
+    present = shares[:-1] / shares[:-1].sum()
+    return np.concatenate((payments / (present @ payments), np.ones((1, payments.shape[1]))))
+
+
+def _on_bins(stream: NumericStream | CategoricalStream, shares: Floats, weight: float) -> _Family:
+    """Bets on more records in each of the fullest bins."""
+    bin_of_cell, names = stream.bin_of_cell(), stream.bin_names()
+    by_bin = np.bincount(bin_of_cell, shares)
+    known = by_bin * (stream.count + stream.missing) >= MIN_IN_BIN
+    known[-2:] = False  # what is unknown, beyond or missing has bets of its own
+    order = np.argsort(-by_bin, kind="stable")[:MOST_BINS].tolist()
+    fullest = [b for b in order if known[b] and by_bin[b] < 1 / BIN_FACTOR - 0.1]
+    inside = bin_of_cell[:, None] == np.array(fullest, int)
+    chosen = by_bin[fullest]
+    outside = (1 - BIN_FACTOR * chosen) / (1 - chosen)
+    payments = np.where(inside, BIN_FACTOR, outside)
+    return _Family(tuple(f"more {names[b]}" for b in fullest), payments, weight)
+
+
+def _on_missing(shares: Floats) -> _Family:
+    """Bets on missing values."""
+    share = shares[-1]
+    odds = np.array(MISSING_ODDS)
+    scale = 1 / (1 - share + odds * share)
+    payments = np.ones((len(shares), 1)) * scale
+    payments[-1] = odds * scale
+    return _Family(tuple(f"missing x{o:g}" for o in MISSING_ODDS), payments, 0.1, rare=True)
+
+
+def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Family:
+    """Bets on values that the reference never, or hardly ever, had."""
+    last = len(shares) - 1
+    cells = (
+        {"above": last - 1, "below": 0}
+        if isinstance(stream, NumericStream)
+        else {"unknown": last - 1}
+    )
+    payments, names = [], []
+    for name, cell in cells.items():
+        for new in NEW_SHARES:
+            if shares[cell] * 10 <= new:
+                pays = np.full(len(shares), (1 - new) / (1 - shares[cell]))
+                pays[cell] = new / shares[cell]
+                payments.append(pays)
+                names.append(f"{name} {new:.1%}")
+    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.1, rare=True)
+
+
+def _cautious(
+    payments: Floats,
+    shares: Floats,
+    stream: NumericStream | CategoricalStream,
+    rare: NDArray[np.bool_],
+) -> Floats:
+    """Logarithms of payments that stay fair where the reference errs and records depend.
+
+    The mean payment was found with the reference's shares, whose error is taken off, CAUTION times.
+    Where sums over blocks vary v times as much as independent records would let them, a bet is
+    raised to the power 1 / v: of a normal sum its mean is then 1 again. What is rare is taken to
+    depend as much as what depends most: extremes come in clusters.
+    """
+    excess = np.sqrt(np.maximum(shares @ payments**2 - 1, 0.0))
+    logarithms = np.log(payments)
+    inflation = dependence.long_run_inflation(stream.blocks, logarithms, shares)
+    inflation[rare] = inflation.max()
+    records = stream.count + stream.missing
+    return (logarithms - CAUTION * excess * np.sqrt(inflation / records)) / inflation
