@@ -26,9 +26,10 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from monitor import __version__
+from monitor.alarm_path import Reading
+from monitor.audit import Audited
 from monitor.events import DriftEvent
 from monitor.features import Batch
-from monitor.watch import Reading
 
 MAX_SERIES = 5_000
 LATENCY_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
@@ -123,6 +124,8 @@ class Metrics:
     traffic: Traffic = field(default_factory=Traffic)
     models: dict[int, list[ModelState]] = field(default_factory=dict)
     """By feature partition, what its watches say; replaced as a whole."""
+    audits: Sequence[Audited] = ()
+    """What the self-audit says of each model; replaced as a whole."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ingested(
@@ -177,6 +180,7 @@ class MetricsCollector(Collector):
                 chain(
                     self._daemon(),
                     self._alarms(states),
+                    _audits(self._metrics.audits),
                     self._traffic(),
                     _windows(states),
                     [_latency(self._metrics.traffic, self._rows())],
@@ -235,6 +239,17 @@ class MetricsCollector(Collector):
         yield _counter("inference_tokens", "Tokens logged", ["model", "direction"], tokens)
         cost = {(model,): float(t.cost[i]) for i, model in rows}
         yield _counter("inference_cost_usd", "Cost logged, in US dollars", ["model"], cost)
+
+
+def _audits(audits: Sequence[Audited]) -> Iterator[Metric]:
+    """The promise and what the self-audit measures; no rate while nothing has been audited."""
+    per_day = "false_pages_{}_per_day"
+    promised = {(a.model,): a.promised for a in audits}
+    yield _gauge(per_day.format("promised"), "Allowed when nothing changed", ["model"], promised)
+    measured = {(a.model,): a.measured for a in audits if a.measured is not None}
+    yield _gauge(per_day.format("measured"), "Found by the self-audit", ["model"], measured)
+    records = {(a.model,): float(a.records) for a in audits}
+    yield _gauge("false_pages_audited_records", "Replayed by the self-audit", ["model"], records)
 
 
 def _windows(states: Sequence[ModelState]) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
 from monitor import __version__
+from monitor.alarm_path import Reading
 from monitor.decode import decoder
 from monitor.events import DriftEvent, Summary
 from monitor.features import Batch, FeatureExtractor
@@ -32,7 +33,6 @@ from monitor.metrics import (
     registry,
 )
 from monitor.records import Record
-from monitor.watch import Reading
 
 pytestmark = pytest.mark.filterwarnings("error")
 
