@@ -2,9 +2,12 @@
 
 A reference keeps how many records of each block of 100 fell into each cell, of all streams of a
 model together. Runs of consecutive blocks, each begun at a random place, are put one after the
-other (the moving-block bootstrap of Kuensch 1989, with blocks in a circle): within a run all that
-is known of the dependence between records and between features is as it was. Not known is the
-order within a block, and which of a cell's values a record had; both are drawn at random.
+other (the circular block bootstrap of Politis & Romano 1992): within a run all that is known of the
+dependence between records and between features is as it was. Not known is the order within a block,
+and which of a cell's values a record had; both are drawn at random.
+
+Runs are of many lengths. In long ones slow cycles stay what they were, but the windows in them are
+those of the reference and no others; where two runs meet, there are windows that never were.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from detectors.baseline import Baseline
 from detectors.dependence import BLOCK, Blocks
 from detectors.streams import NumericStream
 
-RUN_SHARE = 10
-"""A run is a tenth of the reference, so that slow cycles stay what they were."""
-RUN_WINDOWS = 2
-"""But no shorter than this many windows."""
+LONGEST_RUN = 0.1
+"""Of the reference; the shortest run is a window."""
+LEAST_WINDOWS = 2
+"""Windows that a reference must hold to be resampled."""
 
 
 class Resampling:
@@ -33,10 +36,11 @@ class Resampling:
         self.rng = np.random.default_rng(seed)
         self.baseline = baseline
         self.blocks = min((len(stream.blocks) for stream in baseline.streams), default=0)
-        if self.blocks * BLOCK < RUN_WINDOWS * window:
+        if self.blocks * BLOCK < LEAST_WINDOWS * window:
             held = self.blocks * BLOCK
             raise ValueError(f"a reference of {held} records holds no two windows of {window}")
-        self.run = max(self.blocks // RUN_SHARE, -(-RUN_WINDOWS * window // BLOCK))
+        shortest = -(-window // BLOCK)
+        self.runs = shortest, max(shortest, int(LONGEST_RUN * self.blocks))
         self.sorted = [stream.values() for stream in baseline.numeric]
         self.at, self.left = 0, 0
         self.rest: tuple[Floats, NDArray[np.uint8]] = (
@@ -60,10 +64,15 @@ class Resampling:
         picked = np.empty(count, np.intp)
         for i in range(count):
             if not self.left:
-                self.at, self.left = int(self.rng.integers(self.blocks)), self.run
+                self.at, self.left = int(self.rng.integers(self.blocks)), self._length()
             picked[i] = self.at
             self.at, self.left = (self.at + 1) % self.blocks, self.left - 1
         return picked
+
+    def _length(self) -> int:
+        """How many blocks the next run has: as often one to two windows as two to four."""
+        shortest, longest = self.runs
+        return int(shortest * (longest / shortest) ** self.rng.random())
 
     def _of_blocks(self, picked: Ints) -> tuple[Floats, NDArray[np.uint8]]:
         values = np.empty((len(self.baseline.numeric), len(picked) * BLOCK))

@@ -35,8 +35,9 @@ class Turn:
     """An alarm opens, grows or ends.
 
     at: which of the strides given it was; record: how many records had been seen after it; window:
-    as it stood then. alarm: as it is after the change. finders: the detectors that found a change
-    in the stream. best: the numbers of the detector that speaks most clearly.
+    as it stood then. alarm: as it is after the change; who takes the turn gives a new one its id
+    and the detector that speaks most clearly (`AlarmPath.best`). finders: the detectors that found
+    a change in the stream.
     """
 
     change: Change
@@ -46,7 +47,6 @@ class Turn:
     window: Windows
     alarm: Alarm
     finders: tuple[str, ...]
-    best: Reading
     psi: float
 
 
@@ -70,17 +70,24 @@ class AlarmPath:
     ) -> Iterator[Turn]:
         """What the alarms make of whole strides (see `Window.extend`); to be taken to the end.
 
-        seen: records before these. Most strides are passed over at one look.
+        seen: records before these.
         """
+        windows, found = self.found(values, categories)
+        return self.turns(windows, found, seen)
+
+    def found(self, values: Floats, categories: NDArray[np.uint8]) -> tuple[Windows, list[Bools]]:
+        """The windows that whole strides make, and what each detector finds in them."""
         windows = self.window.extend(values, categories)
-        found = [detector.update(windows) for detector in self.detectors]
+        return windows, [detector.update(windows) for detector in self.detectors]
+
+    def turns(self, windows: Windows, found: Sequence[Bools], seen: int) -> Iterator[Turn]:
+        """What the alarms make of what was found. Most strides are passed over at one look."""
         eventful = self._anything(found) & windows.full
         for at in range(len(windows)):
             if self.alarms or eventful[at]:
                 finders = self._finders([masks[at] for masks in found])
-                yield from self._turns(
-                    windows.at(at), at, seen + (at + 1) * windows.stride, finders
-                )
+                record = seen + (at + 1) * windows.stride
+                yield from self._turns(windows.at(at), at, record, finders)
 
     def _anything(self, found: Sequence[Bools]) -> Bools:
         """In which strides a detector that raises alarms found something, shape (m,)."""
@@ -103,25 +110,23 @@ class AlarmPath:
             change = self.policy.change(alarm, material, psi[stream], record)
             if change is not None:
                 size = float(psi[stream])
-                best = self._best(stream, names or ((alarm.detector,) if alarm else ()), window)
-                alarm = self._changed(change, stream, best.detector, size, record)
-                yield Turn(change, stream, at, record, window, alarm, names, best, size)
+                alarm = self._changed(change, stream, size, record)
+                yield Turn(change, stream, at, record, window, alarm, names, size)
 
-    def _best(self, stream: int, names: Sequence[str], window: Windows) -> Reading:
+    def best(self, turn: Turn) -> Reading:
         """The smallest p-value speaks; a detector without one only where it is alone."""
+        names = turn.finders or (turn.alarm.detector,)
         chosen = [detector for detector in self.detectors if detector.name in names]
-        feature = self.baseline.streams[stream].name
-        readings = [each for each in self.readings(window, chosen) if each.feature == feature]
+        feature = self.baseline.streams[turn.stream].name
+        readings = [each for each in self.readings(turn.window, chosen) if each.feature == feature]
         return min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
 
-    def _changed(
-        self, change: Change, stream: int, detector: str, psi: float, record: int
-    ) -> Alarm:
-        """The stream's alarm after a change; who tells of it gives a new one its id."""
+    def _changed(self, change: Change, stream: int, psi: float, record: int) -> Alarm:
+        """The stream's alarm after a change."""
         if change == "resolved":
             return self.alarms.pop(stream)
         known = self.alarms.get(stream)
-        alarm = Alarm(known.id if known else "", detector, self.policy.severity(psi), record)
+        alarm = Alarm(known.id if known else "", "", self.policy.severity(psi), record)
         self.alarms[stream] = alarm
         return alarm
 

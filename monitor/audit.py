@@ -17,17 +17,16 @@ from dataclasses import dataclass, field
 
 from scipy.special import gammaincinv
 
-from detectors import registry
 from detectors.calibration import SECONDS_PER_DAY
 from detectors.resampling import Resampling
 from monitor import budget
-from monitor.alarm_path import AlarmPath
+from monitor.alarm_path import AlarmPath, Turn
 from monitor.config import Config
 from monitor.reference import Profile
 from monitor.windows import SPAN
 
-REPLICA_WINDOWS = 50
-"""Windows a replica: after a fiftieth of it, the first window is full."""
+REPLICA_WINDOWS = 200
+"""Windows a replica: detectors are made once for so many, and the first is no sooner full."""
 STEP_RECORDS = 5_000
 """Records put through at once, some milliseconds of work: no one has to wait long for a step."""
 INTERVAL = 0.95
@@ -104,19 +103,32 @@ class Replica:
         while done < self.strides:
             taken = min(self.step, self.strides - done)
             turns = self.path.extend(*self.source.take(taken * stride))
-            opened = Counter(
-                (self.features[turn.stream], turn.best.detector)
-                for turn in turns
-                if turn.change == "opened"
-            )
+            opened = Counter(filter(None, map(self._opened, turns)))
             evaluated = max(0, done + taken - filling) - max(0, done - filling)
             done += taken
             yield Tally(evaluated * stride, int(done == self.strides), opened)
 
+    def _opened(self, turn: Turn) -> Who | None:
+        """Who is behind a false page, where the turn is one."""
+        if turn.change == "resolved":
+            return None
+        turn.alarm.detector = self.path.best(turn).detector
+        opened = turn.change == "opened"
+        return (self.features[turn.stream], turn.alarm.detector) if opened else None
 
-def levels_for(profile: Profile, config: Config, pace: float) -> dict[str, float]:
-    """The levels at which traffic of `pace` records a second is compared with the profile."""
-    return budget.levels(config, registry.streams_watched(config.detectors, profile.baseline), pace)
+
+def run(profile: Profile, config: Config, levels: Mapping[str, float], records: int) -> Tally:
+    """The tally of so many records, and no more than a step beyond.
+
+    Raises ValueError where the reference is too short to be resampled.
+    """
+    tally = Tally()
+    while tally.records < records:
+        for added in Replica(profile, config, levels, tally.replicas).steps():
+            tally.add(added)
+            if tally.records >= records:
+                break
+    return tally
 
 
 def result(config: Config, profile: Profile, tally: Tally) -> Audited:

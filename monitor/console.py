@@ -20,9 +20,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from monitor.audit import ADVICE
 from monitor.events import DriftEvent, printable, sentence
 from monitor.references import Version
-from monitor.report import Report
+from monitor.report import Budget, Report
 
 COLOURS = {"warning": "yellow", "critical": "bold red"}
 PIPED_WIDTH = 160
@@ -98,9 +99,16 @@ def print_report(report: Report) -> None:
         + "".join(f"\n  {count:,} {reason}" for reason, count in report.rejections.items()),
         soft_wrap=True,
     )
-    if not report.events:
+    if report.events:
+        console.print(_events(report))
+    else:
         console.print("[green]no drift[/]")
-        return
+    for model, budget in report.budget.items():
+        _print_budget(console, model, budget)
+
+
+def _events(report: Report) -> Table:
+    """Each event with its numbers."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     for title in ("record", "PSI", "by", "statistic", "needed", "p", "feature"):
         numeric = title not in {"by", "feature"}
@@ -115,7 +123,33 @@ def print_report(report: Report) -> None:
             _number(event.p_value, 1),
             escape(printable(_stream(event))),
         )
-    console.print(table)
+    return table
+
+
+def _print_budget(console: Console, model: str, budget: Budget) -> None:
+    """Promised and measured false pages on one line, then what the log's alarms would have cost."""
+    period = f"in {budget.per_days:g} days"
+    allowed = "false page" if budget.promised == 1 else "false pages"
+    line = f"{model}: promised {_rate(budget.promised)} {allowed} {period}, "
+    if budget.measured is None:
+        line += f"not measured: {budget.reason}"
+    else:
+        line += (
+            f"measured {_rate(budget.measured)} (95 % interval {_rate(budget.low)} to "
+            f"{_rate(budget.high)}; the reference replayed for {budget.records:,} records, "
+            f"{budget.days:,.2g} days of traffic)"
+        )
+    colour = "red" if budget.contradicts else "default"
+    console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)
+    if budget.contradicts:
+        most = ", ".join(f"{each.feature} by {each.detector}" for each in budget.false_pages[:3])
+        console.print(
+            f"  more than promised, mostly {escape(printable(most))}: {ADVICE}", soft_wrap=True
+        )
+    for feature, cost in budget.features.items():
+        told = f"{feature}: {_count(cost.pages, 'page')} in this log, "
+        told += f"{_rate(cost.per_period)} {period} at this rate"
+        console.print("  " + escape(printable(told)), soft_wrap=True)
 
 
 def print_versions(versions: Sequence[Version]) -> None:
@@ -171,6 +205,13 @@ def _stream(event: DriftEvent) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
+def _rate(value: float | None) -> str:
+    """Three digits, and all of those before the point."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -89,9 +89,9 @@ class Watch:
         return events
 
     def _event(self, turn: Turn, position: int, time: float) -> DriftEvent:
-        """The event of a change of an alarm, which gives a new alarm its id."""
+        """The event of a change of an alarm, which gives a new alarm its id and its detector."""
         assert self.profile is not None
-        best, alarm = turn.best, turn.alarm
+        best, alarm = self.path.best(turn), turn.alarm
         before, after = self._summaries(turn.stream, turn.window)
         identity = event_id(
             model=self.model,
@@ -103,6 +103,8 @@ class Watch:
         )
         if turn.change == "opened":
             alarm.id = identity
+        if turn.change != "resolved":
+            alarm.detector = best.detector
         return DriftEvent(
             id=identity,
             alarm=alarm.id,
