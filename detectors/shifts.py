@@ -41,6 +41,19 @@ def can_shift(stream: Stream) -> bool:
     return int((stream.cell_counts()[:-1] > 0).sum()) > 1
 
 
+def middle(stream: Stream, sd: float) -> tuple[float, float]:
+    """Before and after a shift: the median of a number, the share of a flag's last value, that of
+    the most frequent category."""
+    if isinstance(stream, NumericStream) and stream.kind is Kind.NUMERIC:
+        return stream.quantile(0.5), stream.quantile(float(ndtr(sd)))
+    if isinstance(stream, NumericStream):
+        share = float(np.diff(stream.below)[-1]) / max(1, stream.count)
+        step = sd if share <= 0.5 else -sd
+    else:
+        share, step = float(stream.bin_counts()[:-1].max()) / max(1, stream.count), -sd
+    return share, min(1.0, max(0.0, share + step * float(np.sqrt(share * (1 - share)))))
+
+
 def _raised(stream: NumericStream, values: Floats, sd: float, rng: np.random.Generator) -> Floats:
     """Each value by the one that is `sd` further up in the reference, in normal scores."""
     low = stream.below[stream.support.searchsorted(values, "left")]

@@ -13,13 +13,6 @@ def voting(config: Config) -> tuple[DetectorName, ...]:
     return tuple(name for name in config.detectors if name not in config.alarms.advisory)
 
 
-def shares(config: Config) -> dict[str, float]:
-    """Voting detector -> its share of the budget, sum 1, where each has a stream to watch."""
-    weights = {name: config.alarms.weights.get(name, 1.0) for name in voting(config)}
-    whole = sum(weights.values())
-    return {str(name): weight / whole for name, weight in weights.items()}
-
-
 def per_day(config: Config) -> float:
     """False pages a day that the whole traffic of one model is allowed.
 

@@ -15,7 +15,7 @@ import numpy as np
 from detectors.base import Bools, Floats
 from detectors.baseline import Baseline
 from detectors.resampling import Resampling
-from detectors.shifts import can_shift, shifted
+from detectors.shifts import can_shift, middle, shifted
 from monitor import budget
 from monitor.alarm_path import AlarmPath
 from monitor.config import Config
@@ -36,6 +36,7 @@ STEP = 4
 class Delay:
     """What becomes of a shift of one stream by `sd` standard deviations.
 
+    before, after: what that is in the feature's own unit, see `detectors.shifts.middle`.
     seen: median of the records until it is found, paged: until its alarm opens; both None where
     that takes more than `limit` records (three windows for a page) more often than not. psi: how
     large it is, as alarms
@@ -43,6 +44,8 @@ class Delay:
     """
 
     sd: float
+    before: float
+    after: float
     seen: int | None
     paged: int | None
     limit: int
@@ -88,8 +91,10 @@ class _Simulation:
         runs = [self._replica(sd, number) for number in range(self.replicas)]
         seen, paged, psi = (np.median(each, axis=0) for each in zip(*runs, strict=True))
         return [
-            Delay(sd, self._within(s), self._within(p), self.limit, float(size))
-            for s, p, size in zip(seen, paged, psi, strict=True)
+            Delay(
+                sd, *middle(stream, sd), self._within(s), self._within(p), self.limit, float(size)
+            )
+            for stream, s, p, size in zip(self.baseline.streams, seen, paged, psi, strict=True)
         ]
 
     def _within(self, records: float) -> int | None:
