@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class Turn:
     at: which of the strides given it was; record: how many records had been seen after it; window:
     as it stood then. alarm: as it is after the change; who takes the turn gives a new one its id
     and the detector that speaks most clearly (`AlarmPath.best`). finders: the detectors that found
-    a change in the stream.
+    a change in the stream. psi: of every stream, shape (S,).
     """
 
     change: Change
@@ -47,7 +47,7 @@ class Turn:
     window: Windows
     alarm: Alarm
     finders: tuple[str, ...]
-    psi: float
+    psi: Floats
 
 
 class AlarmPath:
@@ -109,9 +109,8 @@ class AlarmPath:
             material = significant and self.policy.material(psi[stream], alarm)
             change = self.policy.change(alarm, material, psi[stream], record)
             if change is not None:
-                size = float(psi[stream])
-                alarm = self._changed(change, stream, size, record)
-                yield Turn(change, stream, at, record, window, alarm, names, size)
+                alarm = self._changed(change, stream, psi[stream], record)
+                yield Turn(change, stream, at, record, window, alarm, names, psi)
 
     def best(self, turn: Turn) -> Reading:
         """The smallest p-value speaks; a detector without one only where it is alone."""
@@ -125,10 +124,11 @@ class AlarmPath:
         """The stream's alarm after a change."""
         if change == "resolved":
             return self.alarms.pop(stream)
-        known = self.alarms.get(stream)
-        alarm = Alarm(known.id if known else "", "", self.policy.severity(psi), record)
-        self.alarms[stream] = alarm
-        return alarm
+        before = self.alarms.get(stream, Alarm("", "", "warning", record))
+        # another object: who was told of the alarm when it opened has it as it was then
+        after = replace(before, severity=self.policy.severity(psi), last_found=record)
+        self.alarms[stream] = after
+        return after
 
     def _finders(self, found: Sequence[Bools]) -> dict[int, tuple[str, ...]]:
         """Stream -> the detectors that found a change in it."""

@@ -20,10 +20,11 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from monitor import outlook_text
 from monitor.audit import ADVICE
-from monitor.delays import Delay
 from monitor.events import DriftEvent, printable, sentence
-from monitor.outlook import Feature, ModelOutlook, Outlook
+from monitor.outlook import Outlook
+from monitor.outlook_text import three_digits
 from monitor.references import Version
 from monitor.report import Budget, Report
 
@@ -132,14 +133,14 @@ def _print_budget(console: Console, model: str, budget: Budget) -> None:
     """Promised and measured false pages on one line, then what the log's alarms would have cost."""
     period = f"in {budget.per_days:g} days"
     allowed = "false page" if budget.promised == 1 else "false pages"
-    line = f"{model}: promised {_rate(budget.promised)} {allowed} {period}, "
-    if budget.measured is None:
+    line = f"{model}: promised {three_digits(budget.promised)} {allowed} {period}, "
+    if budget.measured is None or budget.low is None or budget.high is None:
         line += f"not measured: {budget.reason}"
     else:
+        low, high = three_digits(budget.low), three_digits(budget.high)
         line += (
-            f"measured {_rate(budget.measured)} (95 % interval {_rate(budget.low)} to "
-            f"{_rate(budget.high)}; the reference replayed for {budget.records:,} records, "
-            f"{budget.days:,.2g} days of traffic)"
+            f"measured {three_digits(budget.measured)} (95 % interval {low} to {high}; the "
+            f"reference replayed for {budget.records:,} records, {budget.days:,.2g} days of traffic)"
         )
     colour = "red" if budget.contradicts else "default"
     console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)
@@ -150,91 +151,16 @@ def _print_budget(console: Console, model: str, budget: Budget) -> None:
         )
     for feature, cost in budget.features.items():
         told = f"{feature}: {_count(cost.pages, 'page')} in this log, "
-        told += f"{_rate(cost.per_period)} {period} at this rate"
+        told += f"{three_digits(cost.per_period)} {period} at this rate"
         console.print("  " + escape(printable(told)), soft_wrap=True)
 
 
 def print_outlook(outlook: Outlook) -> None:
     """What follows from a configuration, in words."""
     console = screen()
-
-    def say(text: str, colour: str = "default") -> None:
-        console.print(f"[{colour}]{escape(printable(text))}[/]", soft_wrap=True)
-
-    pages = "false page" if outlook.false_pages == 1 else "false pages"
-    say(
-        f"{_rate(outlook.false_pages)} {pages} in {outlook.per_days:g} days allowed to each model "
-        "when nothing has changed"
-        + (
-            ""
-            if outlook.whole_model == outlook.false_pages
-            else f": {_rate(outlook.whole_model)} to its whole traffic, as many to each segment key"
-        )
-    )
-    for warning in outlook.warnings:
-        say(f"  ! {warning}", "yellow")
-    for model in outlook.models:
-        _print_model(say, model)
-    if outlook.left_out:
-        say(f"and {_count(outlook.left_out, 'model')} with fewer records")
-
-
-def _print_model(say: Callable[..., None], model: ModelOutlook) -> None:
-    """One model: who has which part of the budget, how soon shifts are seen, what to mind."""
-    name = "a model of independent records (assumed)" if model.assumed else model.model
-    say(
-        f"{name}: {_rate(model.records_per_second)} records a second, evaluated every "
-        f"{_rate(model.seconds_per_evaluation)} s against {model.reference_records:,}"
-    )
-    say(f"  the budget goes to {_parts(model)}")
-    for feature in model.features:
-        if feature.delays:
-            first, *more = feature.delays
-            clauses = [_first_delay(feature, first), *(_next_delay(feature, d) for d in more)]
-            say(f"  {feature.name}: " + "; ".join(clauses))
-    for warning in model.warnings:
-        say(f"  ! {warning}", "yellow")
-
-
-def _parts(model: ModelOutlook) -> str:
-    """Shares of the budget, their sum, and the level that follows for each detector."""
-    parts = sorted(model.parts, key=lambda part: -part.share)
-    told = [
-        f"{part.detector} {part.share:.1%} (chance {part.level:.1g} each time, for each of "
-        f"{_count(part.streams, 'feature')})"
-        for part in parts
-        if part.share
-    ]
-    rest = [part.detector for part in parts if not part.share]
-    whole = sum(part.share for part in parts)
-    text = f"{', '.join(told)}: together {whole:.0%}"
-    return text + (f"; nothing to {', '.join(rest)}" if rest else "")
-
-
-def _first_delay(feature: Feature, delay: Delay) -> str:
-    """When a shift is seen, and when it pages, as a sentence."""
-    moved = f"{_unit(feature, delay.before)} -> {_unit(feature, delay.after)}"
-    moved = f"median {moved}" if feature.kind == "numeric" else moved
-    text = f"a shift of {delay.sd:g} sd ({moved}) is "
-    if delay.seen is None:
-        return f"{text}not seen within {delay.limit:,} records"
-    text += f"seen after about {delay.seen:,} records"
-    if delay.paged is None:
-        return f"{text}, too small to page (PSI {delay.psi:.2f})"
-    return f"{text}, paged after {delay.paged:,}"
-
-
-def _next_delay(feature: Feature, delay: Delay) -> str:
-    """The same of a further shift, in short."""
-    text = f"{delay.sd:g} sd (-> {_unit(feature, delay.after)}) "
-    if delay.seen is None:
-        return text + "not seen"
-    page = f"paged {delay.paged:,}" if delay.paged is not None else "too small to page"
-    return f"{text}seen after {delay.seen:,}, {page}"
-
-
-def _unit(feature: Feature, number: float) -> str:
-    return _rate(number) if feature.kind == "numeric" else f"{number:.1%}"
+    for line in outlook_text.lines(outlook):
+        colour = "yellow" if line.startswith(outlook_text.WARNING) else "default"
+        console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)
 
 
 def print_versions(versions: Sequence[Version]) -> None:
@@ -290,13 +216,6 @@ def _stream(event: DriftEvent) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _rate(value: float | None) -> str:
-    """Three digits, and all of those before the point."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _number(value: float | None, digits: int = 4) -> str:

@@ -80,15 +80,19 @@ class _Simulation:
         )
         self.fresh = self.path.window.snapshot(), [d.snapshot() for d in self.path.detectors]
         self.streams, self.window, self.stride = len(baseline.streams), window, stride
-        windows = values // max(1, self.streams * window)
-        self.limit = min(LIMIT_WINDOWS, max(PAGE_WINDOWS, windows // REPLICAS - 1)) * window
-        self.replicas = min(REPLICAS, max(LEAST_REPLICAS, windows * window // self.limit))
+        self.values = values
+        windows = values // max(1, LEAST_REPLICAS * self.streams * window)
+        self.limit = min(LIMIT_WINDOWS, max(PAGE_WINDOWS, windows)) * window
         self.baseline = baseline
         self.constant = np.array([not can_shift(stream) for stream in baseline.streams], bool)
 
     def run(self, sd: float) -> list[Delay]:
         """The delays of one shift, by stream."""
-        runs = [self._replica(sd, number) for number in range(self.replicas)]
+        runs, spent = list[tuple[Floats, Floats, Floats]](), 0
+        while len(runs) < (REPLICAS if spent < self.values else LEAST_REPLICAS):
+            seen, paged, psi, records = self._replica(sd, len(runs))
+            runs.append((seen, paged, psi))
+            spent += records * self.streams
         seen, paged, psi = (np.median(each, axis=0) for each in zip(*runs, strict=True))
         return [
             Delay(
@@ -100,8 +104,9 @@ class _Simulation:
     def _within(self, records: float) -> int | None:
         return None if records > self.limit else int(records)
 
-    def _replica(self, sd: float, number: int) -> tuple[Floats, Floats, Floats]:
-        """Records until each stream's shift is seen and paged (infinity: not), and its PSI."""
+    def _replica(self, sd: float, number: int) -> tuple[Floats, Floats, Floats, int]:
+        """Records until each stream's shift is seen and paged (infinity: not), its PSI; how many
+        records that took."""
         self._start_anew()
         source = Resampling(self.baseline, self.window, number)
         rng = np.random.default_rng(number)
@@ -117,7 +122,7 @@ class _Simulation:
                 if turn.change == "opened":
                     paged[turn.stream] = min(paged[turn.stream], turn.record)
             done += step
-        return seen, paged, self.path.psi(self.path.window.current())
+        return seen, paged, self.path.psi(self.path.window.current()), self.window + done
 
     def _settled(self, seen: Floats, paged: Floats, done: int) -> bool:
         """Whether all is known: no stream is waited for that can page no more."""

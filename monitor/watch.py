@@ -80,10 +80,10 @@ class Watch:
 
     def _evaluate(self, strides: Strides) -> list[DriftEvent]:
         """The events of the strides' changes of alarms."""
-        turns = self.path.extend(strides.values, strides.categories, self.records)
+        windows, found = self.path.found(strides.values, strides.categories)
         events = [
             self._event(turn, int(strides.positions[turn.at]), float(strides.times[turn.at]))
-            for turn in turns
+            for turn in self.path.turns(windows, found, self.records)
         ]
         self.records += len(strides) * self.window.stride
         return events
@@ -121,7 +121,7 @@ class Watch:
             statistic=known(best.statistic),
             threshold=known(best.threshold),
             p_value=known(best.p_value),
-            psi=turn.psi,
+            psi=float(turn.psi[turn.stream]),
             reference_id=self.profile.id,
             reference=before,
             current=after,
