@@ -11,7 +11,8 @@ from monitor.events import Change, Severity
 class Alarm:
     """An open alarm of one stream.
 
-    id: of the event that opened it. detector: that opened it.
+    id: of the event that opened it. detector: that opened it, or found it grown. Both are empty
+    until that event is made.
     last_found: how many records the stream had seen when the alarm last held.
     """
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from monitor import logfiles, references, report
+from monitor import costs, logfiles, references, report
 from monitor.config import Config
 from monitor.drift import DriftMonitor
 from monitor.events import DriftEvent
@@ -42,4 +42,5 @@ def backtest(
         rejections=reader.rejections,
         seconds=time.perf_counter() - started,
         events=events,
+        budget=costs.of(monitor, events),
     )

@@ -12,6 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -137,12 +138,15 @@ def _show_versions(versions: Sequence[Any], arguments: argparse.Namespace) -> in
 
 
 def _config_check(arguments: argparse.Namespace) -> int:
+    from monitor import console, outlook
     from monitor.config import describe
 
     config = _config(arguments)
+    follows = outlook.of(config)
     if arguments.json:
-        return _print_json(describe(config))
+        return _print_json(describe(config) | {"outlook": asdict(follows)})
     print(f"{arguments.config or 'the defaults'}: all is well")
+    console.print_outlook(follows)
     return 0
 
 
@@ -372,7 +376,7 @@ def _add_config_commands(commands: Any) -> None:
         group,
         "check",
         _config_check,
-        "find all errors; --json prints what is in force, secrets masked",
+        "find all errors, and say what follows; --json prints what is in force, secrets masked",
         "plumbline config check -c plumbline.yaml",
     )
     _add_config(check)

@@ -20,9 +20,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from monitor import outlook_text
+from monitor.audit import ADVICE
 from monitor.events import DriftEvent, printable, sentence
+from monitor.outlook import Outlook
+from monitor.outlook_text import three_digits
 from monitor.references import Version
-from monitor.report import Report
+from monitor.report import Budget, Report
 
 COLOURS = {"warning": "yellow", "critical": "bold red"}
 PIPED_WIDTH = 160
@@ -98,9 +102,16 @@ def print_report(report: Report) -> None:
         + "".join(f"\n  {count:,} {reason}" for reason, count in report.rejections.items()),
         soft_wrap=True,
     )
-    if not report.events:
+    if report.events:
+        console.print(_events(report))
+    else:
         console.print("[green]no drift[/]")
-        return
+    for model, budget in report.budget.items():
+        _print_budget(console, model, budget)
+
+
+def _events(report: Report) -> Table:
+    """Each event with its numbers."""
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
     for title in ("record", "PSI", "by", "statistic", "needed", "p", "feature"):
         numeric = title not in {"by", "feature"}
@@ -115,7 +126,41 @@ def print_report(report: Report) -> None:
             _number(event.p_value, 1),
             escape(printable(_stream(event))),
         )
-    console.print(table)
+    return table
+
+
+def _print_budget(console: Console, model: str, budget: Budget) -> None:
+    """Promised and measured false pages on one line, then what the log's alarms would have cost."""
+    period = f"in {budget.per_days:g} days"
+    allowed = "false page" if budget.promised == 1 else "false pages"
+    line = f"{model}: promised {three_digits(budget.promised)} {allowed} {period}, "
+    if budget.measured is None or budget.low is None or budget.high is None:
+        line += f"not measured: {budget.reason}"
+    else:
+        low, high = three_digits(budget.low), three_digits(budget.high)
+        line += (
+            f"measured {three_digits(budget.measured)} (95 % interval {low} to {high}; the "
+            f"reference replayed for {budget.records:,} records, {budget.days:,.2g} days of traffic)"
+        )
+    colour = "red" if budget.contradicts else "default"
+    console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)
+    if budget.contradicts:
+        most = ", ".join(f"{each.feature} by {each.detector}" for each in budget.false_pages[:3])
+        console.print(
+            f"  more than promised, mostly {escape(printable(most))}: {ADVICE}", soft_wrap=True
+        )
+    for feature, cost in budget.features.items():
+        told = f"{feature}: {_count(cost.pages, 'page')} in this log, "
+        told += f"{three_digits(cost.per_period)} {period} at this rate"
+        console.print("  " + escape(printable(told)), soft_wrap=True)
+
+
+def print_outlook(outlook: Outlook) -> None:
+    """What follows from a configuration, in words."""
+    console = screen()
+    for line in outlook_text.lines(outlook):
+        colour = "yellow" if line.startswith(outlook_text.WARNING) else "default"
+        console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)
 
 
 def print_versions(versions: Sequence[Version]) -> None:

@@ -27,11 +27,12 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from monitor import __version__
+from monitor.alarm_path import Reading
+from monitor.audit import Audited
 from monitor.events import DriftEvent
 from monitor.features import Batch
 from monitor.health import Health
 from monitor.records import Refusal
-from monitor.watch import Reading
 
 MAX_SERIES = 5_000
 PROCESS_SERIES = 6
@@ -151,6 +152,8 @@ class Metrics:
     health: Health = field(default_factory=Health)
     started: float = field(default_factory=time.time)
     """Epoch seconds."""
+    audits: Sequence[Audited] = ()
+    """What the self-audit says of each model; replaced as a whole."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ingested(
@@ -209,6 +212,7 @@ class MetricsCollector(Collector):
                     self._daemon(),
                     self._notices(),
                     self._alarms(states),
+                    _audits(self._metrics.audits),
                     self._traffic(),
                     _windows(states),
                     [_latency(self._metrics.traffic, self._rows())],
@@ -290,6 +294,17 @@ def _roles(health: Health) -> Iterator[Metric]:
     yield _gauge("heartbeat_age_seconds", "Since a role's loop turned", ["role"], ages_by_role)
     ready = {(role,): float(role not in waiting) for role in ages}
     yield _gauge("role_ready", "Whether a role has joined and restored", ["role"], ready)
+
+
+def _audits(audits: Sequence[Audited]) -> Iterator[Metric]:
+    """The promise and what the self-audit measures; no rate while nothing has been audited."""
+    per_day = "false_pages_{}_per_day"
+    promised = {(a.model,): a.promised for a in audits}
+    yield _gauge(per_day.format("promised"), "Allowed when nothing changed", ["model"], promised)
+    measured = {(a.model,): a.measured for a in audits if a.measured is not None}
+    yield _gauge(per_day.format("measured"), "Found by the self-audit", ["model"], measured)
+    records = {(a.model,): float(a.records) for a in audits}
+    yield _gauge("false_pages_audited_records", "Replayed by the self-audit", ["model"], records)
 
 
 def _windows(states: Sequence[ModelState]) -> Iterator[Metric]:

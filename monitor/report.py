@@ -11,11 +11,48 @@ import msgspec
 from monitor.events import DriftEvent
 
 
+class Replayed(msgspec.Struct, frozen=True):
+    """False pages of the self-audit, by the feature and the detector that opened the alarm."""
+
+    feature: str
+    detector: str
+    pages: int
+
+
+class Cost(msgspec.Struct, frozen=True):
+    """Alarms of a feature that opened in the log, and what that is in `per_days` days."""
+
+    pages: int
+    per_period: float
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What pages of one model cost: promised, measured by the self-audit, met in the log.
+
+    promised, measured, low, high: false pages in per_days days; low and high are the limits of a
+    95 % Poisson interval, all three None where nothing was audited, for which there is a reason.
+    records, days: that were audited, and how much traffic that is. features: of the log.
+    """
+
+    per_days: float
+    promised: float
+    measured: float | None = None
+    low: float | None = None
+    high: float | None = None
+    records: int = 0
+    days: float = 0.0
+    contradicts: bool = False
+    reason: str | None = None
+    false_pages: list[Replayed] = []
+    features: dict[str, Cost] = {}
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """records counts those read, rejected ones not among them; seconds is wall time.
 
     events: alarms that opened or became critical, in order; resolved: alarms that ended.
     rejections: refused records by reason. experiments: empty where none is configured.
+    budget: by model, of those that are past their warm-up.
     """
 
     records: int
@@ -26,6 +63,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: list[DriftEvent]
     resolved: list[DriftEvent]
     experiments: dict[str, Any]
+    budget: dict[str, Budget] = {}
 
 
 def build(
@@ -34,6 +72,7 @@ def build(
     rejections: Mapping[str, int],
     seconds: float,
     events: Sequence[DriftEvent],
+    budget: Mapping[str, Budget] | None = None,
 ) -> Report:
     """The report of a run from its counts and all its events."""
     return Report(
@@ -45,6 +84,7 @@ def build(
         events=[event for event in events if event.change != "resolved"],
         resolved=[event for event in events if event.change == "resolved"],
         experiments={},
+        budget=dict(sorted((budget or {}).items())),
     )
 
 

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from msgspec import structs
 
 from detectors import registry
-from detectors.base import Bools, Detector, Floats
-from detectors.calibration import allocate, level_per_evaluation
-from detectors.psi import population_stability_index
+from detectors.base import Floats
 from detectors.streams import CategoricalStream
-from detectors.window import Window, Windows
-from monitor import reference
-from monitor.alarms import Alarm, AlarmPolicy
+from detectors.window import Windows
+from monitor import budget, reference
+from monitor.alarm_path import AlarmPath, Reading, Turn
+from monitor.alarms import Alarm
 from monitor.columns import Columns
 from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
-from monitor.events import Change, DriftEvent, Summary, event_id
+from monitor.events import DriftEvent, Summary, event_id
 from monitor.reference import SHARES, Profile, category_shares, known
 from monitor.warmup import Warmup
 from monitor.windows import StrideBuffer, Strides
 
 Pace = Callable[[], float | None]
 """Records per second of the whole model; None before that is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One detector's numbers on one stream, for those who ask; NaN where there is no verdict."""
-
-    feature: str
-    detector: str
-    statistic: float
-    threshold: float
-    p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A stride that is being evaluated: its window (one), and where its last record stood."""
-
-    window: Windows
-    position: int
-    time: float
 
 
 class Watch:
@@ -61,43 +39,21 @@ class Watch:
         self.segment = segment
         self.config = config
         self.pace = pace
-        self.voting = frozenset[str](config.detectors) - frozenset(config.alarms.advisory)
         self.records = 0
         self.profile: Profile | None = None
-        self.alarms: dict[int, Alarm] = {}
-        self.policy = AlarmPolicy(
-            config.alarms.min_psi, config.alarms.critical_psi, config.windows.records
-        )
         self.warmup = Warmup(_warmup_records(config))
 
     def adopt(self, profile: Profile) -> None:
         """Compare with `profile` from now on."""
         windows, baseline = self.config.windows, profile.baseline
         self.warmup = Warmup(0)
-        self.levels = self._levels(profile)
+        streams = registry.streams_watched(self.config.detectors, baseline)
+        pace = self.pace() or profile.records_per_second
+        self.levels = budget.levels(self.config, streams, pace)
         self.buffer = StrideBuffer(baseline, windows.stride)
-        self.window = Window(baseline, windows.records, windows.stride)
-        self.detectors: Sequence[Detector] = registry.create(self.levels, baseline, self.window)
+        self.path = AlarmPath(baseline, self.config, self.levels)
+        self.window, self.detectors = self.path.window, self.path.detectors
         self.profile = profile  # last: from here on other threads may look at the rest
-
-    def _levels(self, profile: Profile) -> dict[str, float]:
-        alarms, detectors = self.config.alarms, self.config.detectors
-        total = level_per_evaluation(
-            false_pages=alarms.false_pages,
-            per_days=alarms.per_days,
-            records_per_second=self.pace() or profile.records_per_second,
-            stride=self.config.windows.stride,
-            # the segments of one key together are evaluated as often as the whole model
-            tests=1 + len(self.config.segments),
-        )
-        streams = registry.streams_watched(detectors, profile.baseline)
-        voting = {name: count for name, count in streams.items() if name in self.voting}
-        levels = allocate(total, voting, {str(name): w for name, w in alarms.weights.items()})
-        # what raises no alarm takes nothing from those that do
-        return {
-            name: levels.get(name, min(0.5, total / max(1, count)))
-            for name, count in streams.items()
-        }
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records."""
@@ -123,111 +79,59 @@ class Watch:
         return rest
 
     def _evaluate(self, strides: Strides) -> list[DriftEvent]:
-        """What the alarms make of the strides; most are passed over at one look."""
-        windows = self.window.extend(strides.values, strides.categories)
-        found = [detector.update(windows) for detector in self.detectors]
-        voting = [m for d, m in zip(self.detectors, found, strict=True) if d.name in self.voting]
-        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in voting]) & windows.full
-        before, events = self.records, list[DriftEvent]()
-        for at in range(len(strides)):
-            if self.alarms or eventful[at]:
-                self.records = before + (at + 1) * windows.stride
-                moment = Moment(
-                    windows.at(at), int(strides.positions[at]), float(strides.times[at])
-                )
-                finders = self._finders([masks[at] for masks in found])
-                events += self._alarmed(moment, finders)
-        self.records = before + len(strides) * windows.stride
+        """The events of the strides' changes of alarms."""
+        windows, found = self.path.found(strides.values, strides.categories)
+        events = [
+            self._event(turn, int(strides.positions[turn.at]), float(strides.times[turn.at]))
+            for turn in self.path.turns(windows, found, self.records)
+        ]
+        self.records += len(strides) * self.window.stride
         return events
 
-    def _alarmed(self, moment: Moment, finders: dict[int, tuple[str, ...]]) -> list[DriftEvent]:
-        """The events of one stride. finders: stream -> the detectors that found a change in it."""
-        if not moment.window.full[0]:
-            return []
-        psi = self._psi(moment.window)
-        events = []
-        for stream in sorted({*finders, *self.alarms}):
-            alarm, significant = self.alarms.get(stream), self._significant(finders.get(stream, ()))
-            if alarm is not None and self.policy.holds(significant, psi[stream]):
-                alarm.last_found = self.records
-            material = significant and self.policy.material(psi[stream], alarm)
-            change = self.policy.change(alarm, material, psi[stream], self.records)
-            if change is not None:
-                names = finders.get(stream, ())
-                events.append(self._event(change, stream, names, float(psi[stream]), moment))
-        return events
-
-    def _significant(self, finders: Sequence[str]) -> bool:
-        return not self.voting.isdisjoint(finders)
-
-    def _psi(self, window: Windows) -> Floats:
-        """PSI of every stream in the first of the windows, shape (S,)."""
-        baseline = self.window.baseline
-        return population_stability_index(
-            baseline.bin_counts, baseline.records, window.bin_counts[0], window.records
-        )
-
-    def _finders(self, found: Sequence[Bools]) -> dict[int, tuple[str, ...]]:
-        """Stream -> the detectors that found a change in it."""
-        finders: dict[int, tuple[str, ...]] = {}
-        for detector, mask in zip(self.detectors, found, strict=True):
-            for stream in detector.streams[mask].tolist():
-                finders[stream] = (*finders.get(stream, ()), detector.name)
-        return finders
-
-    def _event(
-        self, change: Change, stream: int, finders: tuple[str, ...], psi: float, at: Moment
-    ) -> DriftEvent:
-        """The event of a change of the stream's alarm, and the change itself."""
+    def _event(self, turn: Turn, position: int, time: float) -> DriftEvent:
+        """The event of a change of an alarm, which gives a new alarm its id and its detector."""
         assert self.profile is not None
-        alarm = self.alarms.get(stream)
-        voting = tuple(name for name in finders if name in self.voting)
-        names = voting or ((alarm.detector,) if alarm else ())
-        readings = self._readings_of(stream, names, at.window)
-        # the smallest p-value speaks; a detector without one only where it is alone
-        best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
-        before, after = self._summaries(stream, at.window)
+        best, alarm = self.path.best(turn), turn.alarm
+        before, after = self._summaries(turn.stream, turn.window)
         identity = event_id(
             model=self.model,
             segment=self.segment,
             feature=best.feature,
             detector=best.detector,
-            record=self.records,
-            time=at.time,
+            record=turn.record,
+            time=time,
         )
-        if alarm is None or change == "escalated":
-            opened = alarm.id if alarm else identity
-            alarm = Alarm(opened, best.detector, self.policy.severity(psi), self.records)
-            self.alarms[stream] = alarm
-        if change == "resolved":
-            del self.alarms[stream]
+        if turn.change == "opened":
+            alarm.id = identity
+        if turn.change != "resolved":
+            alarm.detector = best.detector
         return DriftEvent(
             id=identity,
             alarm=alarm.id,
-            change=change,
+            change=turn.change,
             model=self.model,
             segment=self.segment,
             feature=best.feature,
             detector=best.detector,
-            found_by=finders,
+            found_by=turn.finders,
             severity=alarm.severity,
-            position=at.position,
-            record=self.records,
-            time=at.time,
+            position=position,
+            record=turn.record,
+            time=time,
             statistic=known(best.statistic),
             threshold=known(best.threshold),
             p_value=known(best.p_value),
-            psi=psi,
+            psi=float(turn.psi[turn.stream]),
             reference_id=self.profile.id,
             reference=before,
             current=after,
-            kind=self.window.baseline.streams[stream].kind.value,
+            kind=self.window.baseline.streams[turn.stream].kind.value,
         )
 
-    def _readings_of(self, stream: int, names: Sequence[str], window: Windows) -> list[Reading]:
-        chosen = [detector for detector in self.detectors if detector.name in names]
-        feature = self.window.baseline.streams[stream].name
-        return [each for each in self._readings(chosen, window) if each.feature == feature]
+    @property
+    def alarms(self) -> dict[int, Alarm]:
+        """Open alarms by stream."""
+        return self.path.alarms if self.profile else {}
 
     @property
     def seen(self) -> int:
@@ -257,29 +161,14 @@ class Watch:
         """All detectors' numbers on all streams; none while warming up."""
         if self.profile is None:
             return []
-        return self._readings(self.detectors, self.window.current())
-
-    def _readings(self, detectors: Sequence[Detector], window: Windows) -> list[Reading]:
-        names = [stream.name for stream in self.window.baseline.streams]
-        found = []
-        for detector in detectors:
-            numbers = detector.readings(window)
-            rows = zip(
-                detector.streams.tolist(),
-                numbers.statistic.tolist(),
-                numbers.threshold.tolist(),
-                numbers.p_value.tolist(),
-                strict=True,
-            )
-            found += [Reading(names[stream], detector.name, *row) for stream, *row in rows]
-        return found
+        return self.path.readings(self.window.current())
 
     def psi(self) -> dict[str, float]:
         """PSI by feature; nothing while the window fills."""
         if self.profile is None or not self.window.full:
             return {}
         names = (stream.name for stream in self.window.baseline.streams)
-        return dict(zip(names, self._psi(self.window.current()).tolist(), strict=True))
+        return dict(zip(names, self.path.psi(self.window.current()).tolist(), strict=True))
 
     def severities(self) -> dict[str, str]:
         """Feature -> severity of its open alarm."""

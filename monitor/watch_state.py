@@ -119,15 +119,18 @@ def _restore_windows(watch: Watch, saved: _Windows) -> None:
     buffer.categories[...] = categories.reshape(buffer.categories.shape)
     for detector in watch.detectors:
         detector.restore(saved.detectors[detector.name])
-    watch.alarms = {
-        alarm.stream: Alarm(
-            alarm.id,
-            alarm.detector,
-            "critical" if alarm.severity == "critical" else "warning",
-            alarm.last_found,
+    watch.alarms.update(
+        (
+            alarm.stream,
+            Alarm(
+                alarm.id,
+                alarm.detector,
+                "critical" if alarm.severity == "critical" else "warning",
+                alarm.last_found,
+            ),
         )
         for alarm in saved.alarms
-    }
+    )
 
 
 def _warmup_items(watch: Watch) -> list[Item]:

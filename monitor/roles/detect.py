@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import structlog
 from confluent_kafka import (
@@ -22,6 +22,7 @@ from confluent_kafka import (
 )
 
 from monitor import checkpoint, columns, events, kafka
+from monitor.auditor import Auditor
 from monitor.checkpoint import Partition
 from monitor.columns import ChunkError
 from monitor.config import Config
@@ -43,6 +44,8 @@ PUBLISH_SECONDS = 5.0
 """How often the numbers behind the verdicts are worked out for the metrics."""
 PUBLISH_SHARE = 0.02
 """How much of the time that may take, with however many models."""
+AUDIT_SHARE = 0.01
+"""How much of the time the self-audit may take."""
 FLUSH_SECONDS = 10.0
 COMMIT_SECONDS = 15.0
 OPERATION_SECONDS = 30.0
@@ -74,7 +77,9 @@ class Detect:
         self.stop = stop
         self.topics = Topics(config.kafka.prefix)
         self.partitions: dict[int, Partition] = {}
+        self.auditor = Auditor(config)
         self.publish_due = 0.0
+        self.audit_due = 0.0
         self.due = 0.0
         self.patience = math.inf
 
@@ -144,6 +149,8 @@ class Detect:
             self._publish()
         if now >= self.due:
             self._checkpoint()
+        if now >= self.audit_due:
+            self._audit()
 
     def _take(self, message: Message) -> None:
         _, number = kafka.place(message)
@@ -331,6 +338,16 @@ class Detect:
                 self.metrics.lag.pop((self.topics.features, each.partition), None)
         self._publish()
 
+    def _audit(self) -> None:
+        """Replay a little of a reference; what is watched does not depend on it."""
+        started = time.monotonic()
+        self.auditor.step(self._watches())
+        ended = time.monotonic()
+        self.audit_due = ended + (ended - started) * (1 / AUDIT_SHARE - 1)
+
+    def _watches(self) -> Iterator[Watch]:
+        return (w for p in self.partitions.values() for w in p.monitor.watches.values())
+
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
         started = time.monotonic()
@@ -339,8 +356,9 @@ class Detect:
             number: _states(p.monitor, published.get(number, []))
             for number, p in self.partitions.items()
         }
+        audits = list(filter(None, map(self.auditor.audited, self._watches())))
         with self.metrics.lock:
-            self.metrics.models = states
+            self.metrics.models, self.metrics.audits = states, audits
             self.metrics.segments_dropped = sum(
                 p.monitor.segments_dropped for p in self.partitions.values()
             )

@@ -19,6 +19,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
 from monitor import __version__
+from monitor.alarm_path import Reading
 from monitor.app import App
 from monitor.config import AlarmsConfig, Config
 from monitor.decode import decoder
@@ -37,7 +38,6 @@ from monitor.metrics import (
     registry,
 )
 from monitor.records import Record, Refusal
-from monitor.watch import Reading
 
 pytestmark = pytest.mark.filterwarnings("error")
 
