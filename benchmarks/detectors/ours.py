@@ -1,0 +1,105 @@
+"""Our own detectors as contestants: the one file to change when their interface does.
+
+The knob is what a user sets: the false pages allowed in a million records, for all features of the
+model and all detectors together. An alarm is any detector's finding; how large a change must be to
+matter (`alarms.min_psi`) is left out, since nobody else has that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import detectors
+from benchmarks.detectors.protocol import STRIDE, WINDOW, Knob
+from benchmarks.detectors.streams import (
+    BINARY,
+    CATEGORICAL,
+    GAPPY,
+    NEW_LEVEL,
+    NUMERIC,
+    Floats,
+    Trial,
+)
+from detectors import registry
+from detectors.base import Kind
+from detectors.baseline import Baseline
+from detectors.evaluate import baseline_of, categorical_baseline, verdicts
+from detectors.window import Window
+
+KINDS = {NUMERIC: Kind.NUMERIC, GAPPY: Kind.NUMERIC, BINARY: Kind.BINARY}
+
+NAMES = [f"c{code}" for code in range(int(NEW_LEVEL) + 1)]
+
+DEFAULT = 1e6 / (30 * 86_400 * 10)
+"""One false page in 30 days, at ten records a second."""
+
+
+class Everything:
+    """All detectors that a default configuration runs, sharing one budget."""
+
+    names: ClassVar[tuple[str, ...]] = tuple(registry.DETECTORS)
+    kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL, GAPPY})
+    knob: ClassVar = Knob("false pages per million records", DEFAULT, 1e5, 1e-9)
+    memory: ClassVar[int | None] = None
+
+    def version(self) -> str:
+        """The package's version and a digest of the detectors' source."""
+        folder = Path(detectors.__file__).parent
+        source = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+        return hashlib.sha256(source).hexdigest()[:12]
+
+    def alarms(self, trial: Trial, knob: float) -> Sequence[int]:
+        """See `Peer`."""
+        (alarms,) = self.alarms_by_feature(trial, knob)
+        return alarms
+
+    def alarms_by_feature(self, trial: Trial, knob: float) -> list[Sequence[int]]:
+        """The strides at which any detector finds a change, by feature."""
+        found = np.array(list(self._found(trial, knob)))
+        return [((np.flatnonzero(row) + 1) * STRIDE).tolist() for row in found.T]
+
+    def live(self, trial: Trial) -> Iterator[object]:
+        """Every detector on every stride, as the daemon runs them."""
+        return self._found(trial, self.knob.default)
+
+    def state(self, trial: Trial) -> Any:
+        """Baseline, window and detectors of one feature."""
+        baseline = baseline_for(trial)
+        ring = Window(baseline, WINDOW, STRIDE)
+        return baseline, ring, registry.create(self.names, baseline, ring, 1e-6)
+
+    def _found(self, trial: Trial, knob: float) -> Iterator[Any]:
+        """Where any detector finds a change, shape (F,), stride by stride."""
+        baseline = baseline_for(trial)
+        per_stride = knob / 1e6 * STRIDE
+        level = min(0.5, per_stride / registry.tests(self.names, baseline))
+        stream = categories(trial.live[0]) if trial.kind == CATEGORICAL else trial.live
+        nothing = np.zeros(len(trial.live), bool)
+        for verdict in verdicts(
+            self.names, baseline, stream, level=level, window=WINDOW, stride=STRIDE
+        ):
+            yield np.any([nothing, *(v for v in verdict.values() if len(v))], axis=0)
+
+
+class WindowTests(Everything):
+    """The tests on a window alone, sharing one budget."""
+
+    names: ClassVar = ("psi", "ks", "zscore", "chi2")
+    memory: ClassVar = WINDOW
+
+
+def baseline_for(trial: Trial) -> Baseline:
+    """The baseline that a trial's reference makes."""
+    if trial.kind == CATEGORICAL:
+        return categorical_baseline(categories(trial.reference[0]))
+    return baseline_of(trial.reference, KINDS[trial.kind], WINDOW)
+
+
+def categories(codes: Floats) -> list[str]:
+    """Category names of codes."""
+    return [NAMES[code] for code in codes.astype(int).tolist()]
