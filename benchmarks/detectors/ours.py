@@ -48,10 +48,10 @@ class Everything:
     memory: ClassVar[int | None] = None
 
     def version(self) -> str:
-        """The package's version and a digest of the detectors' source."""
+        """A digest of the detectors' source and of this file."""
         folder = Path(detectors.__file__).parent
-        source = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-        return hashlib.sha256(source).hexdigest()[:12]
+        paths = [Path(__file__), *sorted(folder.rglob("*.py"))]
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
 
     def alarms(self, trial: Trial, knob: float) -> Sequence[int]:
         """See `Peer`."""
@@ -90,7 +90,7 @@ class WindowTests(Everything):
     """The tests on a window alone, sharing one budget."""
 
     names: ClassVar = ("psi", "ks", "zscore", "chi2")
-    memory: ClassVar = WINDOW
+    memory: ClassVar[int | None] = WINDOW
 
 
 def baseline_for(trial: Trial) -> Baseline:

@@ -58,6 +58,7 @@ class Benchmark:
         self.workers = Workers()
         self.started = time.monotonic()
         self.knobs: dict[str, dict[str, dict[str, Any]]] = {}
+        self.libraries: dict[str, dict[str, str]] = {}
 
     def say(self, text: str) -> None:
         """Progress, for whoever waits."""
@@ -87,6 +88,7 @@ class Benchmark:
                 answer = self.workers.ask(environment, {"do": "hello", "peers": names})
                 fingerprints.add(answer["fingerprint"])
                 found |= answer["peers"]
+                self.libraries[environment] = answer["libraries"]
         if len(fingerprints) > 1:
             raise BenchmarkError("the two environments draw different streams from the same seeds")
         return found
@@ -201,6 +203,7 @@ class Benchmark:
                 "purposes": streams.PURPOSES,
             },
             "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
+            "libraries": self.libraries,
             "left_out": [] if self.data else [text for *_, text in streams.TRACES.values()],
             "streams": {s.name: s.text for s in self.streams.values()},
             "change_streams": {

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,8 @@ def do_hello(task: Task) -> Task:
             "memory": peer.memory,
             "knob": knob,
         }
-    return {"fingerprint": measure.fingerprint(), "peers": found}
+    libraries = {name: version(name) for name in ("numpy", "scipy")}
+    return {"fingerprint": measure.fingerprint(), "peers": found, "libraries": libraries}
 
 
 def do_null(task: Task) -> Task:

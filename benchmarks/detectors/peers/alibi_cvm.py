@@ -29,7 +29,7 @@ class CvmOnline(Scored):
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
     knob: ClassVar = Knob("threshold factor", 1.0, 0.2, 50.0)
-    memory: ClassVar = 2 * WIDTH
+    memory: ClassVar[int | None] = 2 * WIDTH
 
     def version(self) -> str:
         """Of alibi-detect."""

@@ -15,7 +15,7 @@ class Never:
 
     kinds: ClassVar = EVERYTHING
     knob: ClassVar = Knob("none", 1.0, 1.0, 1.0)
-    memory: ClassVar = 0
+    memory: ClassVar[int | None] = 0
 
     def version(self) -> str:
         """It has none."""

@@ -28,7 +28,7 @@ class Evidently(Scored):
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL})
     knob: ClassVar = Knob("threshold", 0.1, 0.001, 10.0)
-    memory: ClassVar = WINDOW
+    memory: ClassVar[int | None] = WINDOW
 
     def version(self) -> str:
         """Of evidently."""

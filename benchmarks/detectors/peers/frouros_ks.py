@@ -28,7 +28,7 @@ class IncrementalKs(Scored):
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
     knob: ClassVar = Knob("alpha", 0.05, 0.5, 1e-14)
-    memory: ClassVar = WIDTH
+    memory: ClassVar[int | None] = WIDTH
 
     def version(self) -> str:
         """Of frouros."""

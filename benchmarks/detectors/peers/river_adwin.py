@@ -21,7 +21,7 @@ class Adwin:
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
     knob: ClassVar = Knob("delta", 0.002, 0.5, 1e-60)
-    memory: ClassVar = None
+    memory: ClassVar[int | None] = None
 
     def version(self) -> str:
         """Of river."""

@@ -12,6 +12,9 @@ from river.drift import KSWIN
 from benchmarks.detectors.protocol import Knob, Scored
 from benchmarks.detectors.streams import BINARY, NUMERIC, Trial
 
+WIDTH = 100
+"""Its default window."""
+
 NEVER = 0.0
 """An alpha at which it goes on for ever, so that one pass serves all."""
 
@@ -25,7 +28,7 @@ class Kswin(Scored):
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
     knob: ClassVar = Knob("alpha", 0.005, 0.5, 1e-17)
-    memory: ClassVar = 100
+    memory: ClassVar[int | None] = WIDTH
 
     def version(self) -> str:
         """Of river."""
@@ -38,7 +41,7 @@ class Kswin(Scored):
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
         """-ln p at every record."""
         detector = KSWIN(alpha=NEVER, seed=1)
-        for value in trial.reference[0, -self.memory :].tolist():
+        for value in trial.reference[0, -WIDTH:].tolist():
             detector.update(value)
         for position, value in enumerate(trial.live[0].tolist(), start=1):
             detector.update(value)
@@ -46,4 +49,4 @@ class Kswin(Scored):
 
     def state(self, trial: Trial) -> object:
         """Its window."""
-        return list(trial.live[0, : self.memory].tolist())
+        return list(trial.live[0, :WIDTH].tolist())

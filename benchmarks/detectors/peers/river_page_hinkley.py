@@ -22,7 +22,7 @@ class PageHinkley:
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
     knob: ClassVar = Knob("threshold", 50.0, 1.0, 1e5)
-    memory: ClassVar = None
+    memory: ClassVar[int | None] = None
 
     def version(self) -> str:
         """Of river."""

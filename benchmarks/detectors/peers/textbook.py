@@ -30,7 +30,7 @@ class Textbook(Scored):
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL})
     knob: ClassVar = Knob("factor", 1.0, 0.05, 50.0)
-    memory: ClassVar = WINDOW
+    memory: ClassVar[int | None] = WINDOW
 
     def version(self) -> str:
         """Of scipy."""

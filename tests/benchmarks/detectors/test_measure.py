@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -28,9 +28,9 @@ from benchmarks.detectors.streams import CHANGES, NUMERIC, STREAMS, Trial, chang
 class Chance(Scored):
     """Looks at every tenth record and fires with probability `knob` whatever it sees."""
 
-    kinds = frozenset({NUMERIC})
-    knob = Knob("probability", 0.01, 0.5, 1e-9)
-    memory = 10
+    kinds: ClassVar = frozenset({NUMERIC})
+    knob: ClassVar = Knob("probability", 0.01, 0.5, 1e-9)
+    memory: ClassVar[int | None] = 10
 
     def version(self) -> str:
         """None."""
@@ -53,8 +53,16 @@ class Chance(Scored):
 class Stepping:
     """The same without scores, as river's detectors are."""
 
-    kinds, knob, memory = Chance.kinds, Chance.knob, Chance.memory
-    version, state = Chance.version, Chance.state
+    kinds: ClassVar = Chance.kinds
+    knob: ClassVar = Chance.knob
+    memory: ClassVar[int | None] = Chance.memory
+
+    def version(self) -> str:
+        """None."""
+        return ""
+
+    def state(self, trial: Trial) -> Any:
+        """Nothing."""
 
     def alarms(self, trial: Trial, knob: float) -> Sequence[int]:
         """Those of `Chance`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ TINY = Plan("smoke", 20_000, 20_000, 2, (2000, 5000), 0.1)
 def _no_peers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As on a machine without the peers' environment, with little to do."""
     monkeypatch.setattr(run, "THEIR_PYTHON", tmp_path / "none")
-    monkeypatch.setitem(run.PLANS, "smoke", TINY)
+    monkeypatch.setitem(plan.PLANS, "smoke", TINY)
 
 
 def test_a_tiny_run_measures_everything_and_resumes(
@@ -72,7 +73,7 @@ def test_a_task_that_fails_is_named() -> None:
 
 def test_a_worker_that_ends_is_noticed() -> None:
     """A killed worker ends the benchmark too."""
-    worker = Worker(run.sys.executable)
+    worker = Worker(sys.executable)
     worker.process.kill()
     worker.process.wait()
     with pytest.raises(BenchmarkError, match="ended"):

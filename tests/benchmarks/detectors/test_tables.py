@@ -10,6 +10,7 @@ from scipy.stats import poisson
 from benchmarks.detectors import tables, verdicts
 from benchmarks.detectors.rows import (
     Head,
+    Row,
     change_rows,
     null_rows,
     poisson_interval,
@@ -40,12 +41,15 @@ def test_pieces_are_added_up() -> None:
     """Counts and delays of pieces become one row for each setting."""
     settings = (("default", 0.1), ("at_1", 0.01))
     head = Head("p", "normal", ("normal", 1), settings)
-    pieces = [{"records": 500_000, "counts": [3, 0]}, {"records": 500_000, "counts": [1, 1]}]
+    pieces: list[Row] = [
+        {"records": 500_000, "counts": [3, 0]},
+        {"records": 500_000, "counts": [1, 1]},
+    ]
     first, second = null_rows((head, piece) for piece in pieces)
     assert (first["alarms"], first["records"], first["per_million"][0]) == (4, 1_000_000, 4)
     assert (second["setting"], second["alarms"]) == ("at_1", 1)
     head = Head("p", "mean_1", (5000,), settings)
-    answers = [{"delays": [[1, 2], [None, 5]]}, {"delays": [[3], [7]]}]
+    answers: list[Row] = [{"delays": [[1, 2], [None, 5]]}, {"delays": [[3], [7]]}]
     first, second = change_rows((head, answer) for answer in answers)
     assert (first["median"], first["seeds"], first["missed"]) == (2, 3, 0)
     assert (second["median"], second["missed"]) == (7, round(1 / 3, 4))
