@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from benchmarks.detectors.streams import Trial
 
-REVISION = 1
+REVISION = 2
 """To be raised with every change of streams, counting or tuning: what was measured is void."""
 
 WINDOW = 1000
@@ -28,12 +28,23 @@ class Knob:
     """The one parameter that is tuned, on a logarithmic scale.
 
     default: what its documents give. loosest, strictest: the ends of what it admits.
+    exponential: whether the logarithm of the false-alarm rate falls in a line with the knob, as for
+    a threshold, and not with the knob's logarithm, as for a probability.
     """
 
     name: str
     default: float
     loosest: float
     strictest: float
+    exponential: bool = False
+
+    def tail(self, value: float) -> float:
+        """The scale on which the logarithm of the rate is a line, far out."""
+        return value if self.exponential else math.log(value)
+
+    def at_tail(self, place: float) -> float:
+        """The inverse of `tail`."""
+        return place if self.exponential else math.exp(place)
 
     def at(self, strictness: float) -> float:
         """The value at a strictness between 0 and 1."""

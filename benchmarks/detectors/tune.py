@@ -3,7 +3,7 @@
 The count at a knob is of episodes on null streams whose seeds nothing else uses. The loosest knob
 is taken at which no more are counted than asked for. Where the affordable sample is so small that
 fewer than ENOUGH would be asked for, the logarithm of the count is continued in a straight line
-over the logarithm of the knob from where there are enough, and the result says `extrapolated`.
+from where there are enough (`Knob.tail`), not too far, and the result says `extrapolated`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.detectors.protocol import Knob
+from benchmarks.detectors.protocol import WINDOW, Knob
 
 ENOUGH = 4
+FAR = 8
+"""The line goes through the knobs at which ENOUGH and FAR times as many are counted."""
+FARTHEST = 40
+"""A knob is not extrapolated to rates this many times below that of ENOUGH."""
 STEPS = 14
 """Halvings of the logarithmic range: 60 decades are resolved to a 270th of one."""
 
@@ -38,7 +42,7 @@ class Tuned:
 
 def enough(rate: float, records: int) -> int:
     """More episodes than this need not be counted: no comparison here asks for as many."""
-    return int(max(16 * ENOUGH, 3 * rate * records / 1e6))
+    return int(max(2 * FAR * ENOUGH, 3 * rate * records / 1e6))
 
 
 def tuned(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> Tuned:
@@ -69,16 +73,18 @@ def strictness_of(knob: Knob, count: Callable[[float], int], most: float) -> flo
 
 
 def _extrapolated(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> Tuned:
-    near, far = (strictness_of(knob, count, most) for most in (ENOUGH, 8 * ENOUGH))
-    counts = count(knob.at(near)), count(knob.at(far))
-    if not 0 < counts[0] < counts[1]:
-        return Tuned(None, rate, counts[0], records, reason="too few alarms to tune by")
-    slope = math.log(counts[1] / counts[0]) / (near - far)
-    strictness = near + math.log(counts[0] / (rate * records / 1e6)) / slope
-    if strictness > 1:
+    wanted = rate * records / 1e6
+    values = [knob.at(strictness_of(knob, count, most)) for most in (ENOUGH, FAR * ENOUGH)]
+    near, far = (count(value) for value in values)
+    # counts near what the latch lets through say nothing of the tail
+    if wanted * FARTHEST < ENOUGH or records / WINDOW / 4 < FAR * ENOUGH or not 0 < near < far:
+        return Tuned(None, rate, near, records, reason="too few records to tune on")
+    places = [knob.tail(value) for value in values]
+    slope = math.log(far / near) / (places[1] - places[0])
+    value = knob.at_tail(places[0] + math.log(wanted / near) / slope)
+    if knob.strictness(value) > 1:
         reason = f"beyond {knob.name} {knob.strictest:g}"
-        return Tuned(None, rate, counts[0], records, reason=reason)
-    value = knob.at(strictness)
+        return Tuned(None, rate, near, records, reason=reason)
     return Tuned(value, rate, count(value), records, extrapolated=True)
 
 

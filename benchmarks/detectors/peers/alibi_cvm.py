@@ -28,7 +28,7 @@ class CvmOnline(Scored):
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
-    knob: ClassVar = Knob("threshold factor", 1.0, 0.2, 50.0)
+    knob: ClassVar = Knob("threshold factor", 1.0, 0.2, 50.0, exponential=True)
     memory: ClassVar[int | None] = 2 * WIDTH
 
     def version(self) -> str:

@@ -27,7 +27,7 @@ class Evidently(Scored):
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL})
-    knob: ClassVar = Knob("threshold", 0.1, 0.001, 10.0)
+    knob: ClassVar = Knob("threshold", 0.1, 0.001, 10.0, exponential=True)
     memory: ClassVar[int | None] = WINDOW
 
     def version(self) -> str:

@@ -21,7 +21,7 @@ class PageHinkley:
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
-    knob: ClassVar = Knob("threshold", 50.0, 1.0, 1e5)
+    knob: ClassVar = Knob("threshold", 50.0, 1.0, 1e5, exponential=True)
     memory: ClassVar[int | None] = None
 
     def version(self) -> str:

@@ -29,7 +29,7 @@ class Textbook(Scored):
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL})
-    knob: ClassVar = Knob("factor", 1.0, 0.05, 50.0)
+    knob: ClassVar = Knob("factor", 1.0, 0.05, 50.0, exponential=True)
     memory: ClassVar[int | None] = WINDOW
 
     def version(self) -> str:

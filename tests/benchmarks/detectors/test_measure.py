@@ -138,6 +138,18 @@ def test_tuning_continues_the_line_where_the_sample_is_small() -> None:
     found = tune.tuned(Chance.knob, lambda knob: round(20_000 * knob), 200_000, 1.0)
     assert found.extrapolated
     assert found.value == pytest.approx(0.2 / 20_000, rel=0.5)
+    threshold = Knob("threshold", 5.0, 0.1, 100.0, exponential=True)
+    found = tune.tuned(threshold, lambda knob: round(200 * np.exp(-knob)), 200_000, 1.0)
+    assert found.extrapolated
+    assert found.value == pytest.approx(np.log(200 / 0.2), rel=0.1)
+
+
+@pytest.mark.parametrize(("records", "rate"), [(200_000, 0.1), (50_000, 10.0)])
+def test_tuning_does_not_guess_too_far(records: int, rate: float) -> None:
+    """Neither far below what was counted, nor from counts that the latch has cut."""
+    found = tune.tuned(Chance.knob, lambda knob: round(20_000 * knob), records, rate)
+    assert found.value is None
+    assert "too few records" in found.reason
 
 
 def test_tuning_says_what_cannot_be_reached() -> None:
@@ -147,7 +159,7 @@ def test_tuning_says_what_cannot_be_reached() -> None:
     assert "gives more alarms" in found.reason
     never = tune.tuned(Chance.knob, lambda knob: 0, 100_000, 10.0)
     assert never.value is None
-    assert "too few" in never.reason
+    assert "too few records" in never.reason
 
 
 def test_knobs_are_logarithmic() -> None:

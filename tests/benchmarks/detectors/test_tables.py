@@ -71,7 +71,8 @@ def change(peer: str, delays: list[int | None], name: str = "mean_1") -> dict[st
 
 def result(nulls: list[dict[str, Any]], changes: list[dict[str, Any]]) -> dict[str, Any]:
     """A result of us and one peer."""
-    tuned = {"1": {"value": 0.1, "rate": 1, "count": 3, "records": 9, "extrapolated": True}}
+    tuned: Row = {"1": {"value": 0.1, "rate": 1, "count": 3, "records": 9, "extrapolated": True}}
+    tuned["1"]["reason"] = ""
     about = {"base": "normal", "shift": None, "horizon": 20_000}
     return {
         "plan": {"form": "quick", "records": 10**6, "seeds": 3, "afters": [5000], "seconds": 1.0},
@@ -106,9 +107,20 @@ def test_a_broken_promise_is_said() -> None:
     """Six pages where one was promised are too many; three may be chance."""
     words = verdicts.promise_words(result([null("plumbline", "promise_1", 1.0, 6)], []))
     assert "as promised: no" in words[0]
-    assert "We break the promise on N(0, 1)" in words[1]
-    (word,) = verdicts.promise_words(result([null("plumbline", "promise_1", 1.0, 3)], []))
-    assert "as promised: yes" in word
+    assert "We break the promise on N(0, 1)" in words[-1]
+    words = verdicts.promise_words(result([null("plumbline", "promise_1", 1.0, 3)], []))
+    assert "as promised: yes" in words[0]
+    assert not any("We break" in word for word in words)
+
+
+def test_a_promise_that_is_not_refuted_is_not_called_proven() -> None:
+    """No page in a million records proves a promise of ten, and not one of one."""
+    rows = [null("plumbline", "promise_1", 1.0, 0), null("plumbline", "promise_10", 10.0, 0)]
+    words = verdicts.promise_words(result(rows, []))
+    assert words[1].startswith("On 1 pairs the upper end is within the promise")
+    assert (
+        "Plumbline, all streams at a promise of 10 in a million: 0 false pages, 10 were" in words[3]
+    )
 
 
 def test_a_promise_is_not_held_against_tuned_knobs() -> None:
@@ -128,6 +140,7 @@ def test_losses_are_said_in_words() -> None:
 def test_a_quarter_sooner_everywhere_is_a_yes() -> None:
     """No loss, and on average at least 25 % shorter; a tie alone is not enough."""
     rows = [change("plumbline", [40]), change("rival", [100])]
+    assert ": not shown.**" in verdicts.delay_words(result([], rows), 1.0)[0]
     both = [*rows, change("plumbline", [90], "tail"), change("rival", [100], "tail")]
     assert ": yes.**" in verdicts.delay_words(result([], both), 1.0)[0]
     ties = [change("plumbline", [100]), change("rival", [100])]
@@ -148,6 +161,15 @@ def test_who_fires_too_often_is_left_out() -> None:
     words = verdicts.delay_words(result([null("rival", "at_1", 0.1, 40)], rows), 1.0)
     assert not any("We lose" in word for word in words)
     assert any("Rival" in word and "left out" in word for word in words)
+
+
+def test_without_rivals_there_is_no_race() -> None:
+    """A peer that could not be tuned is no win of ours, and the text says who it was."""
+    made = result([], [change("plumbline", [300])])
+    made["knobs"]["rival"] = {"normal": {"1": {"value": None, "reason": "too few records"}}}
+    first, *others = verdicts.delay_words(made, 1.0)
+    assert "nothing to compare" in first
+    assert others == ["Rival: too few records (N(0, 1))."]
 
 
 def test_the_page_has_every_part() -> None:
