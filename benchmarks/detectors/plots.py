@@ -86,7 +86,7 @@ def false_alarms_by_stream(result: dict[str, Any]) -> Any:
     texts = [result["streams"][stream] for stream in shown]
     axes.set_xticks(range(len(shown)), texts, rotation=35, ha="right", fontsize=8)
     axes.grid(alpha=0.3, axis="y")
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_title(
         f"Tuned to {rate:g} in a million on N(0, 1), or on the stream itself where it changes"
     )
