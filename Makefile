@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := $(PIP) install --require-hashes
 # The project itself is built with the locked setuptools, so that no build fetches anything.
@@ -11,7 +12,11 @@ EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 DEMO_FLAGS ?=
+<<<<<<< HEAD
 ALERTS_FLAGS ?=
+=======
+DETECTOR_FLAGS ?= --form quick
+>>>>>>> peers
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -23,10 +28,10 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format alerts chart bench soak lock clean
+.PHONY: help setup demo test chaos lint format alerts chart bench bench-detectors peers soak lock clean
 
 help: ## Say what there is to make
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/dev.stamp ## Install the locked development set and the project into .venv
 	@echo "Ready: $(BIN)/plumbline"
@@ -56,6 +61,12 @@ bench: setup ## Measure the throughput, restarts and what checkpoints cost
 	$(BIN)/python -m benchmarks.throughput
 	$(BIN)/python -m benchmarks.restart
 
+bench-detectors: setup peers ## Compare the detectors with other libraries' (DETECTOR_FLAGS=...)
+	$(BIN)/python -m benchmarks.detectors.run $(DETECTOR_FLAGS)
+
+peers: $(PEERS)/peers.stamp ## Install those libraries into .venv-peers, apart from the project
+	@echo "Ready: $(PEERS)"
+
 soak: setup ## Put twenty million records through one daemon and watch its memory
 	$(BIN)/python -m benchmarks.soak
 
@@ -72,10 +83,11 @@ lock: $(UV) ## Lock the dependencies anew, with hashes, after a change of pyproj
 		--output-file constraints/core.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra dev --output-file constraints/dev.txt
-	@echo "Locked: constraints/core.txt, constraints/dev.txt, constraints/all.txt"
+	@$(COMPILE) constraints/peers.in --output-file constraints/peers.txt
+	@echo "Locked: constraints/core.txt, constraints/dev.txt, constraints/all.txt, constraints/peers.txt"
 
 clean: ## Remove the environment and whatever else was made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps say which lock is installed. The development set holds the core, hence both stamps.
@@ -89,6 +101,16 @@ $(VENV)/core.stamp: constraints/core.txt pyproject.toml $(VENV)/python.stamp
 	@echo "Installing constraints/core.txt into $(VENV)"
 	@$(LOCKED) --requirement constraints/core.txt
 	@$(EDITABLE)
+	@touch $@
+
+# --no-deps: the lock is complete, and pip takes an extra (pandas[parquet]) for a new requirement.
+$(PEERS)/peers.stamp: constraints/peers.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+		echo "alibi-detect needs Python 3.11 or 3.12: try make PYTHON=python3.12 peers" >&2; exit 1; }
+	@echo "Installing constraints/peers.txt into $(PEERS) (2 GB)"
+	@$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes \
+		--no-deps --requirement constraints/peers.txt
 	@touch $@
 
 $(VENV)/python.stamp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,7 @@ from detectors.base import Bools, Floats, Kind
 from detectors.baseline import Baseline
 from detectors.registry import create
 from detectors.streams import CategoricalStream, categorical_stream, numeric_stream
-from detectors.window import Window
-
-SPAN = 50
-"""Strides to evaluate together: their counts still fit into the processor's cache."""
+from detectors.window import SPAN, Window
 
 
 def baseline_of(reference: Floats, kind: Kind = Kind.NUMERIC, window: int = 1000) -> Baseline:
@@ -33,20 +30,20 @@ def categorical_baseline(reference: Sequence[str | None], window: int = 1000) ->
 
 
 def verdicts(
-    names: Sequence[str],
+    levels: Mapping[str, float],
     baseline: Baseline,
     stream: Floats | Sequence[str | None],
     *,
-    level: float,
     window: int = 1000,
     stride: int = 100,
 ) -> dict[str, Bools]:
     """Where each named detector finds a change, by stride, shape (strides, k) each.
 
+    levels: detector -> the level of its evaluations.
     stream: shape (F, n) for the baseline's numeric streams, or n categories for its only one.
     """
     ring = Window(baseline, window, stride)
-    detectors = create(dict.fromkeys(names, level), baseline, ring)
+    detectors = create(levels, baseline, ring)
     found: dict[str, list[Bools]] = {detector.name: [] for detector in detectors}
     if isinstance(stream, np.ndarray):
         values, categories = stream, np.zeros((0, stream.shape[1]), np.uint8)

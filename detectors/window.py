@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from detectors.base import Bools, Floats, Ints
 from detectors.baseline import Baseline
 
+SPAN = 50
+"""Strides that are best evaluated together: their counts still fit into the processor's cache."""
+
 _STATE = ("values", "counts")
 
 

@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from detectors.base import Floats
 from detectors.baseline import Baseline
+from detectors.window import SPAN
 from monitor.columns import Columns
-
-SPAN = 50
-"""Strides that are evaluated together, at most: their counts still fit the processor's cache."""
 
 
 @dataclass(frozen=True, slots=True)

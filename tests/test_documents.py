@@ -23,7 +23,8 @@ from monitor.notify.sender import GAVE_UP
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
-    path for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md"))
+    path
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md"))
 )
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
 PLUMBLINE = [sys.executable, "-c", "import sys; from monitor.cli import main; sys.exit(main())"]

@@ -169,8 +169,8 @@ def test_version_is_said_once() -> None:
 
 
 def test_lock_files_are_there() -> None:
-    """`make lock` writes these three."""
-    assert [path.name for path in LOCKS] == ["all.txt", "core.txt", "dev.txt"]
+    """`make lock` writes these four."""
+    assert [path.name for path in LOCKS] == ["all.txt", "core.txt", "dev.txt", "peers.txt"]
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
@@ -200,6 +200,15 @@ def test_lock_answers_the_project(lock: str, extras: list[str]) -> None:
         assert versions, f"{requirement.name} is not locked; run make lock"
         for version in versions:
             assert requirement.specifier.contains(version), f"{requirement}; run make lock"
+
+
+def test_the_peers_are_locked_and_no_dependency() -> None:
+    """What detectors are compared with is pinned for itself and asked for by nobody."""
+    wanted = (ROOT / "constraints" / "peers.in").read_text(encoding="utf-8").splitlines()
+    texts = [text for line in wanted if (text := line.partition("#")[0].strip())]
+    names = {canonicalize_name(Requirement(text).name) for text in texts}
+    assert names <= pins("peers.txt").keys()
+    assert not names & pins("core.txt").keys()
 
 
 def test_locks_agree() -> None:

@@ -1,0 +1,112 @@
+"""Our own detectors as contestants: the one file to change when their interface does.
+
+The knob is what a user sets: the false pages allowed in a million records, for all features of the
+model and all detectors together. An alarm is any detector's finding; how large a change must be to
+matter (`alarms.min_psi`) is left out, since nobody else has that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+import detectors
+from benchmarks.detectors.protocol import STRIDE, WINDOW, Knob
+from benchmarks.detectors.streams import (
+    BINARY,
+    CATEGORICAL,
+    GAPPY,
+    NEW_LEVEL,
+    NUMERIC,
+    Floats,
+    Trial,
+)
+from detectors import registry
+from detectors.base import Bools, Kind
+from detectors.baseline import Baseline
+from detectors.calibration import allocate
+from detectors.evaluate import baseline_of, categorical_baseline, verdicts
+from detectors.window import Window
+from monitor.config import AlarmsConfig
+
+KINDS = {NUMERIC: Kind.NUMERIC, GAPPY: Kind.NUMERIC, BINARY: Kind.BINARY}
+
+NAMES = [f"c{code}" for code in range(int(NEW_LEVEL) + 1)]
+
+DEFAULT = 1e6 / (30 * 86_400 * 10)
+"""One false page in 30 days, at ten records a second."""
+
+
+class Everything:
+    """All detectors that raise alarms by default, sharing one budget by the default weights."""
+
+    names: ClassVar[tuple[str, ...]] = tuple(
+        name for name in registry.DETECTORS if name not in AlarmsConfig().advisory
+    )
+    weights: ClassVar[dict[str, float]] = {
+        str(name): weight for name, weight in AlarmsConfig().weights.items()
+    }
+    kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL, GAPPY})
+    knob: ClassVar = Knob("false pages per million records", DEFAULT, 1e5, 1e-9)
+    memory: ClassVar[int | None] = None
+
+    def version(self) -> str:
+        """A digest of the detectors' source and of this file."""
+        folder = Path(detectors.__file__).parent
+        paths = [Path(__file__), *sorted(folder.rglob("*.py"))]
+        return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:12]
+
+    def alarms(self, trial: Trial, knob: float) -> Sequence[int]:
+        """See `Peer`."""
+        (alarms,) = self.alarms_by_feature(trial, knob)
+        return alarms
+
+    def alarms_by_feature(self, trial: Trial, knob: float) -> list[Sequence[int]]:
+        """The strides at which any detector finds a change, by feature."""
+        found = self._found(trial, knob)
+        return [((np.flatnonzero(row) + 1) * STRIDE).tolist() for row in found.T]
+
+    def live(self, trial: Trial) -> Iterator[object]:
+        """Every detector on every stride, as the daemon runs them when records are many."""
+        yield self._found(trial, self.knob.default)
+
+    def state(self, trial: Trial) -> Any:
+        """Baseline, window and detectors of one feature."""
+        baseline = baseline_for(trial)
+        ring = Window(baseline, WINDOW, STRIDE)
+        return baseline, ring, registry.create(self._levels(1e-4, baseline), baseline, ring)
+
+    def _found(self, trial: Trial, knob: float) -> Bools:
+        """Where any detector that raises alarms finds a change, shape (strides, F)."""
+        baseline = baseline_for(trial)
+        levels = self._levels(knob / 1e6 * STRIDE, baseline)
+        stream = categories(trial.live[0]) if trial.kind == CATEGORICAL else trial.live
+        found = verdicts(levels, baseline, stream, window=WINDOW, stride=STRIDE)
+        return np.asarray(np.logical_or.reduce([m for m in found.values() if m.shape[1]]))
+
+    def _levels(self, per_stride: float, baseline: Baseline) -> dict[str, float]:
+        watched = registry.streams_watched(self.names, baseline)
+        return allocate(min(0.5, per_stride), watched, self.weights)
+
+
+class WindowTests(Everything):
+    """The tests on a window alone, sharing one budget."""
+
+    names: ClassVar = ("psi", "ks", "zscore", "chi2")
+    memory: ClassVar[int | None] = WINDOW
+
+
+def baseline_for(trial: Trial) -> Baseline:
+    """The baseline that a trial's reference makes."""
+    if trial.kind == CATEGORICAL:
+        return categorical_baseline(categories(trial.reference[0]))
+    return baseline_of(trial.reference, KINDS[trial.kind], WINDOW)
+
+
+def categories(codes: Floats) -> list[str]:
+    """Category names of codes."""
+    return [NAMES[code] for code in codes.astype(int).tolist()]

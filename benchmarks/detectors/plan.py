@@ -1,0 +1,77 @@
+"""How much is measured: the forms of the benchmark, and what slow contestants can afford."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.detectors import streams
+from benchmarks.detectors.peers import CONTESTANTS, Contestant
+
+RATES = (1.0, 10.0)
+"""False alarms in a million records to which everybody is tuned."""
+
+TRIAL = 100_000
+"""Live records of a null trial, which has a reference of its own: its noise is part of the rate."""
+
+SHORTEST = 10_000
+SLOW = 50.0
+"""Microseconds a record from which on a contestant gets no more than it can do in `seconds`."""
+
+PIECE_SECONDS = 60.0
+"""About how long a task may take, so that little is lost when a run is interrupted."""
+
+Task = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured.
+
+    records: of each null stream. tuning: of each stream tuned on. seeds: trials of each change.
+    afters: live records before the change. seconds: what a slow contestant may take for each null
+    stream, tuning and change; it gets fewer records and seeds then, and the tables say how many.
+    """
+
+    form: str
+    records: int
+    tuning: int
+    seeds: int
+    afters: tuple[int, ...]
+    seconds: float
+
+    def null_trials(self, name: str, features: int, wanted: int) -> tuple[int, int]:
+        """How many null trials of how many records a contestant gets."""
+        peer = CONTESTANTS[name]
+        affordable = self.seconds * 1e6 / (peer.cost * features)
+        records = int(max(SHORTEST, affordable)) if is_slow(peer) else wanted
+        records = min(wanted, records)
+        trial = min(TRIAL, records // 1000 * 1000)
+        return records // trial, trial
+
+    def seeds_of(self, name: str, records: int) -> int:
+        """How many trials of `records` records: what is affordable, at least four."""
+        peer = CONTESTANTS[name]
+        if not is_slow(peer):
+            return self.seeds
+        affordable = int(self.seconds * 1e6 / (peer.cost * records))
+        return min(self.seeds, max(4, affordable))
+
+
+def is_slow(peer: Contestant) -> bool:
+    """Whether it cannot be run on everything."""
+    return peer.cost >= SLOW
+
+
+PLANS = {
+    "smoke": Plan("smoke", 200_000, 400_000, 8, (5000,), 3),
+    "quick": Plan("quick", 1_000_000, 4_000_000, 40, (5000,), 10),
+    "full": Plan("full", 10_000_000, 10_000_000, 200, (5000, 100_000), 400),
+}
+
+
+def pieces(name: str, trials: int, records: int) -> list[list[int]]:
+    """[first, count] of pieces of `trials` trials that take some PIECE_SECONDS each."""
+    seconds = CONTESTANTS[name].cost * (records + streams.REFERENCE) / 1e6
+    size = max(1, min(trials, int(PIECE_SECONDS / seconds)))
+    return [[first, min(size, trials - first)] for first in range(0, trials, size)]
