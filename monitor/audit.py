@@ -23,7 +23,7 @@ from monitor import budget
 from monitor.alarm_path import AlarmPath, Turn
 from monitor.config import Config
 from monitor.reference import Profile
-from monitor.windows import SPAN
+from detectors.window import SPAN
 
 REPLICA_WINDOWS = 200
 """Windows a replica: detectors are made once for so many, and the first is no sooner full."""

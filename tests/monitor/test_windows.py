@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from detectors.base import Floats
+from detectors.window import SPAN
 from monitor import reference
 from monitor.columns import Columns
-from monitor.windows import SPAN, StrideBuffer, Strides
+from monitor.windows import StrideBuffer, Strides
 from tests.monitor import made
 
 PROFILE = reference.build([made.stream(2000)], segment="", window=200, categories=100)
