@@ -40,6 +40,7 @@ from monitor.errors import UserError
 PREFIX: Final = "PLUMBLINE__"
 CLIENT: Final = ("kafka", "client")
 METADATA: Final = ("features", "metadata")
+WEIGHTS: Final = ("alarms", "weights")
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +333,7 @@ def _key_of(name: str) -> tuple[str, ...] | None:
         return (*CLIENT, key[2].replace("_", "."))
     if key[:2] == TARGETS and _is_secret(key[:4]) and key[4:] in {(), ("file",)}:
         return key[:4]
-    if known_form(key) in KNOWN_KEYS or (key[:-1] == METADATA and key[-1]):
+    if known_form(key) in KNOWN_KEYS or (key[:-1] in {METADATA, WEIGHTS} and key[-1]):
         return key
     return None
 
@@ -351,7 +352,7 @@ def _apply(name: str, key: tuple[str, ...], text: str, draft: _Draft) -> None:
     if (key[:2] == CLIENT and len(key) == 3) or _is_secret(key):
         # As written: a password may look like YAML, and librdkafka reads numbers from text itself.
         value: object = {"file": text} if name.upper().endswith("__FILE") else text
-    elif key[:-1] == METADATA or _takes_text(KNOWN_KEYS[known_form(key)]):
+    elif key[:-1] == METADATA or _takes_text(KNOWN_KEYS.get(known_form(key))):
         value = text
     else:
         scratch = _Draft()

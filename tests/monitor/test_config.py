@@ -217,6 +217,7 @@ def test_environment_values_take_the_type_of_their_key() -> None:
         KAFKA__PREFIX="2025",
         KAFKA__LOGS="[a, b]",
         ALARMS__FALSE_PAGES="0.5",
+        ALARMS__WEIGHTS__KS="2.5",
         DETECTORS="[ks]",
         SEGMENTS="[]",
         HTTP="{port: 0}",
@@ -229,6 +230,7 @@ def test_environment_values_take_the_type_of_their_key() -> None:
     assert config.kafka.prefix == "2025"
     assert config.kafka.logs == ("a", "b")
     assert config.alarms.false_pages == 0.5
+    assert config.alarms.weights["ks"] == 2.5
     assert config.detectors == ("ks",)
     assert (config.http.port, config.http.host) == (0, "::")
     assert config.log.level == "error"
@@ -259,6 +261,7 @@ def test_every_key_can_be_set_by_a_variable() -> None:
         ("WINDOWS__STRIDE__X", "unknown key; did you mean 'PLUMBLINE__WINDOWS__STRIDE'?"),
         ("JUDGES__MODEL", "is not available in this version"),
         ("", "unknown key"),
+        ("ALARMS__WEIGHTS__", "unknown key; did you mean 'PLUMBLINE__ALARMS__WEIGHTS'?"),
         ("FEATURES__METADATA__", "unknown key; did you mean 'PLUMBLINE__FEATURES__METADATA'?"),
         (
             "KAFKA__CLIENT__SASL__PASSWORD",
