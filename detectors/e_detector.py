@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -11,6 +12,14 @@ from detectors.base import Bools, Floats, Ints, Kind, Readings
 from detectors.baseline import Baseline
 from detectors.bets import bets_on
 from detectors.window import Window, Windows
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The bet that speaks for a found change: its name, and after which stride it began to pay."""
+
+    bet: str
+    since: int
 
 
 class EDetector:
@@ -57,6 +66,7 @@ class EDetector:
         self.since: Ints = np.zeros(self.held.shape, np.intp)
         self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
+        self.leads: dict[int, tuple[Floats, Ints, Floats]] = {}
 
     def update(self, windows: Windows) -> Bools:
         """Play the new strides; where a stream's mixture has reached the limit."""
@@ -66,12 +76,27 @@ class EDetector:
             payments = np.exp(counts @ self.logarithms).transpose(1, 0, 2)
         self.number = windows.number
         self.mixtures = np.empty(payments.shape[:2])
+        self.leads = {}
+        reached = self.limit * (1 - 1e-12)
         for at, payment in enumerate(payments):
             held = (self.held + 1) * payment
             self.held = np.minimum(held, self.caps, out=held)
             self.since[held < 1] = windows.number + at
-            self.mixtures[at] = np.vecdot(self.weights, held)
-        return np.asarray(self.mixtures >= self.limit * (1 - 1e-12))
+            mixture = np.vecdot(self.weights, held, out=self.mixtures[at])
+            if mixture.max(initial=0.0) >= reached:
+                self.leads[windows.number + at] = held * self.weights, self.since.copy(), payment
+        return np.asarray(self.mixtures >= reached)
+
+    def lead(self, windows: Windows, stream: int) -> Lead:
+        """The bet that holds most, for a stream that `update` found in the first of `windows`.
+
+        Of those that hold about as much (none may hold more than the limit) the one that has been
+        paying for the shortest time grew fastest; of equal ones, that which paid more last.
+        """
+        worth, since, payment = (each[stream] for each in self.leads[windows.number])
+        leading = np.flatnonzero(worth >= worth.max() / 2)
+        best = leading[np.lexsort((payment[leading], since[leading]))[-1]]
+        return Lead(self.names[stream][best], int(since[best]))
 
     def readings(self, windows: Windows) -> Readings:
         """ln M of every stream."""

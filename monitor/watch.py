@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from msgspec import structs
 
 from detectors import registry
 from detectors.base import Bools, Detector, Floats
 from detectors.calibration import allocate, level_per_evaluation
 from detectors.psi import population_stability_index
-from detectors.streams import CategoricalStream
 from detectors.window import Window, Windows
-from monitor import reference
+from monitor import reference, summary
 from monitor.alarms import Alarm, AlarmPolicy
 from monitor.columns import Columns
 from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
-from monitor.events import Change, DriftEvent, Summary, event_id
-from monitor.reference import SHARES, Profile, category_shares, known
+from monitor.events import Change, DriftEvent, event_id
+from monitor.explainer import Explainer, Moment
+from monitor.explanation import Explanation
+from monitor.reference import Profile, known
 from monitor.warmup import Warmup
 from monitor.windows import StrideBuffer, Strides
 
@@ -37,15 +36,6 @@ class Reading:
     statistic: float
     threshold: float
     p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A stride that is being evaluated: its window (one), and where its last record stood."""
-
-    window: Windows
-    position: int
-    time: float
 
 
 class Watch:
@@ -77,6 +67,7 @@ class Watch:
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.window = Window(baseline, windows.records, windows.stride)
         self.detectors: Sequence[Detector] = registry.create(self.levels, baseline, self.window)
+        self.explainer = Explainer(baseline, self.detectors, self.config.alarms.min_psi)
         self.profile = profile  # last: from here on other threads may look at the rest
 
     def _levels(self, profile: Profile) -> dict[str, float]:
@@ -97,8 +88,10 @@ class Watch:
         events: list[DriftEvent] = []
         rest = columns if self.profile else self._warm_up(columns)
         if rest is not None:
+            self.explainer.examples.add(rest, self.seen)
             for strides in self.buffer.strides(rest):
                 events += self._evaluate(strides)
+            self.explainer.examples.trim(self.records - self.window.records + 1)
         return events
 
     def _warm_up(self, columns: Columns) -> Columns | None:
@@ -117,7 +110,9 @@ class Watch:
 
     def _evaluate(self, strides: Strides) -> list[DriftEvent]:
         """What the alarms make of the strides; most are passed over at one look."""
+        held = self.window.counts
         windows = self.window.extend(strides.values, strides.categories)
+        self.explainer.extend(strides.times, self.window.strides)
         found = [detector.update(windows) for detector in self.detectors]
         eventful = np.logical_or.reduce([masks.any(axis=1) for masks in found]) & windows.full
         before, events = self.records, list[DriftEvent]()
@@ -125,7 +120,12 @@ class Watch:
             if self.alarms or eventful[at]:
                 self.records = before + (at + 1) * windows.stride
                 moment = Moment(
-                    windows.at(at), int(strides.positions[at]), float(strides.times[at])
+                    windows.at(at),
+                    held,
+                    windows.newest_counts[: at + 1],
+                    self.records,
+                    int(strides.positions[at]),
+                    float(strides.times[at]),
                 )
                 finders = self._finders([masks[at] for masks in found])
                 events += self._alarmed(moment, finders)
@@ -146,7 +146,7 @@ class Watch:
             change = self.policy.change(alarm, material, psi[stream], self.records)
             if change is not None:
                 names = finders.get(stream, ())
-                events.append(self._event(change, stream, names, float(psi[stream]), moment))
+                events.append(self._event(change, stream, names, psi, moment))
         return events
 
     def _psi(self, window: Windows) -> Floats:
@@ -165,16 +165,12 @@ class Watch:
         return finders
 
     def _event(
-        self, change: Change, stream: int, finders: tuple[str, ...], psi: float, at: Moment
+        self, change: Change, stream: int, finders: tuple[str, ...], psi: Floats, at: Moment
     ) -> DriftEvent:
-        """The event of a change of the stream's alarm, and the change itself."""
+        """The event of a change of the stream's alarm, and the change itself. psi: shape (S,)."""
         assert self.profile is not None
-        alarm = self.alarms.get(stream)
-        names = finders or ((alarm.detector,) if alarm else ())
-        readings = self._readings_of(stream, names, at.window)
-        # the smallest p-value speaks; a detector without one only where it is alone
-        best = min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
-        before, after = self._summaries(stream, at.window)
+        baseline = self.window.baseline
+        best = self._speaker(stream, finders, at.window)
         identity = event_id(
             model=self.model,
             segment=self.segment,
@@ -183,12 +179,16 @@ class Watch:
             record=self.records,
             time=at.time,
         )
-        if alarm is None or change == "escalated":
-            opened = alarm.id if alarm else identity
-            alarm = Alarm(opened, best.detector, self.policy.severity(psi), self.records)
-            self.alarms[stream] = alarm
-        if change == "resolved":
-            del self.alarms[stream]
+        sides = summary.sides(baseline, stream, at.window)
+        since = self.alarms[stream].since if stream in self.alarms else None
+        explanation = (
+            Explanation(since=since)
+            if change == "resolved"
+            else self.explainer.explain(stream, finders, psi, sides, at, since)
+        )
+        severity = self.policy.severity(float(psi[stream]))
+        opening = Alarm(identity, best.detector, severity, self.records, explanation.since)
+        alarm = self._turned(change, stream, opening)
         return DriftEvent(
             id=identity,
             alarm=alarm.id,
@@ -205,12 +205,30 @@ class Watch:
             statistic=known(best.statistic),
             threshold=known(best.threshold),
             p_value=known(best.p_value),
-            psi=psi,
+            psi=float(psi[stream]),
             reference_id=self.profile.id,
-            reference=before,
-            current=after,
-            kind=self.window.baseline.streams[stream].kind.value,
+            reference=sides[0],
+            current=sides[1],
+            kind=baseline.streams[stream].kind.value,
+            explanation=explanation,
         )
+
+    def _speaker(self, stream: int, finders: tuple[str, ...], window: Windows) -> Reading:
+        """The reading that the event tells: of those who found the change, or opened the alarm."""
+        alarm = self.alarms.get(stream)
+        names = finders or ((alarm.detector,) if alarm else ())
+        readings = self._readings_of(stream, names, window)
+        # the smallest p-value speaks; a detector without one only where it is alone
+        return min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
+
+    def _turned(self, change: Change, stream: int, opening: Alarm) -> Alarm:
+        """The stream's alarm after a change of it. opening: what it is if it is opened now."""
+        before = self.alarms.get(stream)
+        if change == "resolved":
+            return self.alarms.pop(stream)
+        alarm = replace(opening, id=before.id) if before else opening
+        self.alarms[stream] = alarm
+        return alarm
 
     def _readings_of(self, stream: int, names: Sequence[str], window: Windows) -> list[Reading]:
         chosen = [detector for detector in self.detectors if detector.name in names]
@@ -273,42 +291,6 @@ class Watch:
         """Feature -> severity of its open alarm."""
         streams = self.window.baseline.streams if self.profile else ()
         return {streams[index].name: alarm.severity for index, alarm in self.alarms.items()}
-
-    def _summaries(self, index: int, window: Windows) -> tuple[Summary, Summary]:
-        """Both sides of an event about the index-th stream."""
-        stream = self.window.baseline.streams[index]
-        before = reference.summary(self.window.baseline, index)
-        if isinstance(stream, CategoricalStream):
-            counts = window.cell_counts[0, index, : stream.bins]
-            return self._shares(stream, before, counts)
-        values = window.values(index)
-        present = np.sort(values[~np.isnan(values)])
-        missing = 1 - len(present) / len(values)
-        if not len(present):
-            return before, Summary(n=0, missing=missing)
-        finite = present[np.isfinite(present)]
-        # divided before it is summed, so that huge values do not overflow
-        mean = float((finite / len(finite)).sum()) if len(finite) else np.nan
-        p50, p95 = (float(present[math.ceil(q * len(present)) - 1]) for q in (0.5, 0.95))
-        return before, Summary(
-            n=len(present), missing=missing, mean=known(mean), p50=known(p50), p95=known(p95)
-        )
-
-    def _shares(
-        self, stream: CategoricalStream, before: Summary, counts: Floats
-    ) -> tuple[Summary, Summary]:
-        """Both sides for a categorical stream: the categories that moved most, on both the same."""
-        then, now = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
-        moved = sorted(now, key=lambda name: -abs(now[name] - then.get(name, 0.0)))[:SHARES]
-        missing = int(counts[-1])
-        return (
-            structs.replace(before, shares={name: then.get(name, 0.0) for name in moved}),
-            Summary(
-                n=self.window.records - missing,
-                missing=missing / self.window.records,
-                shares={name: now[name] for name in moved},
-            ),
-        )
 
 
 def _warmup_records(config: Config) -> int:
