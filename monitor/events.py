@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from monitor.explanation import Explanation, differ, unit_of
+from monitor.explanation import Explanation, differ, pairs, tail_of, unit_of
 
 Severity = Literal["warning", "critical"]
 Change = Literal["opened", "escalated", "resolved"]
@@ -99,12 +99,16 @@ def sentence(event: DriftEvent) -> str:
     """
     what = f"{event.feature} of {event.model}"
     what += f" [{event.segment}]" if event.segment else ""
-    psi = f"PSI {event.psi:.2f}{_company(event)}"
+    psi = f"PSI {event.psi:.2f}"
     if event.change == "resolved":
         return printable(f"{what} is quiet again: {_standing(event)}; {psi}")
     drifted = "has drifted further" if event.change == "escalated" else "has drifted"
-    told = f"{_moved(event)}{_since(event)}"
+    told = _moved(event) + _since(event) + _company(event)
     return printable(f"{what} {drifted} ({event.severity}): {told}; {psi}")
+
+
+_YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""From here on, and before 1970, a time is somebody's mistake, and no calendar need know it."""
 
 
 def _since(event: DriftEvent) -> str:
@@ -113,7 +117,7 @@ def _since(event: DriftEvent) -> str:
     if since is None:
         return ""
     ago = f"{_count(event.record - since.record + 1)} ago"
-    if since.time is None:
+    if since.time is None or not all(0 <= time < _YEAR_9999 for time in (since.time, event.time)):
         return f", since {ago}"
     then, now = (datetime.fromtimestamp(time, UTC) for time in (since.time, event.time))
     form = "%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S"
@@ -125,7 +129,7 @@ def _company(event: DriftEvent) -> str:
     others = event.explanation.together
     named = ", ".join(list(others)[:2])
     more = f" and {len(others) - 2} more" if len(others) > 2 else ""
-    return f"; with {named}{more}" if others else ""
+    return f", with {named}{more}" if others else ""
 
 
 def _count(records: int) -> str:
@@ -181,23 +185,17 @@ def _category(name: str) -> str:
 
 
 def _numbers(event: DriftEvent) -> str:
-    """Of median, 95th percentile and mean those that moved, and what stayed where it was."""
+    """Of quantiles and mean the first that moved, and what stayed where it was."""
     before, after, unit = event.reference, event.current, _unit(event)
-    pairs = {
-        "median": (before.p50, after.p50),
-        "p95": (before.p95, after.p95),
-        "mean": (before.mean, after.mean),
-    }
-    both = {name: (a, b) for name, (a, b) in pairs.items() if a is not None and b is not None}
-    tail = (before.p95 or 0.0) - (before.p50 or 0.0)
-    moved = [name for name, (a, b) in both.items() if differ(a, b, tail)]
+    both = pairs(before, after)
+    moved = [name for name, (a, b) in both.items() if differ(a, b, tail_of(before))]
     if not moved:
-        return "its shape has changed: " + (_bins(event) or _standstill(both, unit))
+        return "its shape has changed: " + (_bins(event) or _standstill(both))
     told = moved[:2] if moved[0] != "mean" else ["mean"]
     texts = [f"{name} {_change(*both[name])}{unit}{_times(*both[name])}" for name in told]
     still = [name for name in ("median", "p95") if name in both and name not in moved]
-    texts += [f"{name} still {_number(both[name][1], 3)}{unit}" for name in still]
-    return ", ".join(texts)
+    texts += [f"{name} still {_number(both[name][1], 3)}" for name in still]
+    return ", ".join(texts[:3])
 
 
 def _bins(event: DriftEvent) -> str:
@@ -206,8 +204,9 @@ def _bins(event: DriftEvent) -> str:
     return ", ".join(f"{m.bin}{_unit(event)} in {_shift(m.before, m.after)}" for m in moves[:2])
 
 
-def _standstill(both: dict[str, tuple[float, float]], unit: str) -> str:
-    return ", ".join(f"{name} {_change(*pair)}{unit}" for name, pair in both.items())
+def _standstill(both: dict[str, tuple[float, float]]) -> str:
+    first = ("median", "p95", "mean")
+    return ", ".join(f"{name} {_change(*both[name])}" for name in first if name in both)
 
 
 def _unit(event: DriftEvent) -> str:

@@ -47,11 +47,11 @@ class Moment:
         return np.asarray(counts[-strides:], np.float64)
 
 
-class Memory(msgspec.Struct):
+class Memory(msgspec.Struct, frozen=True):
     """An explainer's state, as part of a checkpoint."""
 
     times: bytes = b""
-    examples: list[bytes] = []
+    examples: tuple[bytes, ...] = ()
 
 
 class Explainer:
@@ -132,7 +132,7 @@ class Explainer:
     def snapshot(self) -> Memory:
         """Its state, to be restored into an explainer of the same baseline."""
         times = np.array(self.times, np.float64).tobytes()
-        return Memory(times, self.examples.snapshot())
+        return Memory(times, tuple(self.examples.snapshot()))
 
     def restore(self, state: Memory) -> None:
         """Take over a snapshot.

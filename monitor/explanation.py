@@ -164,10 +164,27 @@ def together(baseline: Baseline, index: int, psi: Floats, least: float) -> dict[
     return {baseline.streams[i].name: float(psi[i]) for i in others[:MOST_TOGETHER]}
 
 
+def pairs(before: Summary, after: Summary) -> dict[str, tuple[float, float]]:
+    """The numbers that both sides have, those first that people ask for first."""
+    numbers = {
+        "median": (before.p50, after.p50),
+        "p95": (before.p95, after.p95),
+        "p99": (before.p99, after.p99),
+        "p05": (before.p05, after.p05),
+        "mean": (before.mean, after.mean),
+    }
+    return {name: (a, b) for name, (a, b) in numbers.items() if a is not None and b is not None}
+
+
+def tail_of(side: Summary) -> float:
+    """How far it is from the median to the 95th percentile."""
+    return (side.p95 or 0.0) - (side.p50 or 0.0)
+
+
 def differ(before: float, after: float, tail: float) -> bool:
     """Whether a number has moved by so much that people would call it a move.
 
-    tail: how far it is from the median to the 95th percentile.
+    tail: `tail_of` the reference.
     """
     gap = abs(after - before)
     return gap > 0.05 * max(abs(before), abs(after)) or gap > tail / 2 > 0
@@ -182,15 +199,7 @@ def _effect(
         return Effect(of=most.bin, before=most.before, after=most.after)
     if stream.kind is Kind.BINARY:
         return Effect(of="share", before=before.mean or 0.0, after=after.mean or 0.0)
-    pairs = {
-        "median": (before.p50, after.p50),
-        "p95": (before.p95, after.p95),
-        "p99": (before.p99, after.p99),
-        "p05": (before.p05, after.p05),
-        "mean": (before.mean, after.mean),
-    }
-    both = {name: (a, b) for name, (a, b) in pairs.items() if a is not None and b is not None}
-    tail = (before.p95 or 0.0) - (before.p50 or 0.0)
+    both, tail = pairs(before, after), tail_of(before)
     told = next((name for name, pair in both.items() if differ(*pair, tail)), next(iter(both), ""))
     if not told:
         return None
