@@ -70,6 +70,24 @@ class Columns:
             self.examples.take(chosen, len(self)),
         )
 
+    def of_examples(self, seen: int) -> Columns:
+        """The records whose request ids are known, and no others.
+
+        seen: how many records of the stream came before these. Positions count that stream's
+        records from 1, and are no longer those in the log.
+        """
+        places, ids = self.examples.places, self.examples.ids
+        return Columns(
+            self.model,
+            places + np.int64(seen + 1),
+            self.times[places],
+            self.numeric,
+            self.binary,
+            self.values[:, places],
+            tuple([CategoryColumn(c.name, c.vocabulary, c.codes[places]) for c in self.categories]),
+            Examples(np.arange(len(ids), dtype=np.int32), ids),
+        )
+
 
 class _Category(msgspec.Struct, array_like=True):
     name: str

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
-
-import numpy as np
 
 from monitor import columns
 from monitor.columns import Columns
@@ -18,8 +15,7 @@ MOST = 256
 class ExampleRing:
     """Keeps the newest examples as they come, and does nothing with them until it is asked.
 
-    pieces: the examples of one chunk each, oldest first. Their positions are not those in the log:
-    they count the records of the stream, from 1.
+    pieces: the examples of one chunk each, oldest first, as `Columns.of_examples` gives them.
     What `within` gives does not depend on how the records were cut into chunks.
     """
 
@@ -29,11 +25,9 @@ class ExampleRing:
 
     def add(self, chunk: Columns, seen: int) -> None:
         """Take in the examples among the stream's next records, of which `seen` came before."""
-        places = chunk.examples.places
-        if len(places):
-            numbers = places + np.int64(seen + 1)
-            self.pieces.append(replace(chunk.take(places), positions=numbers))
-            self.count += len(places)
+        if chunk.examples.ids:
+            self.pieces.append(chunk.of_examples(seen))
+            self.count += len(chunk.examples.ids)
 
     def trim(self, first: int) -> None:
         """Forget what stands before the `first` record, and what is more than MOST."""
