@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import msgspec
@@ -14,6 +15,14 @@ from detectors.window import Window, Windows
 
 MOST_SUM = 100.0
 """What a sum of logarithms may gather, so that it comes back to 0 some time after a change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The bet that speaks for a found change: its name, and after which stride it began to pay."""
+
+    bet: str
+    since: int
 
 
 class EDetector:
@@ -48,6 +57,7 @@ class EDetector:
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
         self.streams = baseline.streams_of(self.kinds)
         self.limit = 1 / level
+        self.reached = self.limit * (1 - 1e-12)  # as far as sums of floats go
         bets = [bets_on(stream) for stream in baseline.streams]
         self.names = [bet.names for bet in bets]
         most = max([0, *(len(bet.names) for bet in bets)])
@@ -63,6 +73,7 @@ class EDetector:
         self.since: Ints = np.zeros(self.held.shape, np.intp)
         self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
+        self.leads: dict[int, tuple[Floats, Ints]] = {}
 
     def update(self, windows: Windows) -> Bools:
         """Play the new strides; where a stream's mixture has reached the limit."""
@@ -73,19 +84,29 @@ class EDetector:
             payments = np.exp(logarithms)
         self.number = windows.number
         self.mixtures = np.empty(payments.shape[:2])
+        self.leads = {}
         for at, (payment, logarithm) in enumerate(zip(payments, logarithms, strict=True)):
             held = (self.held + 1) * payment
             self.held = np.minimum(held, self.caps, out=held)
-            self.since[self.sums <= 0] = windows.number + at
+            self.since[self.sums <= 0] = windows.number + at - 1
             self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
-            self.mixtures[at] = np.vecdot(self.weights, held)
-        return np.asarray(self.mixtures >= self.limit * (1 - 1e-12))
+            mixture = np.vecdot(self.weights, held, out=self.mixtures[at])
+            if mixture.max(initial=0.0) >= self.reached:
+                self.leads[windows.number + at] = self.sums, self.since.copy()
+        return np.asarray(self.mixtures >= self.reached)
+
+    def lead(self, windows: Windows, stream: int) -> Lead:
+        """The bet that explains best a change that was found in the first of `windows`."""
+        sums, since = (each[stream] for each in self.leads[windows.number])
+        with np.errstate(divide="ignore"):
+            best = int((sums + np.log(self.weights[stream])).argmax())
+        return Lead(self.names[stream][best], int(since[best]))
 
     def readings(self, windows: Windows) -> Readings:
         """ln M of every stream."""
         mixture = self.mixtures[windows.number - self.number]
         # statistic and threshold are compared by those who read them
-        reached = mixture >= self.limit * (1 - 1e-12)
+        reached = mixture >= self.reached
         threshold = np.full(len(mixture), np.log(self.limit))
         mixture = np.where(self.weights.any(axis=1), np.maximum(mixture, 1.0), np.nan)
         return Readings(np.where(reached, threshold, np.log(mixture)), threshold, 1 / mixture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from monitor.events import Change, Severity
+from monitor.explanation import Since
 
 
 @dataclass(slots=True)
@@ -14,12 +15,14 @@ class Alarm:
     id: of the event that opened it. detector: that opened it, or found it grown. Both are empty
     until that event is made.
     last_found: how many records the stream had seen when the alarm last held.
+    since: when the change began, as it was seen when the alarm opened.
     """
 
     id: str
     detector: str
     severity: Severity
     last_found: int
+    since: Since | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from scipy.special import gammaincinv
 
 from detectors.calibration import SECONDS_PER_DAY
 from detectors.resampling import Resampling
+from detectors.window import SPAN
 from monitor import budget
 from monitor.alarm_path import AlarmPath, Turn
 from monitor.config import Config
 from monitor.reference import Profile
-from detectors.window import SPAN
 
 REPLICA_WINDOWS = 200
 """Windows a replica: detectors are made once for so many, and the first is no sooner full."""

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.base import Floats
+from monitor import examples
+from monitor.examples import Examples
 
 VERSION = 1
 
@@ -40,6 +42,7 @@ class Columns:
     times: shape (n,), event time in epoch seconds.
     values: shape (F, n), the numeric features, then the binary ones; NaN where missing. A feature
     that none of the records has is left out.
+    examples: the request ids of some of the records.
     """
 
     model: str
@@ -49,11 +52,12 @@ class Columns:
     binary: tuple[str, ...]
     values: Floats
     categories: tuple[CategoryColumn, ...]
+    examples: Examples = examples.NONE
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def take(self, chosen: slice | NDArray[np.intp]) -> Columns:
+    def take(self, chosen: slice | NDArray[np.signedinteger]) -> Columns:
         """The chosen records."""
         return Columns(
             self.model,
@@ -63,6 +67,25 @@ class Columns:
             self.binary,
             self.values[:, chosen],
             tuple(CategoryColumn(c.name, c.vocabulary, c.codes[chosen]) for c in self.categories),
+            self.examples.take(chosen, len(self)),
+        )
+
+    def of_examples(self, seen: int) -> Columns:
+        """The records whose request ids are known, and no others.
+
+        seen: how many records of the stream came before these. Positions count that stream's
+        records from 1, and are no longer those in the log.
+        """
+        places, ids = self.examples.places, self.examples.ids
+        return Columns(
+            self.model,
+            places + np.int64(seen + 1),
+            self.times[places],
+            self.numeric,
+            self.binary,
+            self.values[:, places],
+            tuple([CategoryColumn(c.name, c.vocabulary, c.codes[places]) for c in self.categories]),
+            Examples(np.arange(len(ids), dtype=np.int32), ids),
         )
 
 
@@ -73,6 +96,8 @@ class _Category(msgspec.Struct, array_like=True):
 
 
 class _Chunk(msgspec.Struct, array_like=True):
+    """What is behind the categories has defaults: chunks written before do not have it."""
+
     version: int
     model: str
     positions: bytes
@@ -81,6 +106,8 @@ class _Chunk(msgspec.Struct, array_like=True):
     binary: tuple[str, ...]
     values: bytes
     categories: list[_Category]
+    places: bytes = b""
+    ids: tuple[str, ...] = ()
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -99,6 +126,8 @@ def encode(columns: Columns) -> bytes:
             columns.binary,
             columns.values.tobytes(),
             [_Category(c.name, c.vocabulary, c.codes.tobytes()) for c in columns.categories],
+            columns.examples.places.tobytes(),
+            columns.examples.ids,
         )
     )
 
@@ -125,6 +154,7 @@ def decode(payload: bytes) -> Columns:
                 CategoryColumn(c.name, c.vocabulary, np.frombuffer(c.codes, np.int16))
                 for c in chunk.categories
             ),
+            Examples(np.frombuffer(chunk.places, np.int32), chunk.ids),
         )
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ChunkError(f"not a chunk: {error}") from None
@@ -149,3 +179,14 @@ def _check(columns: Columns) -> None:
         codes = column.codes
         if len(codes) and not (codes.min() >= -1 and codes.max() < len(column.vocabulary)):
             raise ChunkError("not a chunk: the code of a category is out of range")
+    _check_examples(columns.examples, len(columns))
+
+
+def _check_examples(found: Examples, records: int) -> None:
+    places = found.places
+    if len(places) != len(found.ids) or not examples.all_sound(found.ids):
+        raise ChunkError("not a chunk: its examples are no request ids")
+    if len(places) and not (
+        places[0] >= 0 and places[-1] < records and (places[1:] > places[:-1]).all()
+    ):
+        raise ChunkError("not a chunk: its examples are not in the order of its records")

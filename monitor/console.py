@@ -75,9 +75,15 @@ def print_event(console: Console, event: DriftEvent) -> None:
     """One event: one line in a file or a pipe, an indented paragraph on a terminal."""
     when = datetime.fromtimestamp(event.time, UTC).strftime("%Y-%m-%d %H:%M:%S")
     colour = "green" if event.change == "resolved" else COLOURS[event.severity]
-    text = f"{escape(sentence(event))}, record {event.position:,}"
+    text = escape(f"{sentence(event)}, record {event.position:,}{_examples(event)}")
     mark = f"[{colour}]\N{BLACK CIRCLE}[/] " if console.is_terminal else ""
     print_paragraph(console, mark + when, text)
+
+
+def _examples(event: DriftEvent) -> str:
+    """Where to look: the newest request id or two."""
+    ids = event.explanation.examples[:2]
+    return printable(f"; see {', '.join(ids)}") if ids else ""
 
 
 def print_paragraph(console: Console, head: str, text: str) -> None:

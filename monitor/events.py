@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
+
+from monitor.explanation import Explanation, differ, pairs, tail_of, unit_of
 
 Severity = Literal["warning", "critical"]
 Change = Literal["opened", "escalated", "resolved"]
@@ -23,8 +26,10 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     missing: float
     mean: float | None = None
+    p05: float | None = None
     p50: float | None = None
     p95: float | None = None
+    p99: float | None = None
     shares: dict[str, float] | None = None
 
 
@@ -39,6 +44,7 @@ class DriftEvent(msgspec.Struct, frozen=True, kw_only=True):
     threshold: what `statistic` had to reach. psi: how much it matters.
     reference, current: of a categorical feature they name the same categories, those first whose
     shares have moved most.
+    explanation: what else there is to say; nothing in events written before there was one.
     """
 
     id: str
@@ -61,6 +67,7 @@ class DriftEvent(msgspec.Struct, frozen=True, kw_only=True):
     reference: Summary
     current: Summary
     kind: Kind = "numeric"
+    explanation: Explanation = Explanation()
 
 
 def event_id(
@@ -95,14 +102,46 @@ def fields(event: DriftEvent) -> dict[str, Any]:
 
 
 def sentence(event: DriftEvent) -> str:
-    """The event in words, for a log line or a page: what moved, from where to where, how much."""
+    """The event in words, for a log line or a page: what moved, from where to where, how much,
+    since when, and what else moved.
+    """
     what = f"{event.feature} of {event.model}"
     what += f" [{event.segment}]" if event.segment else ""
     psi = f"PSI {event.psi:.2f}"
     if event.change == "resolved":
         return printable(f"{what} is quiet again: {_standing(event)}; {psi}")
     drifted = "has drifted further" if event.change == "escalated" else "has drifted"
-    return printable(f"{what} {drifted} ({event.severity}): {_moved(event)}; {psi}")
+    told = _moved(event) + _since(event) + _company(event)
+    return printable(f"{what} {drifted} ({event.severity}): {told}; {psi}")
+
+
+_YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
+"""From here on, and before 1970, a time is somebody's mistake, and no calendar need know it."""
+
+
+def _since(event: DriftEvent) -> str:
+    """When the change began: the time of day, with the date where that is not the event's own."""
+    since = event.explanation.since
+    if since is None:
+        return ""
+    ago = f"{_count(event.record - since.record + 1)} ago"
+    if since.time is None or not all(0 <= time < _YEAR_9999 for time in (since.time, event.time)):
+        return f", since {ago}"
+    then, now = (datetime.fromtimestamp(time, UTC) for time in (since.time, event.time))
+    form = "%H:%M:%S" if then.date() == now.date() else "%Y-%m-%d %H:%M:%S"
+    return f", since {then.strftime(form)} UTC, {ago}"
+
+
+def _company(event: DriftEvent) -> str:
+    """What moved as well: the first two by name."""
+    others = event.explanation.together
+    named = ", ".join(list(others)[:2])
+    more = f" and {len(others) - 2} more" if len(others) > 2 else ""
+    return f", with {named}{more}" if others else ""
+
+
+def _count(records: int) -> str:
+    return f"{records:,} record" if records == 1 else f"{records:,} records"
 
 
 def printable(text: str) -> str:
@@ -134,37 +173,53 @@ def _values(event: DriftEvent) -> str:
     if event.kind == "categorical":
         now, then = after.shares or {}, before.shares or {}
         return ", ".join(
-            f"{_CATEGORIES.get(name, name)} {_shift(then.get(name, 0.0), share)}"
+            f"{_category(name)} {_shift(then.get(name, 0.0), share)}"
             for name, share in list(now.items())[:3]
         )
     if event.kind == "binary" and before.mean is not None and after.mean is not None:
         return f"{_shift(before.mean, after.mean)} of records" + _times(before.mean, after.mean)
-    return _numbers(before, after)
+    return _numbers(event)
 
 
 _CATEGORIES = {"rare": "rare categories", "other": "unknown categories"}
 """What the bins of a categorical stream without a category of their own are called."""
+_LONG = 40
 
 
-def _numbers(before: Summary, after: Summary) -> str:
-    """Of median, 95th percentile and mean those that moved, and what stayed where it was."""
-    pairs = {
-        "median": (before.p50, after.p50),
-        "p95": (before.p95, after.p95),
-        "mean": (before.mean, after.mean),
-    }
-    both = {name: (a, b) for name, (a, b) in pairs.items() if a is not None and b is not None}
-    tail = (before.p95 or 0.0) - (before.p50 or 0.0)
-    moved = [name for name, (a, b) in both.items() if _differ(a, b, tail)]
+def _category(name: str) -> str:
+    """A category for people; anybody may have made it as long as an answer."""
+    label = _CATEGORIES.get(name, name)
+    return label if len(label) <= _LONG else label[: _LONG - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _numbers(event: DriftEvent) -> str:
+    """Of quantiles and mean the first that moved, and what stayed where it was."""
+    before, after, unit = event.reference, event.current, _unit(event)
+    both = pairs(before, after)
+    moved = [name for name, (a, b) in both.items() if differ(a, b, tail_of(before))]
     if not moved:
-        return "its shape has changed: " + ", ".join(
-            f"{name} {_change(*pair)}" for name, pair in both.items()
-        )
+        return "its shape has changed: " + (_bins(event) or _standstill(both))
     told = moved[:2] if moved[0] != "mean" else ["mean"]
-    texts = [f"{name} {_change(*both[name])}{_times(*both[name])}" for name in told]
+    texts = [f"{name} {_change(*both[name])}{unit}{_times(*both[name])}" for name in told]
     still = [name for name in ("median", "p95") if name in both and name not in moved]
     texts += [f"{name} still {_number(both[name][1], 3)}" for name in still]
-    return ", ".join(texts)
+    return ", ".join(texts[:3])
+
+
+def _bins(event: DriftEvent) -> str:
+    """The bins that moved most, where nothing simpler tells the change."""
+    moves = sorted(event.explanation.bins, key=lambda move: -abs(move.after - move.before))
+    return ", ".join(f"{m.bin}{_unit(event)} in {_shift(m.before, m.after)}" for m in moves[:2])
+
+
+def _standstill(both: dict[str, tuple[float, float]]) -> str:
+    first = ("median", "p95", "mean")
+    return ", ".join(f"{name} {_change(*both[name])}" for name in first if name in both)
+
+
+def _unit(event: DriftEvent) -> str:
+    unit = unit_of(event.feature)
+    return f" {unit}" if unit else ""
 
 
 def _standing(event: DriftEvent) -> str:
@@ -175,19 +230,13 @@ def _standing(event: DriftEvent) -> str:
     if event.kind == "categorical":
         now, then = after.shares or {}, before.shares or {}
         name = max(now, key=lambda each: now[each], default="")
-        label = _CATEGORIES.get(name, name)
-        return f"{label} {now.get(name, 0):.1%}, reference {then.get(name, 0):.1%}"
+        return f"{_category(name)} {now.get(name, 0):.1%}, reference {then.get(name, 0):.1%}"
     if event.kind == "binary" and before.mean is not None and after.mean is not None:
         return f"{after.mean:.1%} of records, reference {before.mean:.1%}"
     if before.p50 is None or after.p50 is None:
         return "its values are as in the reference"
-    return f"median {_number(after.p50, 3)}, reference {_number(before.p50, 3)}"
-
-
-def _differ(before: float, after: float, tail: float) -> bool:
-    """Whether a number has moved by so much that people would call it a move."""
-    gap = abs(after - before)
-    return gap > 0.05 * max(abs(before), abs(after)) or gap > tail / 2 > 0
+    unit = _unit(event)
+    return f"median {_number(after.p50, 3)}{unit}, reference {_number(before.p50, 3)}{unit}"
 
 
 def _shift(before: float, after: float) -> str:

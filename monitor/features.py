@@ -20,7 +20,9 @@ from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from detectors.base import Floats
+from monitor import examples
 from monitor.columns import CategoryColumn, Columns
+from monitor.examples import Examples
 from monitor.records import Record, RecordWithMetadata
 
 OTHER = "other"
@@ -38,6 +40,9 @@ NUMERIC = (
 )
 BINARY = ("empty_response", "error", "refusal")
 CATEGORICAL = ("finish_reason",)
+
+_TELLING = ("latency_ms", "response_chars")
+"""What tells records of one time apart, for the choice of examples."""
 
 LARGEST = 1e15
 """Greater magnitudes are missing: no measurement, and their squares would swamp every sum."""
@@ -103,6 +108,7 @@ class Batch:
     numeric: tuple[str, ...]
     values: Floats
     categories: tuple[CategoryColumn, ...]
+    examples: Examples = examples.NONE
 
     def row(self, name: str) -> Floats:
         """One numeric or binary feature, shape (n,)."""
@@ -122,6 +128,7 @@ class Batch:
         categories = [(c.name, c.vocabulary, c.codes[order]) for c in self.categories]
         ends = [*starts[1:].tolist(), len(codes)]
         models = [self.models[code] for code in codes[starts].tolist()]
+        chosen = self.examples.take(order, len(order))
         for model, start, end, rows in zip(models, starts.tolist(), ends, present, strict=True):
             numeric, binary = self._names(rows.tolist())
             part = values[:, start:end]
@@ -133,6 +140,7 @@ class Batch:
                 binary,
                 part if len(numeric) + len(binary) == len(part) else part[rows],
                 tuple([_trimmed(n, v, c[start:end]) for n, v, c in categories]),
+                chosen.part(start, end),
             )
 
     def _names(self, kept: Sequence[bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -154,6 +162,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         names,
         np.concatenate([_rows_of(batch, names) for batch in batches], axis=1),
         tuple(map(_joined, zip(*(batch.categories for batch in batches), strict=True))),
+        examples.join([(batch.examples, len(batch.codes)) for batch in batches]),
     )
 
 
@@ -210,14 +219,17 @@ class FeatureExtractor:
         names = tuple(sorted(rows))
         values = np.array([*(rows[n] for n in names), *_binary_rows(fields)], np.float64)
         values[~(np.abs(values) <= LARGEST)] = np.nan
+        times = _floats(fields["timestamp"])
+        telling = [rows[name] for name in _TELLING]
         return Batch(
             tuple(self._model_codes),
             codes,
             np.array(positions, np.int64),
-            _floats(fields["timestamp"]),
+            times,
             names,
             values,
             tuple(self._categories(fields)),
+            examples.choose(times, telling, fields["request_id"]),
         )
 
     def _codes(self, models: Sequence[str]) -> NDArray[np.int16]:

@@ -216,8 +216,10 @@ def summary(baseline: Baseline, index: int) -> Summary:
             n=stream.count,
             missing=missing,
             mean=known(stream.mean),
+            p05=known(stream.quantile(0.05)),
             p50=known(stream.quantile(0.5)),
             p95=known(stream.quantile(0.95)),
+            p99=known(stream.quantile(0.99)),
         )
     shares = category_shares(stream, stream.bin_counts())
     top = sorted(shares.items(), key=lambda item: -item[1])[:SHARES]

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-
-import numpy as np
-from msgspec import structs
 
 from detectors import registry
 from detectors.base import Floats
-from detectors.streams import CategoricalStream
-from detectors.window import Windows
-from monitor import budget, reference
+from monitor import budget, reference, summary
 from monitor.alarm_path import AlarmPath, Reading, Turn
 from monitor.alarms import Alarm
 from monitor.columns import Columns
 from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
 from monitor.events import DriftEvent, Summary, event_id
-from monitor.reference import SHARES, Profile, category_shares, known
+from monitor.explainer import Explainer, Moment
+from monitor.explanation import Explanation
+from monitor.reference import Profile, known
 from monitor.warmup import Warmup
 from monitor.windows import StrideBuffer, Strides
 
@@ -53,6 +49,7 @@ class Watch:
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.path = AlarmPath(baseline, self.config, self.levels)
         self.window, self.detectors = self.path.window, self.path.detectors
+        self.explainer = Explainer(baseline, self.detectors, self.config.alarms.min_psi)
         self.profile = profile  # last: from here on other threads may look at the rest
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
@@ -60,8 +57,10 @@ class Watch:
         events: list[DriftEvent] = []
         rest = columns if self.profile else self._warm_up(columns)
         if rest is not None:
+            self.explainer.examples.add(rest, self.seen)
             for strides in self.buffer.strides(rest):
                 events += self._evaluate(strides)
+            self.explainer.examples.trim(self.records - self.window.records + 1)
         return events
 
     def _warm_up(self, columns: Columns) -> Columns | None:
@@ -80,29 +79,42 @@ class Watch:
 
     def _evaluate(self, strides: Strides) -> list[DriftEvent]:
         """The events of the strides' changes of alarms."""
+        held = self.window.counts
         windows, found = self.path.found(strides.values, strides.categories)
+        self.explainer.extend(strides.times, self.window.strides)
         events = [
-            self._event(turn, int(strides.positions[turn.at]), float(strides.times[turn.at]))
+            self._event(
+                turn,
+                Moment(
+                    turn.window,
+                    held,
+                    windows.newest_counts[: turn.at + 1],
+                    turn.record,
+                    int(strides.positions[turn.at]),
+                    float(strides.times[turn.at]),
+                ),
+            )
             for turn in self.path.turns(windows, found, self.records)
         ]
         self.records += len(strides) * self.window.stride
         return events
 
-    def _event(self, turn: Turn, position: int, time: float) -> DriftEvent:
+    def _event(self, turn: Turn, at: Moment) -> DriftEvent:
         """The event of a change of an alarm, which gives a new alarm its id and its detector."""
         assert self.profile is not None
         best, alarm = self.path.best(turn), turn.alarm
-        before, after = self._summaries(turn.stream, turn.window)
         identity = event_id(
             model=self.model,
             segment=self.segment,
             feature=best.feature,
             detector=best.detector,
             record=turn.record,
-            time=time,
+            time=at.time,
         )
+        sides = summary.sides(self.window.baseline, turn.stream, at.window)
+        explanation = self._explanation(turn, sides, at)
         if turn.change == "opened":
-            alarm.id = identity
+            alarm.id, alarm.since = identity, explanation.since
         if turn.change != "resolved":
             alarm.detector = best.detector
         return DriftEvent(
@@ -115,18 +127,25 @@ class Watch:
             detector=best.detector,
             found_by=turn.finders,
             severity=alarm.severity,
-            position=position,
+            position=at.position,
             record=turn.record,
-            time=time,
+            time=at.time,
             statistic=known(best.statistic),
             threshold=known(best.threshold),
             p_value=known(best.p_value),
             psi=float(turn.psi[turn.stream]),
             reference_id=self.profile.id,
-            reference=before,
-            current=after,
+            reference=sides[0],
+            current=sides[1],
             kind=self.window.baseline.streams[turn.stream].kind.value,
+            explanation=explanation,
         )
+
+    def _explanation(self, turn: Turn, sides: tuple[Summary, Summary], at: Moment) -> Explanation:
+        since = turn.alarm.since
+        if turn.change == "resolved":
+            return Explanation(since=since)
+        return self.explainer.explain(turn.stream, turn.finders, turn.psi, sides, at, since)
 
     @property
     def alarms(self) -> dict[int, Alarm]:
@@ -174,42 +193,6 @@ class Watch:
         """Feature -> severity of its open alarm."""
         streams = self.window.baseline.streams if self.profile else ()
         return {streams[index].name: alarm.severity for index, alarm in self.alarms.items()}
-
-    def _summaries(self, index: int, window: Windows) -> tuple[Summary, Summary]:
-        """Both sides of an event about the index-th stream."""
-        stream = self.window.baseline.streams[index]
-        before = reference.summary(self.window.baseline, index)
-        if isinstance(stream, CategoricalStream):
-            counts = window.cell_counts[0, index, : stream.bins]
-            return self._shares(stream, before, counts)
-        values = window.values(index)
-        present = np.sort(values[~np.isnan(values)])
-        missing = 1 - len(present) / len(values)
-        if not len(present):
-            return before, Summary(n=0, missing=missing)
-        finite = present[np.isfinite(present)]
-        # divided before it is summed, so that huge values do not overflow
-        mean = float((finite / len(finite)).sum()) if len(finite) else np.nan
-        p50, p95 = (float(present[math.ceil(q * len(present)) - 1]) for q in (0.5, 0.95))
-        return before, Summary(
-            n=len(present), missing=missing, mean=known(mean), p50=known(p50), p95=known(p95)
-        )
-
-    def _shares(
-        self, stream: CategoricalStream, before: Summary, counts: Floats
-    ) -> tuple[Summary, Summary]:
-        """Both sides for a categorical stream: the categories that moved most, on both the same."""
-        then, now = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
-        moved = sorted(now, key=lambda name: -abs(now[name] - then.get(name, 0.0)))[:SHARES]
-        missing = int(counts[-1])
-        return (
-            structs.replace(before, shares={name: then.get(name, 0.0) for name in moved}),
-            Summary(
-                n=self.window.records - missing,
-                missing=missing / self.window.records,
-                shares={name: now[name] for name in moved},
-            ),
-        )
 
 
 def _warmup_records(config: Config) -> int:

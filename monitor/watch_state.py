@@ -12,6 +12,8 @@ from monitor import columns
 from monitor.alarms import Alarm
 from monitor.columns import ChunkError, Columns
 from monitor.config import Config
+from monitor.explainer import Memory
+from monitor.explanation import Since
 from monitor.reference import Profile, ProfileError
 from monitor.state import Item, StateError
 from monitor.watch import Watch
@@ -25,10 +27,14 @@ class _Alarm(msgspec.Struct, array_like=True):
     detector: str
     severity: str
     last_found: int
+    since: Since | None = None
 
 
 class _Windows(msgspec.Struct):
-    """Windows, detectors and alarms of a watch that has its reference."""
+    """Windows, detectors and alarms of a watch that has its reference.
+
+    memory: of the explainer; checkpoints written before there was one do not have it.
+    """
 
     window: dict[str, bytes | int]
     fill: int
@@ -36,6 +42,7 @@ class _Windows(msgspec.Struct):
     categories: bytes
     detectors: dict[str, bytes]
     alarms: list[_Alarm]
+    memory: Memory = Memory()
 
 
 class _Head(msgspec.Struct):
@@ -104,9 +111,10 @@ def _windows(watch: Watch) -> _Windows:
         categories=buffer.categories.tobytes(),
         detectors={detector.name: detector.snapshot() for detector in watch.detectors},
         alarms=[
-            _Alarm(stream, alarm.id, alarm.detector, alarm.severity, alarm.last_found)
+            _Alarm(stream, alarm.id, alarm.detector, alarm.severity, alarm.last_found, alarm.since)
             for stream, alarm in watch.alarms.items()
         ],
+        memory=watch.explainer.snapshot(),
     )
 
 
@@ -127,10 +135,12 @@ def _restore_windows(watch: Watch, saved: _Windows) -> None:
                 alarm.detector,
                 "critical" if alarm.severity == "critical" else "warning",
                 alarm.last_found,
+                alarm.since,
             ),
         )
         for alarm in saved.alarms
     )
+    watch.explainer.restore(saved.memory)
 
 
 def _warmup_items(watch: Watch) -> list[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -10,11 +11,14 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from monitor.config_errors import KNOWN_KEYS
 from monitor.config_file import load
 from monitor.demo.traffic import traffic
+from monitor.events import DriftEvent, sentence
+from monitor.explanation import Explanation
 from monitor.metrics import Metrics, registry
 from monitor.notify import kinds
 from monitor.notify.outbox import SUPPRESSED
@@ -142,3 +146,15 @@ def test_every_metric_is_documented() -> None:
     process = {name for name in made if name.startswith("process_")}
     assert shown == made - process
     assert [name for name in process if f"`{name}`" not in OPERATIONS] == []
+
+
+def test_the_shown_event_is_one() -> None:
+    """The drift page that is explained is what the program would write of the event below it."""
+    (shown,) = blocks(ROOT / "docs" / "alarms.md", "json")
+    event = msgspec.json.decode(shown, type=DriftEvent)
+    assert blocks(ROOT / "docs" / "alarms.md", "text") == [f"{sentence(event)}\n"]
+    keys = re.findall(
+        r"^\| `(\w+)` \| .* \| .* \|$", (ROOT / "docs" / "alarms.md").read_text(), re.M
+    )
+    assert set(Explanation.__struct_fields__) <= set(keys)
+    assert set(json.loads(shown)["explanation"]) == set(Explanation.__struct_fields__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import msgspec
@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from monitor import examples
 from monitor.columns import VERSION, CategoryColumn, ChunkError, Columns, decode, encode
+from monitor.examples import Examples
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -32,6 +34,8 @@ def any_columns(draw: st.DrawFn) -> Columns:
         vocabulary = tuple(draw(st.lists(names, unique=True, max_size=3)))
         codes = draw(hnp.arrays(np.int16, n, elements=st.integers(-1, len(vocabulary) - 1)))
         categories.append(CategoryColumn(name, vocabulary, codes))
+    places = sorted(draw(st.sets(st.integers(0, n - 1)))) if n else []
+    ids = [draw(st.text("ab\u00e9-", min_size=1, max_size=5)) for _ in places]
     return Columns(
         draw(names),
         draw(hnp.arrays(np.int64, n)),
@@ -40,6 +44,7 @@ def any_columns(draw: st.DrawFn) -> Columns:
         tuple(features[cut:]),
         draw(hnp.arrays(np.float64, (len(features), n), elements=finite)),
         tuple(categories),
+        Examples(np.array(places, np.int32), tuple(ids)),
     )
 
 
@@ -50,6 +55,9 @@ def assert_same(one: Columns, other: Columns) -> None:
         if isinstance(ours, np.ndarray):
             assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
             assert ours.tobytes() == theirs.tobytes()
+        elif field.name == "examples":
+            assert ours.places.dtype == theirs.places.dtype
+            assert (ours.places.tolist(), ours.ids) == (theirs.places.tolist(), theirs.ids)
         elif field.name == "categories":
             for a, b in zip(ours, theirs, strict=True):
                 assert (a.name, a.vocabulary, a.codes.dtype) == (
@@ -70,6 +78,7 @@ SMALL = Columns(
     ("error",),
     np.array([[1.5, np.nan], [0.0, 1.0]]),
     (CategoryColumn("finish_reason", ("stop",), np.array([0, -1], np.int16)),),
+    Examples(np.array([1], np.int32), ("req-2",)),
 )
 
 
@@ -84,6 +93,8 @@ def wire(**changed: Any) -> bytes:
         "binary": ["error"],
         "values": SMALL.values.tobytes(),
         "categories": [["finish_reason", ["stop"], SMALL.categories[0].codes.tobytes()]],
+        "places": b"\x01\x00\x00\x00",
+        "ids": ["req-2"],
     }
     return msgspec.msgpack.encode(list((parts | changed).values()))
 
@@ -92,6 +103,12 @@ def test_the_wire_format_is_this() -> None:
     """Chunks in the topic outlive a release: their form is changed only with their version."""
     assert encode(SMALL) == wire()
     assert_same(decode(wire()), SMALL)
+
+
+def test_chunks_without_examples_are_read() -> None:
+    """Chunks that were written before there were examples have none."""
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(wire())[:8])
+    assert_same(decode(older), replace(SMALL, examples=examples.NONE))
 
 
 @given(any_columns())
@@ -112,6 +129,10 @@ def test_take(columns: Columns, data: st.DataObject) -> None:
     assert np.array_equal(taken.values, columns.values[:, chosen], equal_nan=True)
     for before, after in zip(columns.categories, taken.categories, strict=True):
         assert after.codes.tolist() == [before.codes[i] for i in chosen]
+    ids = dict(zip(columns.examples.places.tolist(), columns.examples.ids, strict=True))
+    assert dict(zip(taken.examples.places.tolist(), taken.examples.ids, strict=True)) == {
+        place: ids[i] for place, i in enumerate(chosen.tolist()) if i in ids
+    }
     assert_same(columns.take(slice(None)), columns)
     assert_same(columns.take(slice(1, 3)).take(slice(0, 0)), columns.take(slice(0, 0)))
 
@@ -146,11 +167,20 @@ def test_take(columns: Columns, data: st.DataObject) -> None:
             wire(categories=[["f", ["a"], np.array([-2, 0], np.int16).tobytes()]]),
             "not a chunk: the code of a category is out of range",
         ),
-        (b"\x98\x01\xa1\xff" + wire()[4:], "not a chunk: "),
+        (wire(places=b""), "not a chunk: its examples are no request ids"),
+        (wire(ids=[""]), "not a chunk: its examples are no request ids"),
+        (wire(ids=["x" * 101]), "not a chunk: its examples are no request ids"),
+        (wire(ids=["a\n"]), "not a chunk: its examples are no request ids"),
+        (wire(places=b"\x02\x00\x00\x00"), "not a chunk: its examples are not in the order"),
+        (wire(places=b"\xff\xff\xff\xff"), "not a chunk: its examples are not in the order"),
+        (wire(places=bytes(8), ids=["a", "b"]), "not a chunk: its examples are not in the order"),
+        (wire(places=bytes(3)), "not a chunk: "),
+        (wire(ids=[7]), "not a chunk: "),
+        (b"\x9a\x01\xa1\xff" + wire()[4:], "not a chunk: "),
         (b"\x98\x01\xa1m\xc4\x00\xc4\x00\xdd\xff\xff\xff\xff", "not a chunk: "),
         (b"\x98\x01\xa1m\xc6\xff\xff\xff\xff", "not a chunk: "),
         (b"\xdd\xff\xff\xff\xff", "not a chunk: "),
-        (b"\x99" + wire()[1:] + b"\x91" * 100_000, "not a chunk: "),
+        (b"\x9b" + wire()[1:] + b"\x91" * 100_000, "not a chunk: "),
     ],
 )
 def test_foreign_bytes_are_refused(raw: bytes, reason: str) -> None:
@@ -174,6 +204,7 @@ parts = (
 def almost_chunks(draw: st.DrawFn) -> bytes:
     """The small chunk with parts or bytes replaced."""
     keys = ["model", "positions", "times", "numeric", "binary", "values", "categories"]
+    keys += ["places", "ids"]
     changed = draw(st.dictionaries(st.sampled_from(keys), parts, max_size=2))
     raw = bytearray(wire(**changed))
     for _ in range(draw(st.integers(0, 3))):

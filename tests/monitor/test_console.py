@@ -12,6 +12,7 @@ from rich.console import Console
 
 from monitor import console, reference, report
 from monitor.events import DriftEvent
+from monitor.explanation import Explanation
 from monitor.references import Version
 from tests.monitor import made
 
@@ -58,10 +59,18 @@ def test_event_is_a_paragraph_on_a_terminal() -> None:
     assert " ".join(lines).split() == ["●", *piped]
 
 
+def test_event_names_requests_to_look_at() -> None:
+    """Two request ids follow, as they are; of more than that a line has no room."""
+    told = Explanation(examples=("a-1", "[red]b", "c"))
+    text = shown(structs.replace(EVENT, explanation=told), width=400, terminal=False)
+    assert text.endswith(f", record {EVENT.position:,}; see a-1, [red]b\n")
+
+
 @pytest.mark.parametrize("terminal", [False, True])
 def test_names_cannot_steer_the_terminal(terminal: bool) -> None:
     """Escape sequences, markup and emoji in a model's name come out as the text they are."""
-    event = structs.replace(EVENT, model=HOSTILE, segment=HOSTILE)
+    told = Explanation(examples=(HOSTILE,), together={HOSTILE: 1.0})
+    event = structs.replace(EVENT, model=HOSTILE, segment=HOSTILE, explanation=told)
     text = shown(event, width=400, terminal=terminal)
     assert not STEERING & set(text)
     assert f"{PLAIN}:bug:\N{REPLACEMENT CHARACTER}[/]\\" in text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from monitor import events
 from monitor.events import DriftEvent, Summary, event_id, sentence
+from monitor.explanation import Explanation, Move, Since
 
 PURE = settings(deadline=None, derandomize=True, database=None)
 
@@ -23,9 +24,11 @@ def numbers(
     *,
     n: int = 1000,
     missing: float = 0.0,
+    p05: float | None = 10.0,
+    p99: float | None = 400.0,
 ) -> Summary:
     """One side of a numeric feature."""
-    return Summary(n=n, missing=missing, mean=mean, p50=p50, p95=p95)
+    return Summary(n=n, missing=missing, mean=mean, p05=p05, p50=p50, p95=p95, p99=p99)
 
 
 def shares(missing: float = 0.0, /, **named: float) -> Summary:
@@ -60,15 +63,19 @@ def event(before: Summary, after: Summary, **other: Any) -> DriftEvent:
 
 
 def moved(before: Summary, after: Summary, **other: Any) -> str:
-    """What the sentence says between the first colon and the PSI."""
-    return sentence(event(before, after, **other)).split(": ", 1)[1].rsplit("; ", 1)[0]
+    """What the sentence says between the first colon and the PSI, of a feature without a unit."""
+    return (
+        sentence(event(before, after, **({"feature": "score.taste"} | other)))
+        .split(": ", 1)[1]
+        .rsplit("; ", 1)[0]
+    )
 
 
 def test_sentence_says_what_where_and_how_bad() -> None:
     """Feature, model, severity, what moved, and the size of the drift are all there."""
     assert sentence(event(numbers(), numbers(p50=75, p95=300))) == (
         "latency_ms of chat has drifted (critical): "
-        "median 50 -> 75 (+50%), p95 200 -> 300 (+50%); PSI 0.30"
+        "median 50 -> 75 ms (+50%), p95 200 -> 300 ms (+50%); PSI 0.30"
     )
 
 
@@ -76,6 +83,65 @@ def test_sentence_names_the_segment() -> None:
     """A drift within a segment says so."""
     text = sentence(event(numbers(), numbers(75), segment="metadata.route=search"))
     assert text.startswith("latency_ms of chat [metadata.route=search] has drifted (critical): ")
+
+
+SLOW = Explanation(
+    since=Since(record=601, time=1.7e9 - 8),
+    bins=(
+        Move(bin="10 to 20", before=0.1, after=0.3),
+        Move(bin="40 to 50", before=0.1, after=0.0),
+        Move(bin="50 to 60", before=0.1, after=0.09),
+    ),
+    together={"output_tokens": 0.4, "cost_usd": 0.3},
+)
+"""What may be known of a change of the latency."""
+
+
+def test_sentence_says_since_when_and_what_moved_along() -> None:
+    """A page tells the whole change in one line of about 200 characters."""
+    text = sentence(event(numbers(), numbers(p50=75, p95=300), record=1000, explanation=SLOW))
+    assert text == (
+        "latency_ms of chat has drifted (critical): "
+        "median 50 -> 75 ms (+50%), p95 200 -> 300 ms (+50%), "
+        "since 22:13:12 UTC, 400 records ago, with output_tokens, cost_usd; PSI 0.30"
+    )
+    assert len(text) < 200
+
+
+@pytest.mark.parametrize(
+    ("explanation", "text"),
+    [
+        (Explanation(), ""),
+        (Explanation(since=Since(record=1000)), ", since 1 record ago"),
+        (
+            Explanation(since=Since(record=401, time=1.7e9 - 86_400)),
+            ", since 2023-11-13 22:13:20 UTC, 600 records ago",
+        ),
+        (Explanation(since=Since(record=401, time=-1.0)), ", since 600 records ago"),
+        (Explanation(since=Since(record=401, time=1e300)), ", since 600 records ago"),
+        (Explanation(together={"a": 3.0, "b": 2.0, "c": 1.0, "d": 1.0}), ", with a, b and 2 more"),
+    ],
+)
+def test_sentence_says_what_is_known(explanation: Explanation, text: str) -> None:
+    """The date is told of another day, a time that no calendar has is left out, company counted."""
+    told = sentence(event(numbers(), numbers(p50=75), record=1000, explanation=explanation))
+    assert told == (
+        "latency_ms of chat has drifted (critical): "
+        f"median 50 -> 75 ms (+50%), p95 still 200{text}; PSI 0.30"
+    )
+
+
+def test_change_of_shape_is_told_by_bins() -> None:
+    """Where no number has moved, the two bins that have moved most say what has."""
+    assert moved(numbers(), numbers(), feature="latency_ms", explanation=SLOW).startswith(
+        "its shape has changed: 10 to 20 ms in 10.0% -> 30.0%, 40 to 50 ms in 10.0% -> 0.0%"
+    )
+
+
+def test_long_category_is_cut() -> None:
+    """A category may be as long as an answer; the sentence stays one that can be read."""
+    before, after = shares(**{"x" * 99: 0.1}), shares(**{"x" * 99: 0.9})
+    assert moved(before, after, kind="categorical") == f"{'x' * 39}\u2026 10.0% -> 90.0%"
 
 
 def test_escalation_says_that_it_got_worse() -> None:
@@ -96,7 +162,12 @@ def test_escalation_says_that_it_got_worse() -> None:
         (numbers(), numbers(p50=20), "median 50 -> 20 (-60%), p95 still 200"),
         # the mean alone
         (numbers(), numbers(mean=160), "mean 80 -> 160 (x2), median still 50, p95 still 200"),
-        # nothing that these three would show
+        # the far ends alone
+        (numbers(), numbers(p99=900), "p99 400 -> 900 (x2.2), median still 50, p95 still 200"),
+        (numbers(), numbers(p05=2), "p05 10 -> 2 (-80%), median still 50, p95 still 200"),
+        (numbers(), numbers(p05=2, p95=250, p99=900), "p95 200 -> 250 (+25%), "
+         "p99 400 -> 900 (x2.2), median still 50"),
+        # nothing that these would show
         (numbers(), numbers(), "its shape has changed: median 50 -> 50, p95 200 -> 200, "
          "mean 80 -> 80"),
         (numbers(), numbers(p50=51), "its shape has changed: median 50 -> 51, p95 200 -> 200, "
@@ -114,7 +185,7 @@ def test_escalation_says_that_it_got_worse() -> None:
         (numbers(-50, 10, 1), numbers(50, 10, 1), "median -50 -> 50, p95 still 10"),
         (numbers(0, 0, 0), numbers(0, 10, 1), "p95 0 -> 10, mean 0 -> 1, median still 0"),
         # a side without a finite number
-        (numbers(None, None, None), numbers(), "its shape has changed: "),
+        (numbers(None, None, None, p05=None, p99=None), numbers(), "its shape has changed: "),
     ],
 )  # fmt: skip
 def test_numbers_that_moved_are_told(before: Summary, after: Summary, text: str) -> None:
@@ -168,7 +239,7 @@ def test_binary_feature_is_a_share() -> None:
 @pytest.mark.parametrize(
     ("before", "after", "kind", "text"),
     [
-        (numbers(), numbers(51), "numeric", "median 51, reference 50"),
+        (numbers(), numbers(51), "numeric", "median 51 ms, reference 50 ms"),
         (numbers(), numbers(None, None, None), "numeric", "its values are as in the reference"),
         (numbers(), Summary(n=0, missing=1.0), "numeric", "no record has a value"),
         (numbers(0, 0, 0.01), numbers(0, 0, 0.02), "binary", "2.0% of records, reference 1.0%"),
@@ -261,14 +332,16 @@ def test_id_is_pinned() -> None:
 
 def test_event_survives_its_json() -> None:
     """What is encoded is decoded to the same event."""
-    made = event(numbers(), shares(stop=1.0), kind="categorical", p_value=None)
+    made = event(numbers(), shares(stop=1.0), kind="categorical", p_value=None, explanation=SLOW)
     assert msgspec.json.decode(events.encode(made), type=DriftEvent) == made
 
 
 def test_event_of_an_older_program_is_read() -> None:
-    """An event that was written before `kind` was there is one about a number."""
-    old = {k: v for k, v in events.fields(event(numbers(), numbers())).items() if k != "kind"}
-    assert msgspec.json.decode(json.dumps(old), type=DriftEvent).kind == "numeric"
+    """An event without `kind` is one about a number, and one without explanation has none."""
+    new = {"kind", "explanation"}
+    old = {k: v for k, v in events.fields(event(numbers(), numbers())).items() if k not in new}
+    read = msgspec.json.decode(json.dumps(old), type=DriftEvent)
+    assert (read.kind, read.explanation) == ("numeric", Explanation())
 
 
 def test_summary_always_has_the_keys_of_the_report() -> None:
