@@ -73,7 +73,7 @@ class EDetector:
         self.since: Ints = np.zeros(self.held.shape, np.intp)
         self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
-        self.leads: dict[int, tuple[Floats, Ints]] = {}
+        self.leads: dict[int, tuple[Floats, Ints, Floats]] = {}
 
     def update(self, windows: Windows) -> Bools:
         """Play the new strides; where a stream's mixture has reached the limit."""
@@ -92,14 +92,18 @@ class EDetector:
             self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
             mixture = np.vecdot(self.weights, held, out=self.mixtures[at])
             if mixture.max(initial=0.0) >= self.reached:
-                self.leads[windows.number + at] = self.sums, self.since.copy()
+                self.leads[windows.number + at] = self.sums, self.since.copy(), logarithm
         return np.asarray(self.mixtures >= self.reached)
 
     def lead(self, windows: Windows, stream: int) -> Lead:
-        """The bet that explains best a change that was found in the first of `windows`."""
-        sums, since = (each[stream] for each in self.leads[windows.number])
+        """The bet that explains best a change that was found in the first of `windows`.
+
+        Where several have gathered all that they may, it is the one that paid most for the stride.
+        """
+        sums, since, newest = (each[stream] for each in self.leads[windows.number])
         with np.errstate(divide="ignore"):
-            best = int((sums + np.log(self.weights[stream])).argmax())
+            worth = sums + np.log(self.weights[stream])
+        best = int(np.lexsort((newest, worth))[-1])
         return Lead(self.names[stream][best], int(since[best]))
 
     def readings(self, windows: Windows) -> Readings:

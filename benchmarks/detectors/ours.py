@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import detectors
 from benchmarks.detectors.protocol import STRIDE, WINDOW, Knob
@@ -29,8 +30,8 @@ from detectors import registry
 from detectors.base import Bools, Kind
 from detectors.baseline import Baseline
 from detectors.calibration import allocate
-from detectors.evaluate import baseline_of, categorical_baseline, verdicts
-from detectors.window import Window
+from detectors.evaluate import baseline_of, bins_of, categorical_baseline, verdicts
+from detectors.window import SPAN, Window
 from monitor.config import AlarmsConfig
 
 KINDS = {NUMERIC: Kind.NUMERIC, GAPPY: Kind.NUMERIC, BINARY: Kind.BINARY}
@@ -71,8 +72,18 @@ class Everything:
         return [((np.flatnonzero(row) + 1) * STRIDE).tolist() for row in found.T]
 
     def live(self, trial: Trial) -> Iterator[object]:
-        """Every detector on every stride, as the daemon runs them when records are many."""
-        yield self._found(trial, self.knob.default)
+        """Every detector on every stride, as the daemon runs them when records are many.
+
+        What comes first is no verdict: everything has been made then.
+        """
+        baseline, ring, made = self.state(trial)
+        numbers, bins = columns(trial, baseline)
+        yield None
+        for start in range(0, numbers.shape[1], SPAN * STRIDE):
+            part = slice(start, start + SPAN * STRIDE)
+            windows = ring.extend(numbers[:, part], bins[:, part])
+            found = [detector.update(windows) for detector in made]
+            yield from zip(*found, strict=True)
 
     def state(self, trial: Trial) -> Any:
         """Baseline, window and detectors of one feature."""
@@ -98,6 +109,15 @@ class WindowTests(Everything):
 
     names: ClassVar = ("psi", "ks", "zscore", "chi2")
     memory: ClassVar[int | None] = WINDOW
+
+
+def columns(trial: Trial, baseline: Baseline) -> tuple[Floats, NDArray[np.uint8]]:
+    """Live records as `Window.extend` takes them, whole strides of them."""
+    records = trial.live.shape[1] // STRIDE * STRIDE
+    if trial.kind == CATEGORICAL:
+        names = categories(trial.live[0, :records])
+        return np.zeros((0, records)), bins_of(baseline.categorical[0], names)[None]
+    return trial.live[:, :records], np.zeros((0, records), np.uint8)
 
 
 def baseline_for(trial: Trial) -> Baseline:
