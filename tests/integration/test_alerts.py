@@ -175,7 +175,12 @@ def prometheus(
     def job(name: str, port: int, **more: Any) -> Json:
         return {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **more}
 
-    nothing = {"metric_relabel_configs": [{"action": "drop", "regex": ""}], "scrape_interval": "5s"}
+    # The page of the crowd is made by this process, which has other things to do and may be slow.
+    nothing = {
+        "metric_relabel_configs": [{"action": "drop", "regex": ""}],
+        "scrape_interval": "30s",
+        "scrape_timeout": "30s",
+    }
     config = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": "1s"},
         "rule_files": [str(rules_file)],
@@ -390,14 +395,13 @@ def complaints(text: str) -> str:
 
 def test_five_hundred_models_keep_the_budget(scenario: Scenario) -> None:
     """Prometheus reads the page of a crowd, and counts no more series than are allowed."""
-    numbers = {
-        name: float(
-            scenario.prometheus.query(f'max_over_time({name}{{job="crowd"}}[1m])')[0]["value"][1]
-        )
-        for name in ("up", "scrape_samples_scraped")
-    }
-    assert numbers["up"] == 1
-    assert MAX_SERIES * 0.9 < numbers["scrape_samples_scraped"] <= MAX_SERIES
+
+    def highest(name: str) -> float:
+        found = scenario.prometheus.query(f'max_over_time({name}{{job="crowd"}}[5m])')
+        return max((float(each["value"][1]) for each in found), default=0.0)
+
+    until(lambda: highest("up") == 1, "a scrape of the crowd", 90)
+    assert MAX_SERIES * 0.9 < highest("scrape_samples_scraped") <= MAX_SERIES
     text = generate_latest(registry(crowd(500, 12, 6))).decode()
     assert complaints(text) == ""
 
