@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 import msgspec
 import yaml
@@ -33,6 +35,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def runbook(self) -> str:
         """The name of its page in docs/runbooks."""
         return self.alert.lower()
+
+
+class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An expression that Prometheus evaluates under a name (`record`), for others to read."""
+
+    record: str
+    expr: str
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,9 +78,34 @@ class Alertmanager(msgspec.Struct, frozen=True):
     time_intervals: list[Interval]
 
 
+class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group as it is in the file: alerts, and what is recorded for them."""
+
+    name: str
+    rules: list[dict[str, Any]]
+
+
 def groups(text: str) -> Sequence[Group]:
-    """The groups of a rule file. Raises msgspec.ValidationError, naming the place."""
-    return msgspec.convert(yaml.safe_load(text), dict[str, list[Group]])["groups"]
+    """The alerts of a rule file, in their groups; what is recorded stands where it was named.
+
+    Raises msgspec.ValidationError, naming what is wrong.
+    """
+    found = msgspec.convert(yaml.safe_load(text), dict[str, list[_Written]])["groups"]
+    every = [rule for group in found for rule in group.rules]
+    records = msgspec.convert([rule for rule in every if "record" in rule], list[Recorded])
+    return [
+        Group(group.name, [_whole(rule, records) for rule in group.rules if "record" not in rule])
+        for group in found
+    ]
+
+
+def _whole(plain: Mapping[str, Any], records: Sequence[Recorded]) -> Rule:
+    """An alert whose expression needs nothing recorded: Grafana records nothing."""
+    rule = msgspec.convert(plain, Rule)
+    for each in records:
+        whole = rule.expr.replace(each.record, "(\n" + indent(each.expr, "  ") + ")")
+        rule = msgspec.structs.replace(rule, expr=whole)
+    return rule
 
 
 def alertmanager(text: str) -> Alertmanager:

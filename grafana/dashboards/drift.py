@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.builders.stat import Panel as Stat
-from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.dashboards import frame
@@ -31,21 +30,13 @@ from grafana.dashboards.promql import (
     own,
     quantile,
     rate,
-    ratio,
     severity,
     total,
 )
+from grafana.dashboards.rows import detectors
 
 UID = "plumbline-drift"
 SEVERITIES = {0: ("none", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
-DETECTORS = {
-    "psi": "population stability index: shares of bins",
-    "ks": "Kolmogorov-Smirnov: the whole distribution",
-    "zscore": "z-score: the mean",
-    "chi2": "chi-squared: shares of categories",
-    "adwin": "ADWIN: slow changes of the mean",
-    "page_hinkley": "Page-Hinkley: small lasting shifts of the mean",
-}
 
 
 def dashboard() -> Dashboard:
@@ -55,7 +46,7 @@ def dashboard() -> Dashboard:
         UID,
         "One model: which features have drifted from the reference, how far and since when. Marks"
         " on the graphs are open alarms.",
-        [_now(), _size(), _detectors(), _traffic(), _budget()],
+        [_now(), _size(), detectors.row(), _traffic(), _budget()],
         variables=[
             frame.model("window_records", several=False),
             frame.feature(),
@@ -178,55 +169,6 @@ def _size() -> Row:
                 width=10,
             ),
         ],
-    )
-
-
-def _detectors() -> Row:
-    statistic = own("drift_statistic", MODEL, FEATURE)
-    threshold = own("drift_threshold", MODEL, FEATURE)
-    keys = ("feature", "detector")
-    share = ratio(highest(statistic, *keys), highest(threshold, *keys))
-    return Row(
-        "How sure: each statistic against its threshold",
-        [
-            *(_detector(name, about) for name, about in DETECTORS.items()),
-            table(
-                "Statistics",
-                Words(
-                    "Each detector's statistic for each feature now, in its own unit, its threshold"
-                    " and the share of it.",
-                    "Shares below 100 %.",
-                    "the feature with the largest share is the one to look at first. A detector"
-                    " without a verdict has no row.",
-                ),
-                {"feature": "Feature", "detector": "Detector"},
-                [
-                    Column("Share of threshold", "percentunit", share, limits(critical=1), 0),
-                    Column("Statistic", "none", highest(statistic, *keys), None, 4),
-                    Column("Threshold", "none", highest(threshold, *keys), None, 4),
-                ],
-                sort_by="Share of threshold",
-            ),
-        ],
-    )
-
-
-def _detector(name: str, about: str) -> Timeseries:
-    chosen = (MODEL, FEATURE, f'detector="{name}"')
-    statistic = highest(own("drift_statistic", *chosen), "feature")
-    threshold = highest(own("drift_threshold", *chosen), "feature")
-    return graph(
-        f"{name}: share of threshold",
-        Words(
-            f"The statistic of `{name}` ({about}) as a share of its threshold, which follows from"
-            " the false-page budget.",
-            "Below 100 %.",
-            "from 100 % on the change is significant; whether it matters PSI says. Empty: the"
-            " detector is not configured, warms up, or does not read this kind of feature.",
-        ),
-        "percentunit",
-        query(ratio(statistic, threshold), "{{feature}}"),
-        thresholds=limits(critical=1),
     )
 
 

@@ -26,18 +26,14 @@ from grafana.dashboards.promql import (
     highest,
     own,
     quantile,
-    rate,
     ratio,
     severity,
     total,
 )
+from grafana.dashboards.rows import traffic
+from grafana.dashboards.rows.traffic import COST, ERRORS, FAILED, REQUESTS
 
 UID = "plumbline-fleet"
-ERRORS = limits(warning=0.01, critical=0.05)
-
-REQUESTS = rate("inference_requests_total", MODEL)
-FAILED = rate("inference_requests_total", MODEL, 'status="error"')
-COST = rate("inference_cost_usd_total", MODEL)
 NOTHING = f"0 * {own('window_records', MODEL)}"
 """A zero for each model that is watched, so that one without alarms is told of too."""
 ALARMS = f"{severity(MODEL)} or {NOTHING}"
@@ -51,7 +47,7 @@ def dashboard() -> Dashboard:
         UID,
         "All models: traffic, errors, latency, tokens, cost, and where drift is open. A click on a"
         " model leads to its Drift dashboard.",
-        [_now(), _drift(), _traffic(), _usage()],
+        [_now(), _drift(), traffic.row(), traffic.usage()],
         variables=[frame.model("inference_requests_total", several=True)],
     )
 
@@ -183,125 +179,33 @@ def _drift() -> Row:
                 SEVERITIES,
                 width=10,
             ).data_links([lead("Drift of this model", _drift_of("__field.labels.model"))]),
+            _together(),
         ],
+    )
+
+
+def _together() -> Timeseries:
+    """In how much of the fleet each feature has drifted: one cause, or many."""
+    alarms = total(highest(own("drift_active", MODEL), "model", "feature"), "feature")
+    judged = f"count({highest(own('reference_records', MODEL), 'model')} > 0)"
+    return graph(
+        "Models that drift together, by feature",
+        Words(
+            "For each feature, the share of the chosen models with a reference whose alarm on it is"
+            " open; alarms within segments alone do not count. The alert leaves out models that had"
+            " no traffic for an hour.",
+            "Empty or zero; one model alone is a small step.",
+            "from half of the models on they share a cause: a gateway, a tokenizer, the mix of"
+            " traffic, a clock, the logging itself.",
+            "PlumblineFleetDrift",
+        ),
+        "percentunit",
+        query(f"{alarms} / on () group_left () ({judged} > 0)", "{{feature}}"),
+        thresholds=limits(critical=0.5),
+        width=24,
     )
 
 
 def _drift_of(model: str) -> str:
     """The Drift dashboard of the model that a variable of Grafana's names."""
     return f"{DRIFT}?var-model=${{{model}:percentencode}}"
-
-
-def _traffic() -> Row:
-    return Row(
-        "Traffic",
-        [
-            graph(
-                "Requests by model",
-                Words(
-                    "Inferences logged a second.",
-                    "Each model's daily course.",
-                    "a drop to nothing is an outage of the model, or of its log.",
-                    "PlumblineModelSilent",
-                ),
-                "reqps",
-                query(total(REQUESTS, "model"), "{{model}}"),
-            ),
-            graph(
-                "Errors by model",
-                Words(
-                    "Share of the inferences whose log has an error.",
-                    "Below 1 %.",
-                    "look at the model's provider; the feature `error` is watched for drift too.",
-                ),
-                "percentunit",
-                query(ratio(total(FAILED, "model"), total(REQUESTS, "model")), "{{model}}"),
-                thresholds=ERRORS,
-            ),
-            *(_latency(name, q) for name, q in (("median", 0.5), ("95th percentile", 0.95))),
-            graph(
-                "Latency, mean",
-                Words(
-                    "Seconds from request to answer, mean of the logged ones.",
-                    "Between the median and the 95th percentile.",
-                    "a mean far above the median: few, very slow answers.",
-                ),
-                "s",
-                query(
-                    ratio(
-                        total(rate("inference_latency_seconds_sum", MODEL), "model"),
-                        total(rate("inference_latency_seconds_count", MODEL), "model"),
-                    ),
-                    "{{model}}",
-                ),
-            ),
-            graph(
-                "Lag",
-                Words(
-                    "Messages of the log and of the feature topic that have not been read.",
-                    "Near zero, short peaks.",
-                    "if it keeps growing, start more processes (docs/scaling.md).",
-                    "PlumblineConsumerLagGrowing",
-                ),
-                "short",
-                query(total(own("consumer_lag_records"), "topic"), "{{topic}}"),
-            ),
-        ],
-    )
-
-
-def _latency(name: str, q: float) -> Timeseries:
-    return graph(
-        f"Latency, {name}",
-        Words(
-            "Seconds from request to answer, as logged. Read from a histogram with bounds from"
-            " 50 ms to 120 s: exact to the width of a bucket.",
-            "Steady for each model.",
-            "a step without a step in output tokens is the provider's; with one, the prompts'.",
-        ),
-        "s",
-        query(quantile(q, "inference_latency_seconds", MODEL, by=("model",)), "{{model}}"),
-    )
-
-
-def _usage() -> Row:
-    tokens = total(rate("inference_tokens_total", MODEL), "model", "direction")
-    return Row(
-        "Tokens and cost",
-        [
-            graph(
-                "Tokens a second",
-                Words(
-                    "Tokens logged, read (input) and written (output).",
-                    "In step with the requests.",
-                    "see Tokens a request for which of both has grown.",
-                ),
-                "short",
-                query(tokens, "{{model}}, {{direction}}"),
-            ),
-            graph(
-                "Tokens a request",
-                Words(
-                    "Mean tokens of a request and of its answer.",
-                    "Steady for each model.",
-                    "a step is a new prompt or other users: see the model's Drift dashboard.",
-                ),
-                "short",
-                query(
-                    f"{tokens} / on (model) group_left () ({total(REQUESTS, 'model')} > 0)",
-                    "{{model}}, {{direction}}",
-                ),
-            ),
-            graph(
-                "Cost an hour by model",
-                Words(
-                    "US dollars, as logged, at the present rate.",
-                    "In step with the tokens.",
-                    "a step without one in tokens is a change of price or of the model.",
-                ),
-                "currencyUSD",
-                query(f"3600 * {total(COST, 'model')}", "{{model}}"),
-                stacked=True,
-            ),
-        ],
-    )

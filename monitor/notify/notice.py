@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,8 @@ NAME_CHARS = 120
 SENTENCE_CHARS = 700
 TOLD = 10
 """How many events a message that tells of many has in words; the rest is counted."""
+FEWEST, FEATURES = 3, 3
+"""Models that change alike, from which on that is said; of how many features at most."""
 VALUE_CHARS, ITEMS = 500, 30
 """Of a text, and of a list or mapping, in what is sent to programs."""
 SHORTEST_SECRET = 5
@@ -144,12 +146,28 @@ def _lasted(seconds: float) -> str:
 
 
 def headline(notices: Sequence[Notice]) -> str:
-    """Many events in a line: how many of each kind, and of which models."""
+    """Many events in a line: what models have in common, how many of each kind, whose they are."""
     counts = Counter(_what(notice) for notice in notices)
     parts = ", ".join(f"{counts[what]} {what}" for what in _ORDER if counts[what])
     models = [name(model) for model, _ in Counter(n.event.model for n in notices).most_common()]
     some = ", ".join(models[:3]) + (f" and {len(models) - 3} more models" if models[3:] else "")
-    return cut(f"{len(notices)} changes at once: {parts}; of {some}", SENTENCE_CHARS)
+    said = [*_together(notices), f"{len(notices)} changes at once: {parts}; of {some}"]
+    return cut("; ".join(said), SENTENCE_CHARS)
+
+
+def _together(notices: Sequence[Notice]) -> list[str]:
+    """The features in which at least half of the models have changed alike, widest first."""
+    models = {notice.event.model for notice in notices}
+    alike: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
+    for notice in notices:
+        alike[notice.event.feature, notice.over].add(notice.event.model)
+    least = max(FEWEST, len(models) / 2)
+    widest = sorted(alike.items(), key=lambda item: -len(item[1]))[:FEATURES]
+    return [
+        f"{name(feature)} {'is quiet again' if over else 'has drifted'} in {len(which)} models"
+        for (feature, over), which in widest
+        if len(which) >= least
+    ]
 
 
 _ORDER = ("critical", "warning", "resolved")

@@ -94,9 +94,10 @@ def _one(notice: Notice, template: str | None) -> Message:
 def _many(notices: Sequence[Notice], template: str | None, key: str) -> Message:
     told, more = told_first(notices)
     details = {f"{number}": notice.sentence() for number, notice in enumerate(told, 1)}
+    features = {notice.event.feature for notice in notices}
     payload = {
         "summary": cut(headline(notices), SUMMARY_CHARS),
-        "component": "many features",
+        "component": name(features.pop()) if len(features) == 1 else "many features",
         "custom_details": details | ({"more": f"and {more} more"} if more else {}),
     }
     return _trigger(key, told[0], payload, template)

@@ -1,4 +1,4 @@
-"""Brokers and topics for the integration tests.
+"""Brokers, topics and an Alertmanager for the integration tests.
 
 The tests run against a real broker. On a machine that cannot have one they fall back to the mock,
 loudly; a test whose claim only the real one supports asks for ``real_broker`` and is then skipped,
@@ -6,14 +6,18 @@ or fails where CI is set, so that a claim never goes unchecked there.
 """
 
 import os
+import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
+from grafana.alerts.rules import ALERTMANAGER, RULES
 from tests.integration.broker import KafkaBroker, MockBroker
 from tests.integration.kafka_jars import KafkaUnavailable, kafka_classpath
+from tests.integration.prometheus import Alertmanager, Webhook, routed_to
 
 WHY_MOCK = pytest.StashKey[str]()
 
@@ -54,6 +58,34 @@ def topic(broker: KafkaBroker | MockBroker) -> Callable[..., str]:
         return name
 
     return fresh
+
+
+@pytest.fixture(scope="module")
+def rules_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The committed rules; only an alarm need not last for minutes before it is told of."""
+    text = RULES.read_text()
+    group, rest = text.split("  - name: plumbline.models", 1)
+    quick = re.sub(r"^(        for:) [1-9]\w+", r"\1 1s", group, flags=re.MULTILINE)
+    file = tmp_path_factory.mktemp("rules") / RULES.name
+    file.write_text(f"{quick}  - name: plumbline.models{rest}")
+    return file
+
+
+@pytest.fixture(scope="module")
+def webhook() -> Iterator[Webhook]:
+    """Whoever is told."""
+    with Webhook() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def alertmanager(
+    webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alertmanager]:
+    """The committed example, with seconds for minutes."""
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with Alertmanager(folder, routed_to(webhook, ALERTMANAGER)) as made:
+        yield made
 
 
 def pytest_terminal_summary(

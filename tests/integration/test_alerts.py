@@ -24,7 +24,7 @@ from prometheus_client import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 
-from grafana.alerts.rules import ALERTMANAGER, GRAFANA, RULES, Rule, by_name, groups
+from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from monitor.demo.traffic import INJECTED, traffic
 from monitor.health import Health
@@ -41,9 +41,8 @@ from tests.integration.prometheus import (
     Prometheus,
     QueryError,
     Webhook,
-    firing,
-    routed_to,
 )
+from tests.monitor.notify.receiver import Receiver, Reply
 from tests.monitor.test_metrics import crowd
 
 ALL = by_name(groups(RULES.read_text()))
@@ -95,34 +94,6 @@ def with_another(records: list[bytes]) -> list[bytes]:
 
 
 @pytest.fixture(scope="module")
-def rules_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed rules; only an alarm need not last for minutes before it is told of."""
-    text = RULES.read_text()
-    group, rest = text.split("  - name: plumbline.models", 1)
-    quick = re.sub(r"^(        for:) [1-9]\w+", r"\1 1s", group, flags=re.MULTILINE)
-    file = tmp_path_factory.mktemp("rules") / RULES.name
-    file.write_text(f"{quick}  - name: plumbline.models{rest}")
-    return file
-
-
-@pytest.fixture(scope="module")
-def webhook() -> Iterator[Webhook]:
-    """Whoever is told."""
-    with Webhook() as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def alertmanager(
-    webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Alertmanager]:
-    """The committed example, with seconds for minutes."""
-    folder = tmp_path_factory.mktemp("alertmanager")
-    with Alertmanager(folder, routed_to(webhook, ALERTMANAGER)) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def crowded() -> Iterator[WebServer]:
     """The page of a process with 500 models, 12 features and 6 detectors."""
     with WebServer("127.0.0.1", 0, registry(crowd(500, 12, 6)), Health()) as made:
@@ -138,16 +109,28 @@ def logs(real_broker: KafkaBroker) -> str:
 
 
 @pytest.fixture(scope="module")
+def program() -> Iterator[Receiver]:
+    """A program that the daemon itself tells of drift."""
+    with Receiver(lambda _: Reply()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def start(
-    real_broker: KafkaBroker, logs: str, tmp_path_factory: pytest.TempPathFactory
+    real_broker: KafkaBroker, logs: str, program: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[], Daemon]:
     """Makes the daemon, the same one each time; a fourth model is one too many."""
     folder, prefix, port = tmp_path_factory.mktemp("daemon"), uuid.uuid4().hex, free_ports()[0]
+    secret = folder / "url"
+    secret.write_text(program.url)
+    target = {"kind": "webhook", "url": {"file": str(secret)}}
     return lambda: Daemon(
         folder,
         real_broker.bootstrap,
         prefix=prefix,
         logs=[logs],
+        roles="ingest,detect,notify",
+        notifications={"targets": {"program": target}},
         limits={"models": 3},
         state={"checkpoint_seconds": 1.0},
         http={"port": port},
@@ -175,7 +158,12 @@ def prometheus(
     def job(name: str, port: int, **more: Any) -> Json:
         return {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}], **more}
 
-    nothing = {"metric_relabel_configs": [{"action": "drop", "regex": ""}], "scrape_interval": "5s"}
+    # The page of the crowd is made by this process, which has other things to do and may be slow.
+    nothing = {
+        "metric_relabel_configs": [{"action": "drop", "regex": ""}],
+        "scrape_interval": "30s",
+        "scrape_timeout": "30s",
+    }
     config = {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "evaluation_interval": "1s"},
         "rule_files": [str(rules_file)],
@@ -304,12 +292,10 @@ def test_the_page_is_resolved(scenario: Scenario) -> None:
 
 
 def test_every_rule_is_evaluated(scenario: Scenario) -> None:
-    """Prometheus has run all of them, and none failed."""
-    found = scenario.prometheus.get("rules")["groups"]
-    health = {
-        rule["name"]: (rule["health"], rule.get("lastError")) for g in found for rule in g["rules"]
-    }
-    assert health == dict.fromkeys(ALL, ("ok", None))
+    """Prometheus has run all of them, and what is recorded for them, and none failed."""
+    found = [rule for g in scenario.prometheus.get("rules")["groups"] for rule in g["rules"]]
+    assert {rule["name"] for rule in found if rule["type"] == "alerting"} == ALL.keys()
+    assert {(rule["health"], rule.get("lastError")) for rule in found} == {("ok", None)}
 
 
 SELECTOR = re.compile(r"\b(?:plumbline_\w+|up)\b(?:{[^}]*})?")
@@ -390,16 +376,16 @@ def complaints(text: str) -> str:
 
 def test_five_hundred_models_keep_the_budget(scenario: Scenario) -> None:
     """Prometheus reads the page of a crowd, and counts no more series than are allowed."""
-    numbers = {
-        name: float(
-            scenario.prometheus.query(f'max_over_time({name}{{job="crowd"}}[1m])')[0]["value"][1]
-        )
-        for name in ("up", "scrape_samples_scraped")
-    }
-    assert numbers["up"] == 1
-    assert MAX_SERIES * 0.9 < numbers["scrape_samples_scraped"] <= MAX_SERIES
+
+    def highest(name: str) -> float:
+        found = scenario.prometheus.query(f'max_over_time({name}{{job="crowd"}}[5m])')
+        return max((float(each["value"][1]) for each in found), default=0.0)
+
+    until(lambda: highest("up") == 1, "a scrape of the crowd", 90)
+    assert MAX_SERIES * 0.9 < highest("scrape_samples_scraped") <= MAX_SERIES
     text = generate_latest(registry(crowd(500, 12, 6))).decode()
     assert complaints(text) == ""
+<<<<<<< HEAD
 
 
 # --- one incident is one page -----------------------------------------------------------------
@@ -498,3 +484,5 @@ def test_one_incident_is_one_page(alertmanager: Alertmanager, webhook: Webhook) 
     until(lambda: heard() == expected, "the messages", 20)
     time.sleep(3)  # what is held back must stay held back
     assert heard() == expected
+=======
+>>>>>>> graf2

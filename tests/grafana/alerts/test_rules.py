@@ -60,19 +60,20 @@ def test_a_rule_has_its_form(rule: Rule) -> None:
 
 @EVERY_RULE
 def test_a_rule_leads_to_its_dashboard(rule: Rule) -> None:
-    """To the drift of the model, whatever it is called, or to Plumbline itself."""
-    ours = rule.labels["scope"] == "model"
-    page = (
-        "plumbline-drift?var-model={{ $labels.model | urlquery }}" if ours else "plumbline-itself"
-    )
+    """To the drift of the model, whatever it is called, to the fleet, or to Plumbline itself."""
+    page = "plumbline-drift?var-model={{ $labels.model | urlquery }}"
+    if rule.labels["scope"] == "monitor":
+        page = "plumbline-itself"
+    elif rule.alert.startswith("PlumblineFleet"):
+        page = "plumbline-fleet"
     assert rule.annotations["dashboard_url"] == f"{GRAFANA}/d/{page}"
 
 
 def test_the_dashboards_are_there() -> None:
-    """A link leads to a dashboard of ours, as soon as there are any."""
+    """A link leads to a dashboard of ours."""
     folder = ROOT / "grafana" / "dashboards"
     known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
-    assert not known or {"plumbline-drift", "plumbline-itself"} <= known
+    assert {"plumbline-drift", "plumbline-fleet", "plumbline-itself"} <= known
 
 
 @EVERY_RULE
@@ -164,8 +165,27 @@ def test_the_users_page_lists_every_rule() -> None:
     )
 
 
+def test_what_is_recorded_is_written_out() -> None:
+    """An alert that reads a recorded expression has it in its own, for those who record nothing."""
+    alert = "{alert: A, expr: 'a:b:sum > 1', for: 0m, labels: {}, annotations: {}}"
+    ((rule,),) = (
+        group.rules
+        for group in groups(
+            f"groups: [{{name: x, rules: [{{record: 'a:b:sum', expr: sum(y)}}, {alert}]}}]"
+        )
+    )
+    assert rule.expr == "(\n  sum(y)) > 1"
+    assert "plumbline:" in RULES.read_text()
+    assert not any("plumbline:" in rule.expr for rule in ALL.values())
+
+
 @pytest.mark.parametrize(
-    "text", ["groups: [{name: x, rules: [{alert: A}]}]", "groups: [{name: x, rule: []}]"]
+    "text",
+    [
+        "groups: [{name: x, rules: [{alert: A}]}]",
+        "groups: [{name: x, rule: []}]",
+        "groups: [{name: x, rules: [{record: 'a:b', expr: y, for: 1m}]}]",
+    ],
 )
 def test_a_file_that_is_none_is_refused(text: str) -> None:
     """A key that is missing or unknown is named, not passed over."""

@@ -14,6 +14,7 @@ import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from grafana.dashboards import build, drift, fleet, plumbline
+from grafana.dashboards.rows import detectors, processes
 from monitor import metrics
 from monitor.config import DetectorName
 from monitor.errors import UserError
@@ -138,8 +139,8 @@ def test_uids_are_those_that_links_use() -> None:
 
 def test_what_is_known_of_the_daemon_is_true() -> None:
     """Detectors and bounds are named in both places, and imported in neither."""
-    assert set(drift.DETECTORS) == set(get_args(DetectorName))
-    assert plumbline.SERIES == metrics.MAX_SERIES
+    assert set(detectors.DETECTORS) == set(get_args(DetectorName))
+    assert processes.SERIES == metrics.MAX_SERIES
 
 
 def test_a_wheel_has_the_dashboards(tmp_path: Path) -> None:

@@ -130,8 +130,53 @@ def test_headline_counts_what_it_is_about() -> None:
         notice("resolved", model="m1"),
     ]
     assert headline(many) == (
+        "latency_ms has drifted in 5 models; "
         "7 changes at once: 5 critical, 1 warning, 1 resolved; of m1, m0, m2 and 2 more models"
     )
+
+
+def fleet(count: int, change: str = "opened", feature: str = "latency_ms") -> list[Notice]:
+    """The same news of as many models."""
+    return [notice(change, model=f"m{i}", feature=feature) for i in range(count)]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
+def test_forty_models_that_shift_together_are_one_message(target: Target) -> None:
+    """It begins with the feature, and says in how many models."""
+    (message,) = messages(target, *fleet(40))
+    said = message.get("text") or message.get("summary") or message["payload"]["summary"]
+    assert said == (
+        "latency_ms has drifted in 40 models; "
+        "40 changes at once: 40 critical; of m0, m1, m2 and 37 more models"
+    )
+
+
+@pytest.mark.parametrize(
+    ("many", "begins"),
+    [
+        (fleet(2), "2 changes at once"),
+        (fleet(3), "latency_ms has drifted in 3 models; 3 changes"),
+        (fleet(3, "resolved"), "latency_ms is quiet again in 3 models; 3 changes"),
+        (fleet(4) + fleet(8, feature="error")[3:], "error has drifted in 5 models; latency_ms has"),
+        (fleet(3) + fleet(7, feature="error")[3:], "error has drifted in 4 models; 7 changes"),
+        (fleet(3) + fleet(3, feature="error") + storm(9, model="x"), "latency_ms has drifted in 3"),
+        ([each for i in range(9) for each in fleet(3, feature=f"f{i}")], "f0 has drifted in 3"),
+        (fleet(2) + [notice(model="m0", segment=f"s={i}") for i in range(5)], "7 changes at once"),
+    ],
+)
+def test_what_models_have_in_common_is_said_first(many: list[Notice], begins: str) -> None:
+    """From three models and half of those told of on; segments of a model are no models."""
+    said = headline(many)
+    assert said.startswith(begins)
+    assert said.count(" in 3 models") <= 3
+
+
+def test_an_incident_of_one_feature_names_it() -> None:
+    """The component of many alarms is their feature, where it is the same."""
+    (message,) = messages(pagerduty(), *fleet(4))
+    assert message["payload"]["component"] == "latency_ms"
+    (message,) = messages(pagerduty(), *fleet(4), *fleet(1, feature="error"))
+    assert message["payload"]["component"] == "many features"
 
 
 def test_webhook_gets_every_event_whole() -> None:

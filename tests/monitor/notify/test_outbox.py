@@ -146,6 +146,16 @@ def test_a_storm_is_told_in_one() -> None:
     assert len(told(box).notices) == 1
 
 
+@pytest.mark.parametrize("target", [slack(), pagerduty(), webhook()], ids=lambda t: t.kind)
+def test_a_fleet_that_shifts_is_one_message(target: Target) -> None:
+    """Forty alarms of as many models that come together are one message at the usual settings."""
+    box, _ = outbox(target)
+    for offset in range(40):
+        box.take(0, offset, event(model=f"m{offset}"))
+    assert len(told(box).notices) == 40
+    assert box.next() is None
+
+
 def test_programs_are_told_of_all_in_bounded_messages() -> None:
     """A webhook is sent each event whole, so many at a time."""
     box, _ = outbox(webhook(per_minute=5))
