@@ -101,13 +101,20 @@ INCIDENTS = {
     ),
     "no Plumbline at all": (
         [
-            alert("PlumblineDown"),
+            alert("PlumblineDown", namespace="n", job="p"),
             alert("PlumblineInstanceDown", namespace="n", job="p", instance="i"),
             alert("PlumblineNoRecords", namespace="n", job="p", topic="logs"),
             alert("PlumblineModelSilent", namespace="n", job="p", model="a"),
             alert("PlumblineDriftCritical", namespace="n", job="p", model="a", feature="error"),
         ],
         [("pager", ["PlumblineDown"])],
+    ),
+    "no Plumbline elsewhere": (
+        [
+            alert("PlumblineDown", namespace="test", job="p"),
+            alert("PlumblineDriftCritical", namespace="prod", job="p", model="a", feature="error"),
+        ],
+        [("pager", ["PlumblineDown"]), ("pager", ["PlumblineDriftCritical"])],
     ),
     "a Plumbline that is badly ill": (
         [
