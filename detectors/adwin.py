@@ -107,8 +107,9 @@ def block_means(values: Floats, stride: int, blocks: int) -> Floats:
     What does not fill a whole part is left out; a part without a value has mean NaN.
     """
     size = stride // blocks
-    strides = values.reshape(len(values), -1, stride)[:, :, : size * blocks]
-    parts = strides.reshape(len(values), -1, size)
+    rows, count = len(values), values.shape[1] // stride
+    strides = values.reshape(rows, count, stride)[:, :, : size * blocks]
+    parts = strides.reshape(rows, count * blocks, size)
     means: Floats = np.add.reduce(parts, axis=2) / size
     if not np.isnan(means).any():
         return means

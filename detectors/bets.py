@@ -19,6 +19,7 @@ from detectors.streams import TAILS, CategoricalStream, NumericStream
 
 SHIFTS = (0.1, 0.2, 0.4, 0.8)
 """Of the mean, in standard deviations of the normal scores of the ranks; up and down."""
+MOST_SCORE = 5.0
 SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
 """Factors of the standard deviation of the normal scores."""
 TAIL_FACTOR = 3.0
@@ -106,6 +107,8 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
     ranks = present.cumsum() - present / 2
     scores = ndtri(ranks)
     scores = (scores - present @ scores) / max(1e-9, float(np.sqrt(present @ scores**2)))
+    # a value that is rare among equals would be worth more than a float can hold
+    scores = scores.clip(-MOST_SCORE, MOST_SCORE)
     if (stream.cell_counts()[:-1] > 0).sum() < 2:
         return []
     theta = np.array([sign * shift for shift in SHIFTS for sign in (1, -1)])
@@ -140,6 +143,7 @@ def _on_bins(stream: NumericStream | CategoricalStream, shares: Floats, weight: 
     bin_of_cell, names = stream.bin_of_cell(), stream.bin_names()
     by_bin = np.bincount(bin_of_cell, shares)
     known = by_bin * (stream.count + stream.missing) >= MIN_IN_BIN
+    known[-2:] = False  # what is unknown, beyond or missing has bets of its own
     order = np.argsort(-by_bin, kind="stable")[:MOST_BINS].tolist()
     fullest = [b for b in order if known[b] and by_bin[b] < 1 / BIN_FACTOR - 0.1]
     inside = bin_of_cell[:, None] == np.array(fullest, int)

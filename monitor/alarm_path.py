@@ -114,7 +114,8 @@ class AlarmPath:
 
     def best(self, turn: Turn) -> Reading:
         """The smallest p-value speaks; a detector without one only where it is alone."""
-        names = turn.finders or (turn.alarm.detector,)
+        voting = tuple(name for name in turn.finders if name in self.voting)
+        names = voting or (turn.alarm.detector,)
         chosen = [detector for detector in self.detectors if detector.name in names]
         feature = self.baseline.streams[turn.stream].name
         readings = [each for each in self.readings(turn.window, chosen) if each.feature == feature]

@@ -178,7 +178,7 @@ def state(watch: Watch) -> object:
         watch.seen,
         watch.records,
         watch.profile.id,
-        watch.level,
+        watch.levels,
         (buffer.fill, buffer.values.tobytes(), buffer.categories.tobytes(), buffer.unwatched),
         watch.window.snapshot(),
         [detector.snapshot() for detector in watch.detectors],
