@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from monitor import audit
 from monitor.auditor import Auditor
+from monitor.checkpoint import Partition
 from monitor.config import AlarmsConfig, Config
+from monitor.drift import DriftMonitor
 from monitor.health import Health
 from monitor.metrics import Metrics
 from monitor.roles import detect
@@ -120,3 +122,26 @@ def test_the_daemon_gives_it_little_time(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(role.auditor, "step", step)
     role._audit()
     assert role.audit_due == pytest.approx(100.0 + 0.1 / detect.AUDIT_SHARE)
+
+
+def test_what_is_known_is_published() -> None:
+    """The promise and what has been measured so far reach the metrics of the daemon."""
+
+    class Consumer:
+        def get_watermark_offsets(self, at: object, *, cached: bool) -> tuple[int, int]:
+            return 0, -1
+
+    role = Detect(GENEROUS, {}, Metrics(), Health(), lambda _: False)
+    role.consumer = cast(Any, Consumer())
+    monitor = DriftMonitor(GENEROUS, {})
+    watch = monitor.watches["m", ""] = watching(independent(1), GENEROUS)
+    monitor.watches["other", ""] = made.watcher(GENEROUS)
+    role.partitions[0] = Partition(monitor, 0)
+    role._publish()
+    (first,) = role.metrics.audits
+    for _ in range(4):
+        role._audit()
+    role._publish()
+    assert first.measured is None
+    assert list(role.metrics.audits) == [role.auditor.audited(watch)]
+    assert role.metrics.audits[0].records > 0
