@@ -12,11 +12,8 @@ EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 DEMO_FLAGS ?=
-<<<<<<< HEAD
 ALERTS_FLAGS ?=
-=======
 DETECTOR_FLAGS ?= --form quick
->>>>>>> peers
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv

@@ -56,8 +56,8 @@ def _dependent(baseline: Baseline, window: int) -> Iterator[str]:
     for stream in sorted(found, key=lambda stream: -stream.inflation)[:TOLD]:
         yield (
             f"{stream.name}: records depend on each other so much that a window of {window:,} is "
-            f"worth {window / stream.inflation:,.0f} independent ones: only large changes are seen, "
-            "unless windows.records holds a whole cycle of the traffic"
+            f"worth {window / stream.inflation:,.0f} independent ones: only large changes are "
+            "seen, unless windows.records holds a whole cycle of the traffic"
         )
 
 

@@ -145,8 +145,8 @@ def _print_budget(console: Console, model: str, budget: Budget) -> None:
     else:
         low, high = three_digits(budget.low), three_digits(budget.high)
         line += (
-            f"measured {three_digits(budget.measured)} (95 % interval {low} to {high}; the "
-            f"reference replayed for {budget.records:,} records, {budget.days:,.2g} days of traffic)"
+            f"measured {three_digits(budget.measured)} (95 % interval {low} to {high}; reference "
+            f"replayed for {budget.records:,} records, {budget.days:,.2g} days of traffic)"
         )
     colour = "red" if budget.contradicts else "default"
     console.print(f"[{colour}]{escape(printable(line))}[/]", soft_wrap=True)

@@ -14,8 +14,8 @@ from monitor.report import Budget, Cost, Replayed
 from monitor.segments import WHOLE
 from monitor.watch import Watch
 
-VALUES = 12_000_000
-"""That are replayed for all models together, one of each feature a record: about two seconds."""
+VALUES = 6_000_000
+"""That are replayed for all models together, one of each feature a record: about a second."""
 MODELS = 10
 """That are audited, those with the most records: to set one up costs as much as 50,000 records."""
 

@@ -60,11 +60,10 @@ def _parts(model: ModelOutlook) -> Iterator[str]:
                 f"  {part.detector} has {part.share:.1%} of the budget: at each evaluation a "
                 f"chance of {part.level:.1e} for each of {part.streams:,} features"
             )
-    rest = ", ".join(part.detector for part in model.parts if not part.share)
     whole = sum(part.share for part in model.parts)
-    yield f"  together {whole:.0%}" + (
-        f"; {rest} can raise no alarm and has nothing" if rest else ""
-    )
+    rest = ", ".join(part.detector for part in model.parts if not part.share)
+    left = f"; nothing for {rest}, which can raise no alarm" if rest else ""
+    yield f"  together {whole:.0%}{left}"
 
 
 def _first(feature: Feature, delay: Delay) -> str:

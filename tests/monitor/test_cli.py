@@ -327,13 +327,26 @@ def test_version_does_not_wait_for_heavy_imports() -> None:
 def test_config_check(capsys: pytest.CaptureFixture[str], config: Path, tmp_path: Path) -> None:
     """Good configurations are called good; --json says what is in force, secrets masked."""
     assert run("config", "check", "-c", config) == 0
-    assert capsys.readouterr().out == f"{config}: all is well\n"
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{config}: all is well"
+    assert "false page in 30 days allowed to each model" in told[1]
     assert read_json(capsys, "config", "check", "-c", config, "--json")["windows"] == {
         "records": 200,
         "stride": 20,
     }
     assert run("config", "check") == 0
-    assert capsys.readouterr().out == "the defaults: all is well\n"
+    assert capsys.readouterr().out.startswith("the defaults: all is well\n")
+
+
+def test_config_check_says_what_follows(capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs get the numbers that people read."""
+    (model,) = read_json(capsys, "config", "check", "--json")["outlook"]["models"]
+    assert sum(part["share"] for part in model["parts"]) == pytest.approx(1)
+    number = model["features"][0]
+    assert run("config", "check") == 0
+    seen = f"{number['name']}: a shift of 0.2 sd"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if seen in line]
+    assert f"seen after about {number['delays'][0]['seen']:,} records" in line
 
 
 def test_plumbline_yaml_is_found(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -488,4 +501,4 @@ def test_output_that_cannot_be_encoded_is_no_error(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (0, "?.yaml: all is well\n")
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "?.yaml: all is well")

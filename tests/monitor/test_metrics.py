@@ -21,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_cla
 from monitor import __version__
 from monitor.alarm_path import Reading
 from monitor.app import App
+from monitor.audit import Audited
 from monitor.config import AlarmsConfig, Config
 from monitor.decode import decoder
 from monitor.events import DriftEvent, Summary
@@ -425,6 +426,22 @@ def test_reference_and_window() -> None:
     found = samples(everything())
     assert get(found, "window_records", model="m") == 10
     assert get(found, "reference_records", model="m") == 50
+
+
+def test_promise_and_measure() -> None:
+    """Both are rates a day; nothing measured is no sample, and not a perfect record."""
+    metrics = everything()
+    metrics.audits = [
+        Audited("m", 0.033, 0.02, 0.0, 0.1, 500_000, {}, False),
+        Audited("new", 0.033, None, None, None, 0, {}, False),
+    ]
+    found = samples(metrics)
+    assert get(found, "false_pages_promised_per_day", model="m") == 0.033
+    assert get(found, "false_pages_measured_per_day", model="m") == 0.02
+    assert get(found, "false_pages_audited_records", model="m") == 500_000
+    assert get(found, "false_pages_promised_per_day", model="new") == 0.033
+    assert get(found, "false_pages_measured_per_day", model="new") is None
+    assert get(found, "false_pages_audited_records", model="new") == 0
 
 
 # --- labels and bounds ------------------------------------------------------------------------
