@@ -16,7 +16,7 @@ from monitor import reference, summary
 from monitor.alarms import Alarm, AlarmPolicy
 from monitor.columns import Columns
 from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
-from monitor.events import Change, DriftEvent, event_id
+from monitor.events import Change, DriftEvent, Summary, event_id
 from monitor.explainer import Explainer, Moment
 from monitor.explanation import Explanation
 from monitor.reference import Profile, known
@@ -171,21 +171,9 @@ class Watch:
         assert self.profile is not None
         baseline = self.window.baseline
         best = self._speaker(stream, finders, at.window)
-        identity = event_id(
-            model=self.model,
-            segment=self.segment,
-            feature=best.feature,
-            detector=best.detector,
-            record=self.records,
-            time=at.time,
-        )
+        identity = self._identity(best, at)
         sides = summary.sides(baseline, stream, at.window)
-        since = self.alarms[stream].since if stream in self.alarms else None
-        explanation = (
-            Explanation(since=since)
-            if change == "resolved"
-            else self.explainer.explain(stream, finders, psi, sides, at, since)
-        )
+        explanation = self._explanation(change, stream, finders, psi, sides, at)
         severity = self.policy.severity(float(psi[stream]))
         opening = Alarm(identity, best.detector, severity, self.records, explanation.since)
         alarm = self._turned(change, stream, opening)
@@ -220,6 +208,32 @@ class Watch:
         readings = self._readings_of(stream, names, window)
         # the smallest p-value speaks; a detector without one only where it is alone
         return min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)
+
+    def _identity(self, best: Reading, at: Moment) -> str:
+        return event_id(
+            model=self.model,
+            segment=self.segment,
+            feature=best.feature,
+            detector=best.detector,
+            record=at.record,
+            time=at.time,
+        )
+
+    def _explanation(
+        self,
+        change: Change,
+        stream: int,
+        finders: tuple[str, ...],
+        psi: Floats,
+        sides: tuple[Summary, Summary],
+        at: Moment,
+    ) -> Explanation:
+        """What the event explains; the end of an alarm has nothing to explain but its beginning."""
+        alarm = self.alarms.get(stream)
+        since = alarm.since if alarm else None
+        if change == "resolved":
+            return Explanation(since=since)
+        return self.explainer.explain(stream, finders, psi, sides, at, since)
 
     def _turned(self, change: Change, stream: int, opening: Alarm) -> Alarm:
         """The stream's alarm after a change of it. opening: what it is if it is opened now."""
