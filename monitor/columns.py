@@ -70,6 +70,23 @@ class Columns:
             self.examples.take(chosen, len(self)),
         )
 
+    def row(self, name: str) -> Floats:
+        """A numeric or binary feature, shape (n,); NaN where it is left out."""
+        names = self.numeric + self.binary
+        return self.values[names.index(name)] if name in names else np.full(len(self), np.nan)
+
+    def category(self, name: str) -> CategoryColumn:
+        """A categorical feature; all missing where there is no such."""
+        missing = CategoryColumn(name, (), np.full(len(self), -1, np.int16))
+        return next((column for column in self.categories if column.name == name), missing)
+
+    def texts(self, name: str) -> list[str | None]:
+        """The values of a categorical feature, record by record."""
+        column = self.category(name)
+        # code -1, a missing value, finds the last entry
+        values = (*column.vocabulary, None)
+        return [values[code] for code in column.codes.tolist()]
+
     def of_examples(self, seen: int) -> Columns:
         """The records whose request ids are known, and no others.
 

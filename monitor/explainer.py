@@ -50,7 +50,7 @@ class Memory(msgspec.Struct, frozen=True):
     """An explainer's state, as part of a checkpoint."""
 
     times: bytes = b""
-    examples: tuple[bytes, ...] = ()
+    examples: bytes = b""
 
 
 class Explainer:
@@ -131,7 +131,7 @@ class Explainer:
     def snapshot(self) -> Memory:
         """Its state, to be restored into an explainer of the same baseline."""
         times = np.array(self.times, np.float64).tobytes()
-        return Memory(times, tuple(self.examples.snapshot()))
+        return Memory(times, self.examples.snapshot(self.baseline))
 
     def restore(self, state: Memory) -> None:
         """Take over a snapshot.

@@ -216,14 +216,9 @@ def _ids(pieces: Iterable[Columns], stream: Stream, bins: Ints) -> Iterator[str]
 def bins_of(stream: Stream, columns: Columns) -> Ints:
     """The stream's bin of each record, shape (n,)."""
     if isinstance(stream, NumericStream):
-        names = columns.numeric + columns.binary
-        row = columns.values[names.index(stream.name)] if stream.name in names else None
-        values = np.full(len(columns), np.nan) if row is None else row
-        return stream.bin_of_cell()[stream.cell_of(values)]
-    column = next((c for c in columns.categories if c.name == stream.name), None)
+        return stream.bin_of_cell()[stream.cell_of(columns.row(stream.name))]
+    column = columns.category(stream.name)
     missing, unknown = stream.bins - 1, stream.bins - 2
-    if column is None:
-        return np.full(len(columns), missing)
     bin_of = stream.bin_of()
     # code -1, a missing value, finds the last entry
     table = [*(bin_of.get(name, unknown) for name in column.vocabulary), missing]

@@ -158,7 +158,7 @@ def build(pieces: Sequence[Columns], *, segment: str, window: int, categories: i
     rows |= {name: Kind.BINARY for piece in pieces for name in piece.binary}
     # in the order of a chunk, by kind and name: another order of streams would be another id
     numeric = [
-        numeric_stream(name, kind, np.concatenate([_row(piece, name) for piece in pieces]), window)
+        numeric_stream(name, kind, np.concatenate([piece.row(name) for piece in pieces]), window)
         for name, kind in sorted(rows.items(), key=lambda row: (row[1] is Kind.BINARY, row[0]))
     ]
     names = sorted({column.name for piece in pieces for column in piece.categories})
@@ -185,11 +185,6 @@ def _pace(times: Floats) -> float:
     """Records per second in the middle nine tenths: a few wrong clocks must not move it."""
     early, late = np.quantile(times, [0.05, 0.95]).tolist()
     return 0.9 * len(times) / (late - early) if late > early else UNKNOWN_RATE
-
-
-def _row(piece: Columns, name: str) -> Floats:
-    names = (*piece.numeric, *piece.binary)
-    return piece.values[names.index(name)] if name in names else np.full(len(piece), np.nan)
 
 
 def _category_codes(pieces: Sequence[Columns], name: str) -> tuple[tuple[str, ...], Ints]:

@@ -33,7 +33,7 @@ def test_agrees_with_new_traffic() -> None:
         values = rng.standard_normal((4, 8_000))
         values[:, 2_000:] += 0.2
         masks = [
-            verdicts([name], base, values, level=levels[name])[name]
+            verdicts({name: levels[name]}, base, values)[name]
             for name in ("e_detector", "zscore", "page_hinkley")
         ]
         late = np.logical_or.reduce(masks)[20:]
