@@ -6,6 +6,7 @@ import json
 import re
 from itertools import islice
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
@@ -17,6 +18,7 @@ from monitor.config import Config
 from monitor.config_errors import KNOWN_KEYS
 from monitor.config_file import load
 from monitor.demo.traffic import traffic
+from monitor.events import Change
 from monitor.kafka import DAY_MS, Topics
 from monitor.metrics import Metrics, registry
 from monitor.records import RecordWithMetadata, Refusal
@@ -138,6 +140,7 @@ def test_symptoms_are_named_as_they_are_seen() -> None:
         f"plumbline.{name}" for name in ("*", *(t.split(".")[1] for t in Topics("p").settings()))
     }
     other = {"grep", "/metrics", "/healthz", "other", "event", "exception", "error", "reason"}
+    other |= {f"drift {change}" for change in get_args(Change)}
     said = "\n".join(path.read_text() for path in (ROOT / "monitor").glob("**/*.py"))
     text = (DOCS / "troubleshooting.md").read_text()
     unknown = [
