@@ -50,12 +50,13 @@ SHOWN = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a log and the README's configuration, as a reader would have them."""
+    """A folder with a log and the configurations shown, as a reader would have them."""
     folder = tmp_path_factory.mktemp("reader")
     records = traffic(9_000, change_at=9_000, seed=1, rate=50.0, start=1.7e9)
     (folder / "logs.jsonl").write_bytes(b"\n".join(islice(records, 9_000)) + b"\n")
-    (configuration,) = blocks(ROOT / "README.md", "yaml")
-    (folder / "plumbline.yaml").write_text(configuration)
+    for page in (ROOT / "README.md", ROOT / "docs" / "quickstart.md"):
+        for configuration in blocks(page, "yaml"):
+            (folder / configuration.split()[1]).write_text(configuration)
     return folder
 
 
