@@ -10,7 +10,7 @@ from scipy.special import logsumexp, ndtri
 
 from detectors.base import Floats, Ints, Kind
 from detectors.baseline import Baseline
-from detectors.bets import MIN_RECORDS, bets_on
+from detectors.bets import GRAIN, MIN_RECORDS, Bets, bets_on
 from detectors.e_detector import EDetector
 from detectors.streams import CategoricalStream, NumericStream
 from tests.detectors.streams import Rig, baseline, bursts, sample, shifted, zipf
@@ -30,15 +30,30 @@ def detector_of(rig: Rig) -> EDetector:
 def slow_mixture(stream: NumericStream | CategoricalStream, values: Floats) -> list[float]:
     """ln M after each stride of 100 values, record by record and without any bound."""
     bets = bets_on(stream)
+    slowness = winnings(stream, bets)
+    payments = np.floor(bets.logarithms / slowness / GRAIN) * GRAIN
+    error = 100 * bets.excess / slowness
     held = np.full(len(bets.names), -np.inf)
+    sums, run = np.zeros(len(held)), np.zeros(len(held))
     mixtures = []
-    for number, value in enumerate(values.tolist()):
-        if number % 100 == 0:
-            held = np.logaddexp(0.0, held)
-        held = held + bets.logarithms[cell_of(stream, value)]
-        if number % 100 == 99:
-            mixtures.append(float(logsumexp(held + np.log(bets.weights))))
+    for start in range(0, len(values), 100):
+        run = np.where(sums > 0, run + 1, 1)
+        paid = -np.minimum(1.5 * error * (2 * run - 1), 2.5) * error
+        for value in values[start : start + 100].tolist():
+            paid = paid + payments[cell_of(stream, value)]
+        held = np.logaddexp(0.0, held) + paid
+        sums = np.clip(sums + paid, 0, 100)
+        mixtures.append(float(logsumexp(held + np.log(bets.weights))))
     return mixtures
+
+
+def winnings(stream: NumericStream | CategoricalStream, bets: Bets) -> Floats:
+    """How much more than the logarithm of 20 blocks for each that there are was won on them."""
+    held = most = np.full(len(bets.names), -np.inf)
+    for block in stream.blocks.astype(float):
+        held = np.logaddexp(0.0, held) + block @ bets.logarithms
+        most = np.maximum(most, held)
+    return np.asarray(np.maximum(1.0, most / np.log(20 * len(stream.blocks))))
 
 
 def cell_of(stream: NumericStream | CategoricalStream, value: float) -> int:

@@ -106,13 +106,13 @@ def test_a_loose_detector_is_caught() -> None:
     assert found.contradicts
 
 
-def test_a_reference_with_an_incident_is_caught() -> None:
-    """What was drift once in the reference pages again and again in the audit."""
+def test_what_a_reference_has_shown_does_not_page() -> None:
+    """An incident in the reference makes its feature slow to page, and breaks no promise."""
     values = np.random.default_rng(3).lognormal(0, 1, (FEATURES, RECORDS))
     values[2, 20_000:22_000] *= 5
     found = audited(profile_of(values), config("psi", "e_detector", per_page=1_000_000), 300_000)
-    assert found.contradicts
-    assert max(found.pages, key=lambda who: found.pages[who])[0] == "x2"
+    assert not found.contradicts
+    assert found.pages == {}
 
 
 def test_a_replica_depends_on_its_number_alone() -> None:
