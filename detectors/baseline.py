@@ -64,6 +64,14 @@ class Baseline:
         """The streams whose values are of one of `kinds`, shape (k,)."""
         return np.array([i for i, s in enumerate(self.streams) if s.kind in kinds], np.intp)
 
+    def blocks(self) -> Floats:
+        """The reference's own counts by stream, block and cell, shape (S, K, G)."""
+        count = min([len(stream.blocks) for stream in self.streams], default=0)
+        stacked = np.zeros((len(self.streams), count, self.cells))
+        for table, stream in zip(stacked, self.streams, strict=True):
+            table[:, : stream.blocks.shape[1]] = stream.blocks[:count]
+        return stacked
+
     def by_bin(self, cell_counts: Floats) -> Floats:
         """Counts by bin, shape (m, S, B), of counts by cell, shape (m, S, G)."""
         flat = cell_counts.reshape(len(cell_counts), -1)

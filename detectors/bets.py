@@ -33,8 +33,6 @@ MOST_BINS = 16
 MIN_IN_BIN = 50
 """Fewer records of the reference do not say how many there should be."""
 
-CAUTION = 2.5
-"""Standard errors of the reference's own shares by which a bet pays less than it might."""
 MIN_RECORDS = 500
 """Fewer records of the reference support no bet."""
 GRAIN = 2.0**-20
@@ -47,12 +45,14 @@ class Bets:
     """K bets on one stream of G cells.
 
     names: what each stands for. weights: shape (K,), what share of the stake is on each, sum 1.
-    logarithms: shape (G, K), ln w by cell.
+    logarithms: shape (G, K), ln w by cell. excess: shape (K,), the standard error of a record's
+    mean payment that the reference's own error makes.
     """
 
     names: tuple[str, ...]
     weights: Floats
     logarithms: Floats
+    excess: Floats
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class _Family:
 def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
     """All bets on a stream; none where the reference is too short."""
     if stream.count + stream.missing < MIN_RECORDS:
-        return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)))
+        return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)), np.zeros(0))
     shares = shares_of(stream)
     if isinstance(stream, NumericStream):
-        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.2)]
+        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.1)]
     else:
         families = [_on_bins(stream, shares, 0.7)]
     families.append(_on_missing(shares))
@@ -85,8 +85,13 @@ def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
     weights = np.concatenate([np.full(len(f.names), f.weight / len(f.names)) for f in families])
     names = tuple(name for family in families for name in family.names)
     rare = np.concatenate([np.full(len(f.names), f.rare) for f in families])
-    logarithms = _cautious(payments, shares, stream, rare)
-    return Bets(names, weights / weights.sum(), np.floor(logarithms / GRAIN) * GRAIN)
+    logarithms, excess = _cautious(payments, shares, stream, rare)
+    return Bets(names, weights / weights.sum(), floored(logarithms), excess)
+
+
+def floored(logarithms: Floats) -> Floats:
+    """Logarithms as multiples of GRAIN."""
+    return np.asarray(np.floor(logarithms / GRAIN) * GRAIN)
 
 
 def shares_of(stream: NumericStream | CategoricalStream) -> Floats:
@@ -121,12 +126,12 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
         + 1
     )
     return [
-        _Family(tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), 0.4),
+        _Family(tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), 0.55),
         _Family(tuple(f"spread x{f:g}" for f in SCALES), _fair(scales, shares), 0.15),
         _Family(
             tuple(f"{side} {q:.1%}" for q in TAILS for side in ("top", "bottom")),
             _fair(tails, shares),
-            0.15,
+            0.1,
             rare=True,
         ),
     ]
@@ -179,7 +184,7 @@ def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Famil
                 pays[cell] = new / shares[cell]
                 payments.append(pays)
                 names.append(f"{name} {new:.1%}")
-    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.1, rare=True)
+    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.05, rare=True)
 
 
 def _cautious(
@@ -187,17 +192,17 @@ def _cautious(
     shares: Floats,
     stream: NumericStream | CategoricalStream,
     rare: NDArray[np.bool_],
-) -> Floats:
-    """Logarithms of payments that stay fair where the reference errs and records depend.
+) -> tuple[Floats, Floats]:
+    """Logarithms of payments that stay fair where records depend, and the error of their means.
 
-    The mean payment was found with the reference's shares, whose error is taken off, CAUTION times.
-    Where sums over blocks vary v times as much as independent records would let them, a bet is
-    raised to the power 1 / v: of a normal sum its mean is then 1 again. What is rare is taken to
-    depend as much as what depends most: extremes come in clusters.
+    The mean payment was found with the reference's shares, which err. Where sums over blocks vary v
+    times as much as independent records would let them, a bet is raised to the power 1 / v: of a
+    normal sum its mean is then 1 again. What is rare is taken to depend as much as what depends
+    most: extremes come in clusters.
     """
     excess = np.sqrt(np.maximum(shares @ payments**2 - 1, 0.0))
     logarithms = np.log(payments)
     inflation = dependence.long_run_inflation(stream.blocks, logarithms, shares)
     inflation[rare] = inflation.max()
     records = stream.count + stream.missing
-    return (logarithms - CAUTION * excess * np.sqrt(inflation / records)) / inflation
+    return logarithms / inflation, excess / np.sqrt(inflation * records)

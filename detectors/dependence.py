@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import chdtri
 
 from detectors.base import Floats, Ints
 
@@ -24,6 +25,10 @@ MIN_BLOCKS = 20
 
 GROWTH = 5
 """By how much blocks grow from one scale to the next, in search of slow cycles."""
+
+RARELY = 0.05
+"""With this probability records that are independent show, in all their reference, more than is
+taken for chance."""
 
 Blocks = NDArray[np.uint8]
 """Records by block and cell, shape (K, G); a block holds BLOCK records, so a byte is enough."""
@@ -49,18 +54,39 @@ def in_blocks_of(records: int, blocks: Blocks) -> Floats:
 
 
 def inflation(blocks: Blocks, bin_of_cell: Ints, ranks: Floats | None, window: int) -> float:
-    """The larger of the inflations of the mean rank and of any sum of shares of bins, >= 1.
+    """The largest inflation that the mean rank, shares of bins or any one window show, >= 1.
 
     bin_of_cell: shape (G,). ranks: shape (G,), NaN for missing values; None where cells have no
     order. window: records of the windows to be compared with the reference.
     """
-    found = [1.0]
+    found = [1.0, window_inflation(_by_bin(in_blocks_of(BLOCK, blocks), bin_of_cell), window)]
     for records in {BLOCK, max(BLOCK, window)}:
         counts = in_blocks_of(records, blocks)
         found.append(share_inflation(_by_bin(counts, bin_of_cell)))
         if ranks is not None:
             found.append(mean_inflation(counts, ranks))
     return max(found)
+
+
+def window_inflation(counts: Floats, window: int) -> float:
+    """By how much the most unusual window of the reference exceeds what chance would make.
+
+    counts: records by block of BLOCK records and bin, shape (K, B). Variances say little of traffic
+    that is quiet but for an hour: what the reference itself has shown must not be rejected. So the
+    largest of the windows' Pearson statistics is held against chi-squared's quantile for as many
+    windows.
+    """
+    step = max(1, window // BLOCK)
+    if len(counts) < 2 * step:
+        return 1.0
+    upto = np.concatenate((np.zeros((1, counts.shape[1])), counts.cumsum(axis=0)))
+    windows = upto[step:] - upto[:-step]
+    expected = upto[-1] * step / len(counts)
+    known = expected >= MIN_PER_BLOCK
+    if known.sum() < 2:
+        return 1.0
+    statistic = ((windows - expected)[:, known] ** 2 / expected[known]).sum(axis=1)
+    return float(statistic.max() / chdtri(known.sum() - 1.0, RARELY / len(windows)))
 
 
 def mean_inflation(counts: Floats, scores: Floats) -> float:
@@ -88,16 +114,16 @@ def long_run_inflation(blocks: Blocks, scores: Floats, shares: Floats) -> Floats
     scores: by cell, shape (G, k). shares: of records by cell, shape (G,), sum 1.
     For sums that go on for ever, as those of sequential tests, the window's scale is not enough:
     over a daily cycle they climb for half a day. So blocks grow until there are MIN_BLOCKS of them.
-    Of few blocks, only what is certain at 95 % counts: the worst of many noisy estimates would cost
-    power where records are independent.
+    An estimate counts where independent records would hardly give it (three standard errors): the
+    worst of many noisy ones would cost power where there is no dependence.
     """
     variance = np.maximum(shares @ scores**2 - (shares @ scores) ** 2, 1e-300)
     found, records = np.ones(scores.shape[1]), BLOCK
     sums = blocks.astype(float) @ scores
     while len(sums) >= MIN_BLOCKS:
         ratio = sums.var(axis=0, ddof=1) / (records * variance)
-        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(sums) - 1))
-        found = np.maximum(found, ratio * certain)
+        certain = ratio > 1 + 3 * np.sqrt(2 / (len(sums) - 1))
+        found = np.where(certain, np.maximum(found, ratio), found)
         records *= GROWTH
         whole = len(sums) // GROWTH * GROWTH
         sums = sums[:whole].reshape(-1, GROWTH, sums.shape[1]).sum(axis=1)

@@ -10,9 +10,12 @@ import numpy as np
 
 from detectors.base import Bools, Floats, Ints, Kind, Readings
 from detectors.baseline import Baseline
-from detectors.bets import bets_on
+from detectors.bets import bets_on, floored
+from detectors.dependence import RARELY
 from detectors.window import Window, Windows
 
+CAUTION = 2.5
+"""Standard errors of the reference by which a long run of a bet pays less than it might."""
 MOST_SUM = 100.0
 """What a sum of logarithms may gather, so that it comes back to 0 some time after a change."""
 
@@ -38,8 +41,12 @@ class EDetector:
     Rinaldo 2023, "E-detectors"). With A = 1 / level that is the level of every evaluation, however
     long the detector has been running. No asymptotics and no table enter.
 
-    That holds of independent records and a reference without error. Bets are paid out more slowly
-    where the reference's blocks show dependence, and by what the reference may err.
+    That holds of independent records and a reference without error. Where the reference's blocks
+    show dependence, bets are paid out more slowly; and so they are if they would have won more on
+    the reference itself than a bet without a change does but once in twenty times. The reference's
+    error is an offset g, per stride and in standard errors, of ln L: over r strides E exp(g r z) is
+    exp(g^2 r^2 / 2) for a standard normal z, so that thrice the exponent is taken off a run of r
+    strides, but no more than CAUTION g a stride.
 
     M is not let rise above A: when a change is over, the detector is quiet soon. Beside M_k a plain
     sum of ln L_k is kept, begun anew whenever it falls below 0 (Page's CUSUM): where it was begun
@@ -62,10 +69,14 @@ class EDetector:
         self.names = [bet.names for bet in bets]
         most = max([0, *(len(bet.names) for bet in bets)])
         self.logarithms = np.zeros((len(bets), baseline.cells, most))
-        self.weights = np.zeros((len(bets), most))
-        for bet, table, weights in zip(bets, self.logarithms, self.weights, strict=True):
-            table[: len(bet.logarithms), : len(bet.names)] = bet.logarithms
-            weights[: len(bet.names)] = bet.weights
+        self.weights, self.error = np.zeros((2, len(bets), most))
+        for i, bet in enumerate(bets):
+            self.logarithms[i, : len(bet.logarithms), : len(bet.names)] = bet.logarithms
+            self.weights[i, : len(bet.names)] = bet.weights
+            self.error[i, : len(bet.names)] = bet.excess * window.stride
+        slowness = self._winnings(baseline)
+        self.logarithms = floored(self.logarithms / slowness[:, None])
+        self.error /= slowness
         with np.errstate(divide="ignore"):
             self.caps = np.minimum(self.limit / self.weights, 1e300)
         self.held = np.zeros_like(self.weights)
@@ -75,25 +86,43 @@ class EDetector:
         self.mixtures: Floats = np.zeros((1, len(bets)))
         self.leads: dict[int, tuple[Floats, Ints, Floats]] = {}
 
+    def _winnings(self, baseline: Baseline) -> Floats:
+        """How much more each bet won on the reference itself than it may, shape (S, K), >= 1."""
+        blocks = baseline.blocks()
+        strides = blocks.shape[1]
+        held = most = np.zeros_like(self.weights)
+        with np.errstate(over="ignore"):
+            for payment in np.exp((blocks @ self.logarithms).transpose(1, 0, 2)):
+                held = np.minimum((held + 1) * payment, 1e300)
+                most = np.maximum(most, held)
+        allowed = np.log(max(1, strides) / RARELY)
+        return np.asarray(np.maximum(1.0, np.log(np.maximum(most, 1.0)) / allowed))
+
     def update(self, windows: Windows) -> Bools:
         """Play the new strides; where a stream's mixture has reached the limit."""
         counts = windows.newest_counts.transpose(1, 0, 2)
-        # a single overwhelming stride may pay more than a float can hold
         logarithms = (counts @ self.logarithms).transpose(1, 0, 2)
-        with np.errstate(over="ignore"):
-            payments = np.exp(logarithms)
         self.number = windows.number
-        self.mixtures = np.empty(payments.shape[:2])
+        self.mixtures = np.empty(logarithms.shape[:2])
         self.leads = {}
-        for at, (payment, logarithm) in enumerate(zip(payments, logarithms, strict=True)):
-            held = (self.held + 1) * payment
-            self.held = np.minimum(held, self.caps, out=held)
-            self.since[self.sums <= 0] = windows.number + at - 1
-            self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
-            mixture = np.vecdot(self.weights, held, out=self.mixtures[at])
-            if mixture.max(initial=0.0) >= self.reached:
-                self.leads[windows.number + at] = self.sums, self.since.copy(), logarithm
+        # a single overwhelming stride may pay more than a float can hold
+        with np.errstate(over="ignore"):
+            for at, logarithm in enumerate(logarithms):
+                self._play(logarithm, windows.number + at)
+                mixture = np.vecdot(self.weights, self.held, out=self.mixtures[at])
+                if mixture.max(initial=0.0) >= self.reached:
+                    lead = self.sums, self.since.copy(), logarithm
+                    self.leads[windows.number + at] = lead
         return np.asarray(self.mixtures >= self.reached)
+
+    def _play(self, logarithm: Floats, number: int) -> None:
+        """Play a stride: what each bet would pay but for the reference's error, shape (S, K)."""
+        self.since[self.sums <= 0] = number - 1
+        run = number - self.since
+        logarithm = logarithm - np.minimum(1.5 * self.error * (2 * run - 1), CAUTION) * self.error
+        held = (self.held + 1) * np.exp(logarithm)
+        self.held = np.minimum(held, self.caps, out=held)
+        self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
 
     def lead(self, windows: Windows, stream: int) -> Lead:
         """The bet that explains best a change that was found in the first of `windows`.

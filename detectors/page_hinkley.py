@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from detectors import dependence
 from detectors.base import Bools, Floats, Kind, Readings
 from detectors.baseline import Baseline
+from detectors.dependence import RARELY
 from detectors.streams import NumericStream
 from detectors.window import Window, Windows
 
@@ -33,8 +34,9 @@ class PageHinkley:
     being the root of E exp(theta (u - 1/2 - d)) = 1 (Lundberg's inequality), which is solved for
     the stream's own ranks: it gives the p-value, and a threshold that keeps to the level whatever
     the feature's distribution. For autocorrelated records theta is divided by the inflation of the
-    variance of block means, at any scale that the reference shows. The allowance also covers the
-    reference's own error of its mean.
+    variance of block means, at any scale that the reference shows, and by how much further its sum
+    climbs on the reference itself than it may but once in twenty times. The allowance also covers
+    the reference's own error of its mean.
 
     Trade-off: sees a small lasting shift that no single window shows; blind to changes that leave
     the mean rank alone, slow on short bursts.
@@ -53,10 +55,21 @@ class PageHinkley:
         self.steps /= window.stride
         # the sum of strides' means exceeds h where the sum of their records exceeds stride h
         self.exponents = window.stride * np.stack(exponents)
+        self.exponents /= self._climbs(baseline)
         self.thresholds = np.log(2 / level) / self.exponents
         self.sums = np.zeros((2, len(parameters)))
         self.peaks = np.zeros((1, 2, len(parameters)))
         self.number = 1
+
+    def _climbs(self, baseline: Baseline) -> Floats:
+        """How much further each sum climbs on the reference itself than it may, shape (2, F)."""
+        blocks = baseline.blocks()[: len(self.streams)].transpose(1, 0, 2)
+        height = most = np.zeros(self.exponents.shape)
+        for step in np.vecdot(self.steps, blocks[:, None]):
+            height = np.maximum(height + step, 0.0)
+            most = np.maximum(most, height)
+        allowed = np.log(max(1, len(blocks)) / RARELY)
+        return np.asarray(np.maximum(1.0, np.nan_to_num(most * self.exponents) / allowed))
 
     def update(self, windows: Windows) -> Bools:
         """Add the new strides to both sums of every stream; where one reached its threshold."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from detectors.base import Bools, Floats, Kind, Readings, WindowTest
-from detectors.dependence import BLOCK
+from detectors.dependence import BLOCK, RARELY
 from detectors.streams import NumericStream
 from detectors.window import Window, Windows
 
@@ -106,10 +106,18 @@ def _moments(stream: NumericStream, window: int) -> tuple[float, float, float, f
     mean = float(weights @ scores)
     variance = float(weights @ (scores - mean) ** 2)
     skewness = float(weights @ (scores - mean) ** 3) / variance**1.5
-    sigma = max(sigma, variance**0.5)
+    sigma = max(sigma, variance**0.5, _farthest(stream, window, mean))
     inflation = sigma**2 / variance
     values = max(1.0, window * _share_present(stream))
     return mean, sigma, blocks, skewness * float(np.sqrt(inflation / values))
+
+
+def _farthest(stream: NumericStream, window: int, mean: float) -> float:
+    """The standard deviation that makes a thing of chance of the reference's farthest block."""
+    means = stream.block_means(window)
+    values = max(1, window // BLOCK) * BLOCK * _share_present(stream)
+    quantile = float(-ndtri(RARELY / (2 * len(means))))
+    return float(np.abs(means - mean).max() * np.sqrt(values)) / quantile
 
 
 def long_run_sd(stream: NumericStream, window: int) -> float:
