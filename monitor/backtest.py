@@ -43,4 +43,5 @@ def backtest(
         seconds=time.perf_counter() - started,
         events=events,
         budget=costs.of(monitor, events),
+        warming_up=monitor.warming_up(),
     )

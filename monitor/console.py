@@ -30,6 +30,8 @@ from monitor.report import Budget, Report
 
 COLOURS = {"warning": "yellow", "critical": "bold red"}
 PIPED_WIDTH = 160
+WARMING_UP = 5
+"""Models that are named while they warm up; there may be hundreds."""
 """Columns of a table in a file or a pipe, which has no width of its own."""
 
 
@@ -110,10 +112,24 @@ def print_report(report: Report) -> None:
     )
     if report.events:
         console.print(_events(report))
-    else:
+    elif report.budget or not report.warming_up:
         console.print("[green]no drift[/]")
+    _print_warming_up(console, report)
     for model, budget in report.budget.items():
         _print_budget(console, model, budget)
+
+
+def _print_warming_up(console: Console, report: Report) -> None:
+    """Who has no verdict yet, and how far each is: the nearest to having one first."""
+    gathered = {model: report.models[model]["records"] for model in report.warming_up}
+    nearest = sorted(gathered, key=lambda model: gathered[model], reverse=True)
+    for model in nearest[:WARMING_UP]:
+        needed = _count(report.warming_up[model], "record")
+        text = f"{model}: not watched, still warming up: {gathered[model]:,} of {needed}"
+        console.print(f"[yellow]{escape(printable(text))}[/]", soft_wrap=True)
+    if nearest[WARMING_UP:]:
+        rest = _count(len(nearest) - WARMING_UP, "more model")
+        console.print(f"[yellow]{rest} warming up[/]")
 
 
 def _events(report: Report) -> Table:

@@ -47,6 +47,14 @@ class DriftMonitor:
                 events += watch.feed(part)
         return events
 
+    def warming_up(self) -> dict[str, int]:
+        """Models that have no reference yet -> the records that it takes."""
+        return {
+            model: watch.warmup.needed
+            for (model, segment), watch in self.watches.items()
+            if segment == WHOLE and watch.profile is None
+        }
+
     def _knows(self, model: str) -> bool:
         """Whether a model is watched, or there is room for one more."""
         if model in self.records:

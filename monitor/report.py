@@ -52,7 +52,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     events: alarms that opened or became critical, in order; resolved: alarms that ended.
     rejections: refused records by reason. experiments: empty where none is configured.
-    budget: by model, of those that are past their warm-up.
+    budget: by model, of those that are past their warm-up. warming_up: the other models that have a
+    watch, each with the records that its reference takes: nobody has looked for drift in them.
     """
 
     records: int
@@ -64,6 +65,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     resolved: list[DriftEvent]
     experiments: dict[str, Any]
     budget: dict[str, Budget] = {}
+    warming_up: dict[str, int] = {}
 
 
 def build(
@@ -73,6 +75,7 @@ def build(
     seconds: float,
     events: Sequence[DriftEvent],
     budget: Mapping[str, Budget] | None = None,
+    warming_up: Mapping[str, int] | None = None,
 ) -> Report:
     """The report of a run from its counts and all its events."""
     return Report(
@@ -85,6 +88,7 @@ def build(
         resolved=[event for event in events if event.change == "resolved"],
         experiments={},
         budget=dict(sorted((budget or {}).items())),
+        warming_up=dict(sorted((warming_up or {}).items())),
     )
 
 

@@ -57,6 +57,13 @@ def test_injected_drift_is_found_and_no_other(whole: Report) -> None:
         assert event.position > CHANGE
 
 
+def test_models_without_a_reference_are_named(whole: Report, log: Path) -> None:
+    """Who has had too few records for a reference is in the report, with what it takes."""
+    assert whole.warming_up == {}
+    models = set(whole.models)
+    assert backtest([log], Config()).warming_up == dict.fromkeys(models, 50_000)
+
+
 def test_position_is_a_line_of_the_log(whole: Report) -> None:
     """The line that an event names holds a record of its model and its time."""
     for event in whole.events:

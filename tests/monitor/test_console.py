@@ -119,6 +119,23 @@ def test_report_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_warm_up_is_no_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing was watched "no drift" is not said; of many models the nearest are named."""
+    models = {HOSTILE: 900} | {f"m{i}": i for i in range(1, 8)}
+    warming_up = dict.fromkeys(models, 1000)
+    console.print_report(
+        report.build(models=models, rejections={}, seconds=1.0, events=[], warming_up=warming_up)
+    )
+    text = capsys.readouterr().out
+    assert "no drift" not in text
+    assert not STEERING & set(text)
+    assert f"{PLAIN[:8]}" in text.splitlines()[1]
+    assert text.splitlines()[2:6] == [
+        f"m{i}: not watched, still warming up: {i} of 1,000 records" for i in (7, 6, 5, 4)
+    ]
+    assert text.splitlines()[6:] == ["3 more models warming up"]
+
+
 def test_event_without_a_p_value_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """ADWIN has none; its row has a gap and no more."""
     console.print_report(summary([structs.replace(EVENT, p_value=None, detector="adwin")]))
