@@ -12,6 +12,7 @@ from monitor.audit import Audited, Replica, Tally
 from monitor.checkpoint import Partition
 from monitor.columns import Columns
 from monitor.config import AlarmsConfig, Config, DetectorName, WindowsConfig
+from monitor.delays import delays
 from monitor.drift import DriftMonitor
 from monitor.reference import Profile
 from monitor.watch import Watch
@@ -201,3 +202,28 @@ def test_interval_is_exact(count: int) -> None:
         assert stats.poisson.sf(count - 1, low) == pytest.approx(0.025)
     else:
         assert low == 0
+
+
+def test_any_reference_can_be_audited_and_shifted() -> None:
+    """Constants, huge and tiny numbers, hardly any value, a flag never set: no complaint."""
+    rng = np.random.default_rng(1)
+    values = rng.lognormal(0, 1, (FEATURES, 20_000))
+    values[0] = 7.0
+    values[1] *= 1e300
+    values[2] = np.where(rng.random(20_000) < 1e-3, values[2], np.nan)
+    values[3] = np.where(rng.random(20_000) < 0.5, 0.0, -1e-300)
+    columns = made.with_values(made.stream(20_000), "error", np.zeros(20_000))
+    for name, row in zip("abcdef", values, strict=True):
+        columns = made.with_feature(columns, name, row)
+    profile = reference.build([columns], segment="", window=1000, categories=10)
+    levels = watching(profile, Config()).levels
+    assert audit.run(profile, Config(), levels, 20_000).records >= 20_000
+    found = dict(
+        zip(
+            (stream.name for stream in profile.baseline.streams),
+            delays(profile.baseline, Config(), levels, 50_000),
+            strict=True,
+        )
+    )
+    assert found["a"] == found["error"] == []
+    assert all(delay.seen for delay in found["b"][1:])
