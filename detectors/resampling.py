@@ -41,7 +41,6 @@ class Resampling:
             raise ValueError(f"a reference of {held} records holds no two windows of {window}")
         shortest = -(-window // BLOCK)
         self.runs = shortest, max(shortest, int(LONGEST_RUN * self.blocks))
-        self.sorted = [stream.values() for stream in baseline.numeric]
         self.at, self.left = 0, 0
         self.rest: tuple[Floats, NDArray[np.uint8]] = (
             np.empty((len(baseline.numeric), 0)),
@@ -77,8 +76,8 @@ class Resampling:
     def _of_blocks(self, picked: Ints) -> tuple[Floats, NDArray[np.uint8]]:
         values = np.empty((len(self.baseline.numeric), len(picked) * BLOCK))
         categories = np.empty((len(self.baseline.categorical), values.shape[1]), np.uint8)
-        for row, stream, known in zip(values, self.baseline.numeric, self.sorted, strict=True):
-            row[:] = self._values(stream, known, self._cells(stream.blocks, picked))
+        for row, stream in zip(values, self.baseline.numeric, strict=True):
+            row[:] = self._values(stream, self._cells(stream.blocks, picked))
         for bins, category in zip(categories, self.baseline.categorical, strict=True):
             bins[:] = self._cells(category.blocks, picked)
         return values, categories
@@ -89,11 +88,15 @@ class Resampling:
         cells = np.tile(np.arange(counts.shape[1]), len(picked)).repeat(counts.ravel())
         return self.rng.permuted(cells.reshape(-1, BLOCK), axis=1).ravel()
 
-    def _values(self, stream: NumericStream, known: Floats, cells: Ints) -> Floats:
+    def _values(self, stream: NumericStream, cells: Ints) -> Floats:
         """Any of the reference's values in each of the cells, NaN in that of missing ones."""
         held = stream.cell_counts().astype(np.intp)
         held[-1] = 0
         first = held.cumsum() - held
-        ranks = first[cells] + (self.rng.random(len(cells)) * held[cells]).astype(np.intp)
+        places = first[cells] + (self.rng.random(len(cells)) * held[cells]).astype(np.intp)
+        if len(stream.support) < stream.count:
+            places = stream.below[1:].searchsorted(places, "right")
         missing = cells == len(held) - 1
-        return np.where(missing, np.nan, known[np.minimum(ranks, len(known) - 1)])
+        return np.where(
+            missing, np.nan, stream.support[np.minimum(places, len(stream.support) - 1)]
+        )

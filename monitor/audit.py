@@ -6,7 +6,9 @@ page. It is done in replicas of a fixed length, each with a window, detectors an
 that are thrown away afterwards: nothing live is read but the reference, and nothing is written.
 
 A replica depends on the reference, the configuration and its number alone. What the audit cannot
-see: how far the reference itself is from the traffic to come; its own noise is on both sides.
+see: how far the reference itself is from the traffic to come. Its own noise is on both sides, which
+makes the measured rate about half that of new traffic where the reference holds fifty windows
+(237 pages against 413, and 66 against 143, of PSI at generous budgets).
 """
 
 from __future__ import annotations

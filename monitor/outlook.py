@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -31,8 +32,10 @@ MODELS = 2
 """That are simulated, those with most records."""
 MANY_MODELS = 20
 """That are told of."""
-LONGEST_FILE = 64 * 1024 * 1024
-"""Bytes of a file of records that are read for this: some seconds."""
+LONGEST_FILE = 32 * 1024 * 1024
+"""Bytes of a file of records that are read for this: a second or two."""
+PACKED = 10
+"""How much less a packed one may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ def _profiles(config: Config) -> tuple[list[Profile], tuple[str, ...]]:
     if isinstance(source, WarmupReference):
         return [], ()
     try:
-        if source.source == "file" and source.path.stat().st_size > LONGEST_FILE:
+        if source.source == "file" and _is_long(source.path):
             return [], (f"{source.path} is too long to be read for a check",)
         known = references.load(config).values()
     except OSError as error:
@@ -124,6 +127,10 @@ def _profiles(config: Config) -> tuple[list[Profile], tuple[str, ...]]:
         return [], (f"the reference cannot be used: {error}",)
     whole = [profile for profile in known if profile.segment == WHOLE]
     return sorted(whole, key=lambda profile: (-profile.records, profile.model)), ()
+
+
+def _is_long(path: Path) -> bool:
+    return path.stat().st_size * (PACKED if path.suffix == ".gz" else 1) > LONGEST_FILE
 
 
 def _known(config: Config, profile: Profile, values: int) -> ModelOutlook:

@@ -61,7 +61,7 @@ def test_blocks_are_those_of_the_reference_and_of_all_streams_together() -> None
         assert any((category.blocks[place] == other).all() for place in places)
 
 
-@pytest.mark.parametrize("rho", [0.0, 0.95])
+@pytest.mark.parametrize("rho", [0.0, 0.95, 0.995])
 def test_dependence_is_kept(rho: float) -> None:
     """Means of windows vary as much as those of the reference, far more than a record's do."""
     source = autoregressive(rho)[None]

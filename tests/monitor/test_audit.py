@@ -12,6 +12,7 @@ from monitor.audit import Audited, Replica, Tally
 from monitor.checkpoint import Partition
 from monitor.columns import Columns
 from monitor.config import AlarmsConfig, Config, DetectorName, WindowsConfig
+from monitor.delays import delays
 from monitor.drift import DriftMonitor
 from monitor.reference import Profile
 from monitor.watch import Watch
@@ -83,8 +84,11 @@ def test_the_promise_is_kept_on_independent_records() -> None:
     assert not any(f.contradicts for f in found)
 
 
-def test_a_replayed_reference_pages_as_often_as_new_traffic() -> None:
-    """The measured rate is that of fresh records of the same kind through the same alarm path."""
+def test_a_replayed_reference_pages_about_as_often_as_new_traffic() -> None:
+    """The rate is that of fresh records through the same alarm path, but for the reference's error.
+
+    The reference agrees with itself better than with anything new: somewhat more than half.
+    """
     settings, records = config(per_page=1_000), 200_000
     replayed = fresh = 0
     for seed in range(3):
@@ -95,7 +99,7 @@ def test_a_replayed_reference_pages_as_often_as_new_traffic() -> None:
         values = np.random.default_rng(100 + seed).lognormal(0, 1, (FEATURES, records))
         fresh += sum(event.change == "opened" for event in watch.feed(numbers(values)))
     assert fresh > 30
-    assert 0.5 < replayed / fresh < 2
+    assert 0.3 < replayed / fresh < 1.5
 
 
 def test_a_loose_detector_is_caught() -> None:
@@ -198,3 +202,28 @@ def test_interval_is_exact(count: int) -> None:
         assert stats.poisson.sf(count - 1, low) == pytest.approx(0.025)
     else:
         assert low == 0
+
+
+def test_any_reference_can_be_audited_and_shifted() -> None:
+    """Constants, huge and tiny numbers, hardly any value, a flag never set: no complaint."""
+    rng = np.random.default_rng(1)
+    values = rng.lognormal(0, 1, (FEATURES, 20_000))
+    values[0] = 7.0
+    values[1] *= 1e300
+    values[2] = np.where(rng.random(20_000) < 1e-3, values[2], np.nan)
+    values[3] = np.where(rng.random(20_000) < 0.5, 0.0, -1e-300)
+    columns = made.with_values(made.stream(20_000), "error", np.zeros(20_000))
+    for name, row in zip("abcdef", values, strict=True):
+        columns = made.with_feature(columns, name, row)
+    profile = reference.build([columns], segment="", window=1000, categories=10)
+    levels = watching(profile, Config()).levels
+    assert audit.run(profile, Config(), levels, 20_000).records >= 20_000
+    found = dict(
+        zip(
+            (stream.name for stream in profile.baseline.streams),
+            delays(profile.baseline, Config(), levels, 50_000),
+            strict=True,
+        )
+    )
+    assert found["a"] == found["error"] == []
+    assert all(delay.seen for delay in found["b"][1:])

@@ -12,7 +12,7 @@ import pytest
 
 from detectors.base import Floats
 from detectors.calibration import SECONDS_PER_DAY, SMALLEST_LEVEL
-from monitor import outlook, outlook_text, reference, references
+from monitor import console, outlook, outlook_text, reference, references
 from monitor.caveats import caveats
 from monitor.config import (
     AlarmsConfig,
@@ -162,6 +162,19 @@ def test_what_cannot_be_simulated_is_said(tmp_path: Path) -> None:
     """A reference of less than two windows is warned of, and is no error."""
     model = only(outlook.of(named(tmp_path, built(records=300))))
     assert any("no shift can be simulated" in warning for warning in model.warnings)
+
+
+def test_names_cannot_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Models and features of a reference come from a log."""
+    hostile = "\x1b[31m[bold]x"
+    columns = made.with_feature(made.stream(3_000, model=hostile), hostile, np.arange(3_000.0))
+    profile = reference.build([columns], segment="", window=200, categories=100)
+    console.print_outlook(outlook.of(named(tmp_path, profile)))
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert text.count("[31m[bold]x") >= 2
 
 
 def warned(profile: Profile, settings: Config, **levels: float) -> Sequence[str]:
