@@ -22,9 +22,6 @@ from typing import TypeVar
 from confluent_kafka import Message, Producer
 
 from benchmarks.consumers import next_batch, whole_topic
-from detectors import registry
-from detectors.calibration import level_per_evaluation
-from detectors.window import Window
 from monitor import columns, kafka, logfiles, logs, reference
 from monitor.columns import Columns
 from monitor.config import Config, KafkaConfig, LogConfig
@@ -33,7 +30,7 @@ from monitor.metrics import Metrics
 from monitor.reference import Profile
 from monitor.roles.ingest import COMMIT_SECONDS
 from monitor.segments import WHOLE
-from monitor.windows import StrideBuffer
+from monitor.watch import Watch
 
 T = TypeVar("T")
 WARM_UP = 10_000
@@ -72,29 +69,20 @@ class Stages:
 
 
 class Detection:
-    """Windows and detectors of one model, as a Watch has them, with a clock on each detector."""
+    """The windows and detectors of one model's Watch, with a clock on each detector."""
 
     def __init__(self, config: Config, profile: Profile, stages: Stages) -> None:
-        windows, baseline = config.windows, profile.baseline
-        level = level_per_evaluation(
-            false_pages=config.alarms.false_pages,
-            per_days=config.alarms.per_days,
-            records_per_second=profile.records_per_second,
-            stride=windows.stride,
-            tests=registry.tests(config.detectors, baseline),
-        )
         self.stages = stages
-        self.buffer = StrideBuffer(baseline, windows.stride)
-        self.window = Window(baseline, windows.records, windows.stride)
-        self.detectors = registry.create(config.detectors, baseline, self.window, level)
+        self.watch = Watch("model", WHOLE, config, lambda: None)
+        self.watch.adopt(profile)
 
     def take(self, chunk: Columns) -> None:
         """Move the window on by a chunk and evaluate every stride of it."""
-        timed = self.stages.timed
-        for strides in timed("windows", lambda: list(self.buffer.strides(chunk))):
-            extend = partial(self.window.extend, strides.values, strides.categories)
+        timed, watch = self.stages.timed, self.watch
+        for strides in timed("windows", lambda: list(watch.buffer.strides(chunk))):
+            extend = partial(watch.window.extend, strides.values, strides.categories)
             windows = timed("windows", extend)
-            for detector in self.detectors:
+            for detector in watch.detectors:
                 timed(detector.name, partial(detector.update, windows))
 
 

@@ -30,8 +30,8 @@ class Adwin:
     Each value is replaced by its mid-rank in the reference and averaged over a fifth of a stride:
     ADWIN's bound wants values in [0, 1], and ranks are that whatever the feature's scale or
     tail. Means of them would fill but a little of it, so they are stretched about 1/2 to fill it
-    with REACH of their standard deviations, and clipped. It finds a change where two parts of its window, n_0 and
-    n_1 means long, differ by more than
+    with REACH of their standard deviations, and clipped. It finds a change where two parts of
+    its window, n_0 and n_1 means long, differ by more than
 
         eps = sqrt(2 m s^2 ln(2 ln(n) / delta)) + (2/3) m ln(2 ln(n) / delta),  m = 1/n_0 + 1/n_1
 
@@ -107,8 +107,9 @@ def block_means(values: Floats, stride: int, blocks: int) -> Floats:
     What does not fill a whole part is left out; a part without a value has mean NaN.
     """
     size = stride // blocks
-    strides = values.reshape(len(values), -1, stride)[:, :, : size * blocks]
-    parts = strides.reshape(len(values), -1, size)
+    rows, count = len(values), values.shape[1] // stride
+    strides = values.reshape(rows, count, stride)[:, :, : size * blocks]
+    parts = strides.reshape(rows, count * blocks, size)
     means: Floats = np.add.reduce(parts, axis=2) / size
     if not np.isnan(means).any():
         return means

@@ -15,11 +15,11 @@ from scipy.special import ndtri
 
 from detectors import dependence
 from detectors.base import Floats
-from detectors.dependence import BLOCK
 from detectors.streams import TAILS, CategoricalStream, NumericStream
 
 SHIFTS = (0.1, 0.2, 0.4, 0.8)
 """Of the mean, in standard deviations of the normal scores of the ranks; up and down."""
+MOST_SCORE = 5.0
 SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
 """Factors of the standard deviation of the normal scores."""
 TAIL_FACTOR = 3.0
@@ -35,7 +35,6 @@ MIN_IN_BIN = 50
 
 CAUTION = 2.5
 """Standard errors of the reference's own shares by which a bet pays less than it might."""
-MIN_BLOCKS = 20
 MIN_RECORDS = 500
 """Fewer records of the reference support no bet."""
 GRAIN = 2.0**-20
@@ -108,6 +107,8 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
     ranks = present.cumsum() - present / 2
     scores = ndtri(ranks)
     scores = (scores - present @ scores) / max(1e-9, float(np.sqrt(present @ scores**2)))
+    # a value that is rare among equals would be worth more than a float can hold
+    scores = scores.clip(-MOST_SCORE, MOST_SCORE)
     if (stream.cell_counts()[:-1] > 0).sum() < 2:
         return []
     theta = np.array([sign * shift for shift in SHIFTS for sign in (1, -1)])
@@ -142,6 +143,7 @@ def _on_bins(stream: NumericStream | CategoricalStream, shares: Floats, weight: 
     bin_of_cell, names = stream.bin_of_cell(), stream.bin_names()
     by_bin = np.bincount(bin_of_cell, shares)
     known = by_bin * (stream.count + stream.missing) >= MIN_IN_BIN
+    known[-2:] = False  # what is unknown, beyond or missing has bets of its own
     order = np.argsort(-by_bin, kind="stable")[:MOST_BINS].tolist()
     fullest = [b for b in order if known[b] and by_bin[b] < 1 / BIN_FACTOR - 0.1]
     inside = bin_of_cell[:, None] == np.array(fullest, int)
@@ -195,24 +197,7 @@ def _cautious(
     """
     excess = np.sqrt(np.maximum(shares @ payments**2 - 1, 0.0))
     logarithms = np.log(payments)
-    inflation = _inflation(logarithms, shares, stream)
+    inflation = dependence.long_run_inflation(stream.blocks, logarithms, shares)
     inflation[rare] = inflation.max()
     records = stream.count + stream.missing
     return (logarithms - CAUTION * excess * np.sqrt(inflation / records)) / inflation
-
-
-def _inflation(
-    logarithms: Floats, shares: Floats, stream: NumericStream | CategoricalStream
-) -> Floats:
-    """Variance of block sums of each bet over that of independent records, shape (K,), >= 1."""
-    variance = np.maximum(shares @ logarithms**2 - (shares @ logarithms) ** 2, 1e-300)
-    found = np.ones(logarithms.shape[1])
-    records = BLOCK
-    while len(counts := dependence.in_blocks_of(records, stream.blocks)) >= MIN_BLOCKS:
-        sums = counts @ logarithms
-        ratio = sums.var(axis=0, ddof=1) / (counts[0].sum() * variance)
-        # of few blocks only what is certain counts
-        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(counts) - 1))
-        found = np.maximum(found, ratio * certain)
-        records *= 5
-    return found

@@ -19,6 +19,12 @@ BLOCK = 100
 MIN_PER_BLOCK = 5
 """Bins that hold fewer records of a block say nothing of its variance."""
 
+MIN_BLOCKS = 20
+"""Fewer blocks say nothing of a variance."""
+
+GROWTH = 5
+"""By how much blocks grow from one scale to the next, in search of slow cycles."""
+
 Blocks = NDArray[np.uint8]
 """Records by block and cell, shape (K, G); a block holds BLOCK records, so a byte is enough."""
 
@@ -74,6 +80,28 @@ def mean_inflation(counts: Floats, scores: Floats) -> float:
     sums, present = sums[present > 0], present[present > 0]
     means = sums / present
     return max(1.0, float(means.var(ddof=1)) * float(present.mean()) / variance)
+
+
+def long_run_inflation(blocks: Blocks, scores: Floats, shares: Floats) -> Floats:
+    """Variance of sums of scores over that of independent records, shape (k,), >= 1, at any scale.
+
+    scores: by cell, shape (G, k). shares: of records by cell, shape (G,), sum 1.
+    For sums that go on for ever, as those of sequential tests, the window's scale is not enough:
+    over a daily cycle they climb for half a day. So blocks grow until there are MIN_BLOCKS of them.
+    Of few blocks, only what is certain at 95 % counts: the worst of many noisy estimates would cost
+    power where records are independent.
+    """
+    variance = np.maximum(shares @ scores**2 - (shares @ scores) ** 2, 1e-300)
+    found, records = np.ones(scores.shape[1]), BLOCK
+    sums = blocks.astype(float) @ scores
+    while len(sums) >= MIN_BLOCKS:
+        ratio = sums.var(axis=0, ddof=1) / (records * variance)
+        certain = 1.0 if records == BLOCK else 1 - 1.645 * np.sqrt(2 / (len(sums) - 1))
+        found = np.maximum(found, ratio * certain)
+        records *= GROWTH
+        whole = len(sums) // GROWTH * GROWTH
+        sums = sums[:whole].reshape(-1, GROWTH, sums.shape[1]).sum(axis=1)
+    return found
 
 
 def share_inflation(counts: Floats) -> float:

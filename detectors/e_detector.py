@@ -13,6 +13,9 @@ from detectors.baseline import Baseline
 from detectors.bets import bets_on
 from detectors.window import Window, Windows
 
+MOST_SUM = 100.0
+"""What a sum of logarithms may gather, so that it comes back to 0 some time after a change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lead:
@@ -38,7 +41,9 @@ class EDetector:
     That holds of independent records and a reference without error. Bets are paid out more slowly
     where the reference's blocks show dependence, and by what the reference may err.
 
-    M is not let rise above A: when a change is over, the detector is quiet soon.
+    M is not let rise above A: when a change is over, the detector is quiet soon. Beside M_k a plain
+    sum of ln L_k is kept, begun anew whenever it falls below 0 (Page's CUSUM): where it was begun
+    last is when the change is likely to have come.
 
     statistic: ln M, 0 while M is below 1. threshold: ln A. p_value: 1 / M.
 
@@ -63,6 +68,7 @@ class EDetector:
         with np.errstate(divide="ignore"):
             self.caps = np.minimum(self.limit / self.weights, 1e300)
         self.held = np.zeros_like(self.weights)
+        self.sums = np.zeros_like(self.weights)
         self.since: Ints = np.zeros(self.held.shape, np.intp)
         self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
@@ -72,16 +78,18 @@ class EDetector:
         """Play the new strides; where a stream's mixture has reached the limit."""
         counts = windows.newest_counts.transpose(1, 0, 2)
         # a single overwhelming stride may pay more than a float can hold
+        logarithms = (counts @ self.logarithms).transpose(1, 0, 2)
         with np.errstate(over="ignore"):
-            payments = np.exp(counts @ self.logarithms).transpose(1, 0, 2)
+            payments = np.exp(logarithms)
         self.number = windows.number
         self.mixtures = np.empty(payments.shape[:2])
         self.leads = {}
         reached = self.limit * (1 - 1e-12)
-        for at, payment in enumerate(payments):
+        for at, (payment, logarithm) in enumerate(zip(payments, logarithms, strict=True)):
             held = (self.held + 1) * payment
             self.held = np.minimum(held, self.caps, out=held)
-            self.since[held < 1] = windows.number + at
+            self.since[self.sums <= 0] = windows.number + at
+            self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
             mixture = np.vecdot(self.weights, held, out=self.mixtures[at])
             if mixture.max(initial=0.0) >= reached:
                 self.leads[windows.number + at] = held * self.weights, self.since.copy(), payment
@@ -96,7 +104,7 @@ class EDetector:
         worth, since, payment = (each[stream] for each in self.leads[windows.number])
         leading = np.flatnonzero(worth >= worth.max() / 2)
         best = leading[np.lexsort((payment[leading], since[leading]))[-1]]
-        return Lead(self.names[stream][best], int(since[best]))
+        return Lead(self.names[stream][best], int(since[best]) - 1)
 
     def readings(self, windows: Windows) -> Readings:
         """ln M of every stream."""
@@ -110,14 +118,15 @@ class EDetector:
     def snapshot(self) -> bytes:
         """What every bet holds, since when, and the last mixtures."""
         number = self.number + len(self.mixtures) - 1
-        parts = self.held.tobytes(), self.since.tobytes(), self.mixtures[-1].tobytes()
-        return msgspec.msgpack.encode((number, *parts))
+        parts = self.held, self.sums, self.since, self.mixtures[-1]
+        return msgspec.msgpack.encode((number, *(part.tobytes() for part in parts)))
 
     def restore(self, state: bytes) -> None:
         """Take over a snapshot."""
-        self.number, held, since, mixtures = msgspec.msgpack.decode(
-            state, type=tuple[int, bytes, bytes, bytes]
+        self.number, held, sums, since, mixtures = msgspec.msgpack.decode(
+            state, type=tuple[int, bytes, bytes, bytes, bytes]
         )
+        self.sums = np.frombuffer(sums).reshape(self.held.shape).copy()
         self.held = np.frombuffer(held).reshape(self.held.shape).copy()
         self.since = np.frombuffer(since, np.intp).reshape(self.since.shape).copy()
         self.mixtures = np.frombuffer(mixtures).reshape(1, -1).copy()

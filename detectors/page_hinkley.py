@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from scipy.optimize import brentq
 
+from detectors import dependence
 from detectors.base import Bools, Floats, Kind, Readings
 from detectors.baseline import Baseline
 from detectors.streams import NumericStream
@@ -32,7 +33,8 @@ class PageHinkley:
     being the root of E exp(theta (u - 1/2 - d)) = 1 (Lundberg's inequality), which is solved for
     the stream's own ranks: it gives the p-value, and a threshold that keeps to the level whatever
     the feature's distribution. For autocorrelated records theta is divided by the inflation of the
-    variance of block means. The allowance also covers the reference's own error of its mean.
+    variance of block means, at any scale that the reference shows. The allowance also covers the
+    reference's own error of its mean.
 
     Trade-off: sees a small lasting shift that no single window shows; blind to changes that leave
     the mean rank alone, slow on short bursts.
@@ -104,10 +106,19 @@ def allowance_and_exponents(stream: NumericStream) -> tuple[float, float, float]
     weights = counts / stream.count
     shift = stream.cell_ranks()[:-1] - 0.5
     sd = float(np.sqrt(weights @ shift**2))
-    own_error = 3 * sd * np.sqrt(stream.inflation / stream.count)
+    inflation = _inflation(stream, shift)
+    own_error = 3 * sd * np.sqrt(inflation / stream.count)
     allowance = ALLOWANCE * sd + own_error
     up, down = (_lundberg(side - allowance, weights, sd) for side in (shift, -shift))
-    return allowance, up / stream.inflation, down / stream.inflation
+    return allowance, up / inflation, down / inflation
+
+
+def _inflation(stream: NumericStream, shift: Floats) -> float:
+    """Of sums of ranks, however long; a missing value is no step."""
+    counts = stream.cell_counts()
+    steps, shares = np.append(shift, 0.0)[:, None], counts / counts.sum()
+    (found,) = dependence.long_run_inflation(stream.blocks, steps, shares)
+    return max(stream.inflation, float(found))
 
 
 def _lundberg(steps: Floats, weights: Floats, sd: float) -> float:

@@ -286,6 +286,10 @@ class AlarmsConfig(_Section):
         description="False pages allowed per model in per_days days, when nothing has changed.",
     )
     per_days: _Positive = Field(default=30.0, description="Days over which false_pages counts.")
+    advisory: _Set[DetectorName] = Field(
+        default=("adwin",),
+        description="Detectors whose findings are shown, but raise no alarm and use no budget.",
+    )
     weights: Mapping[DetectorName, _Positive] = Field(
         default={"e_detector": 6.0},
         description="A detector's part of the budget; those that are not named have 1.",
@@ -366,6 +370,18 @@ class Config(_Section):
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
+
+    @field_validator("alarms")
+    @classmethod
+    def _check_advisory(cls, value: AlarmsConfig, info: ValidationInfo) -> AlarmsConfig:
+        detectors = info.data.get("detectors")  # absent where it was refused already
+        if detectors is not None and set(detectors) <= set(value.advisory):
+            raise refusal(
+                "all detectors are advisory, so that nothing would ever raise an alarm",
+                "alarms.advisory",
+                "detectors",
+            )
+        return value
 
     @field_validator("reference")
     @classmethod

@@ -51,6 +51,7 @@ class Watch:
         self.segment = segment
         self.config = config
         self.pace = pace
+        self.voting = frozenset[str](config.detectors) - frozenset(config.alarms.advisory)
         self.records = 0
         self.profile: Profile | None = None
         self.alarms: dict[int, Alarm] = {}
@@ -81,7 +82,13 @@ class Watch:
             tests=1 + len(self.config.segments),
         )
         streams = registry.streams_watched(detectors, profile.baseline)
-        return allocate(total, streams, {str(name): w for name, w in alarms.weights.items()})
+        voting = {name: count for name, count in streams.items() if name in self.voting}
+        levels = allocate(total, voting, {str(name): w for name, w in alarms.weights.items()})
+        # what raises no alarm takes nothing from those that do
+        return {
+            name: levels.get(name, min(0.5, total / max(1, count)))
+            for name, count in streams.items()
+        }
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
         """What is found in the next records."""
@@ -114,7 +121,8 @@ class Watch:
         windows = self.window.extend(strides.values, strides.categories)
         self.explainer.extend(strides.times, self.window.strides)
         found = [detector.update(windows) for detector in self.detectors]
-        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in found]) & windows.full
+        voting = [m for d, m in zip(self.detectors, found, strict=True) if d.name in self.voting]
+        eventful = np.logical_or.reduce([masks.any(axis=1) for masks in voting]) & windows.full
         before, events = self.records, list[DriftEvent]()
         for at in range(len(strides)):
             if self.alarms or eventful[at]:
@@ -139,7 +147,7 @@ class Watch:
         psi = self._psi(moment.window)
         events = []
         for stream in sorted({*finders, *self.alarms}):
-            alarm, significant = self.alarms.get(stream), stream in finders
+            alarm, significant = self.alarms.get(stream), self._significant(finders.get(stream, ()))
             if alarm is not None and self.policy.holds(significant, psi[stream]):
                 alarm.last_found = self.records
             material = significant and self.policy.material(psi[stream], alarm)
@@ -148,6 +156,9 @@ class Watch:
                 names = finders.get(stream, ())
                 events.append(self._event(change, stream, names, psi, moment))
         return events
+
+    def _significant(self, finders: Sequence[str]) -> bool:
+        return not self.voting.isdisjoint(finders)
 
     def _psi(self, window: Windows) -> Floats:
         """PSI of every stream in the first of the windows, shape (S,)."""
@@ -204,7 +215,8 @@ class Watch:
     def _speaker(self, stream: int, finders: tuple[str, ...], window: Windows) -> Reading:
         """The reading that the event tells: of those who found the change, or opened the alarm."""
         alarm = self.alarms.get(stream)
-        names = finders or ((alarm.detector,) if alarm else ())
+        voting = tuple(name for name in finders if name in self.voting)
+        names = voting or ((alarm.detector,) if alarm else ())
         readings = self._readings_of(stream, names, window)
         # the smallest p-value speaks; a detector without one only where it is alone
         return min(readings, key=lambda r: 2.0 if np.isnan(r.p_value) else r.p_value)

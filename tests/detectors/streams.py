@@ -81,7 +81,8 @@ class Rig:
         self.base = base
         self.together = together
         self.window = Window(base, window, stride)
-        self.detectors: list[Detector] = create(names, base, self.window, level)
+        levels = dict.fromkeys(names, level)
+        self.detectors: list[Detector] = create(levels, base, self.window)
 
     @property
     def readings(self) -> Readings:

@@ -1,4 +1,4 @@
-"""ADWIN: river's, fed with the mean rank of each stride."""
+"""ADWIN: river's, fed with block means of ranks."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 from river.drift import ADWIN
 
-from detectors.adwin import REACH, Adwin
+from detectors.adwin import BLOCKS_PER_STRIDE, REACH, Adwin, block_means
 from detectors.base import Floats, Kind
 from tests.detectors.streams import Rig, baseline
 
 
 def means_by_hand(reference: Floats, values: Floats) -> list[float]:
-    """Stretched means of 100 mid-ranks each, of a feature whose values have a cell each."""
+    """Stretched means of 20 mid-ranks each, of a feature whose values have a cell each."""
     ranks = {v: (reference < v).mean() + (reference == v).mean() / 2 for v in np.unique(reference)}
     means = [
-        np.mean([ranks[v] for v in values[start : start + 100]])
-        for start in range(0, len(values), 100)
+        np.mean([ranks[v] for v in values[start : start + 20]])
+        for start in range(0, len(values), 20)
     ]
     inflation = baseline(Kind.NUMERIC, reference[None]).inflation[0]
-    sd = (np.var([ranks[v] for v in reference]) * inflation / 100) ** 0.5
+    sd = (np.var([ranks[v] for v in reference]) * inflation / 20) ** 0.5
     return [min(1.0, max(0.0, 0.5 + (mean - 0.5) / (2 * REACH * sd))) for mean in means]
 
 
@@ -27,16 +27,18 @@ def test_cuts_where_river_does() -> None:
     """The first cut comes in the same stride as river's own ADWIN's, and leaves the same window."""
     rng = np.random.default_rng(1)
     reference = rng.integers(0, 8, 20_000).astype(float)
-    values = np.concatenate((rng.integers(0, 8, 9000), rng.integers(1, 8, 9000))).astype(float)
+    values = np.concatenate((rng.integers(0, 8, 6000), rng.integers(1, 8, 6000))).astype(float)
     rig = Rig(baseline(Kind.NUMERIC, reference[None]), "adwin", level=1e-3)
     (detector,) = rig.detectors
     assert isinstance(detector, Adwin)
-    theirs = ADWIN(delta=1e-3, clock=1)  # type: ignore[no-untyped-call] # no types
+    theirs = ADWIN(delta=1e-3, clock=BLOCKS_PER_STRIDE)  # type: ignore[no-untyped-call] # no types
     means = means_by_hand(reference, values)
     cut = False
-    for stride in range(180):
-        theirs.update(means[stride])  # type: ignore[no-untyped-call] # no types
-        expected = theirs.drift_detected
+    for stride in range(120):
+        expected = False
+        for mean in means[5 * stride : 5 * stride + 5]:
+            theirs.update(mean)  # type: ignore[no-untyped-call] # no types
+            expected |= theirs.drift_detected
         found = rig.feed(values[None, 100 * stride : 100 * stride + 100])[0, 0]
         assert found == expected
         assert detector.windows[0].width == theirs.width
@@ -44,18 +46,18 @@ def test_cuts_where_river_does() -> None:
         if cut := expected:
             break
     assert cut
-    assert 90 <= stride < 170
+    assert 60 <= stride < 110
 
 
 def test_readings_of_a_cut() -> None:
     """They are the gap between the parts and its threshold, and last until the next stride."""
     rng = np.random.default_rng(2)
     rig = Rig(baseline(Kind.NUMERIC, rng.random((1, 20_000))), "adwin", level=1e-4)
-    rig.feed(rng.random((1, 20_000)))
+    rig.feed(rng.random((1, 5000)))
     assert rig.readings.statistic.tolist() == [0.0]
     assert np.isnan(rig.readings.threshold).all()
     cuts = 0
-    for _ in range(80):
+    for _ in range(40):
         found = rig.feed(rng.random((1, 100)) * 0.5 + 0.5)[0, 0]
         readings = rig.readings
         assert (readings.statistic[0] >= readings.threshold[0]) == found
@@ -101,20 +103,37 @@ def test_sees_a_shift_of_half_a_standard_deviation() -> None:
     assert rig.feed(rng.normal(0.5, 1, (30, 2500))).any(axis=0).mean() > 0.9
 
 
+def test_block_means_leave_out_what_is_missing() -> None:
+    """Each part's mean is over its values; without any it is NaN; a stride's rest is left out."""
+    first = np.array([[1.0, 2, 3, np.nan, np.nan, np.nan, 9], [1, 3, 5, 7, 9, 11, 99]])
+    second = np.array([[np.nan, 4, 6, 6, 0, 1, 9], [2, 2, 2, 4, 5, 5, np.nan]])
+    expected = [[1.5, 3.0, np.nan, 4.0, 6.0, 0.5], [2.0, 6.0, 10.0, 2.0, 3.0, 5.0]]
+    both = np.concatenate((first, second), axis=1)
+    np.testing.assert_array_equal(block_means(both, 7, 3), expected)
+    whole = np.nan_to_num(both)
+    alone = [block_means(part, 7, 3) for part in np.hsplit(whole, 2)]
+    np.testing.assert_array_equal(block_means(whole, 7, 3), np.concatenate(alone, axis=1))
+
+
 def test_missing_values_leave_the_mean_alone() -> None:
-    """A stride's mean is over the values it has; one without any feeds nothing."""
+    """A part's mean is over the values it has; one without any feeds nothing."""
     rng = np.random.default_rng(7)
     reference = rng.integers(0, 8, 20_000).astype(float)
     base = baseline(Kind.NUMERIC, reference[None])
     rig, quiet = Rig(base, "adwin"), Rig(base, "adwin")
     values = rng.integers(0, 8, 100).astype(float)
-    holes = np.where(np.arange(100) % 3, np.nan, values)
+    holes = np.where((np.arange(100) % 3 > 0) | (np.arange(100) >= 80), np.nan, values)
     rig.feed(np.concatenate((values, holes, np.full(100, np.nan), values))[None])
     (detector,) = rig.detectors
     assert isinstance(detector, Adwin)
-    assert detector.windows[0].width == 3
+    assert detector.windows[0].width == 14
     ranks = base.numeric[0].cell_ranks()[base.numeric[0].cell_of(values)]
-    means = np.array([ranks.mean(), ranks[::3].mean(), ranks.mean()])
+    parts = np.split(ranks, 5)
+    held = [
+        ranks[start : start + 20][np.arange(start, start + 20) % 3 == 0]
+        for start in range(0, 80, 20)
+    ]
+    means = np.array([part.mean() for part in (*parts, *held, *parts)])
     expected = (0.5 + (means - 0.5) * detector.stretch[0]).clip(0, 1)
     assert detector.windows[0].estimation == pytest.approx(expected.mean())
     assert not quiet.feed(np.full((1, 5000), np.nan)).any()
@@ -124,7 +143,7 @@ def test_missing_values_leave_the_mean_alone() -> None:
 
 
 def test_short_strides() -> None:
-    """Strides of a few records feed a mean each."""
+    """A stride of fewer records than blocks feeds one mean a record."""
     rng = np.random.default_rng(5)
     base = baseline(Kind.NUMERIC, rng.random((1, 20_000)), 60)
     rig = Rig(base, "adwin", level=1e-4, window=60, stride=3)

@@ -76,8 +76,15 @@ def test_defaults_need_no_file() -> None:
         "limits": {"models": 500, "scores": 50, "categories": 1000, "segments": 20},
         "windows": {"records": 1000, "stride": 100},
         "reference": {"source": "warmup", "records": 50000},
-        "detectors": ["psi", "ks", "zscore", "chi2", "adwin", "page_hinkley"],
-        "alarms": {"false_pages": 1.0, "per_days": 30.0, "min_psi": 0.1, "critical_psi": 0.25},
+        "detectors": ["psi", "ks", "zscore", "chi2", "e_detector", "adwin", "page_hinkley"],
+        "alarms": {
+            "false_pages": 1.0,
+            "per_days": 30.0,
+            "advisory": ["adwin"],
+            "weights": {"e_detector": 6.0},
+            "min_psi": 0.1,
+            "critical_psi": 0.25,
+        },
         "segments": [],
         "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
         "http": {"host": "127.0.0.1", "port": 9464},
@@ -267,6 +274,14 @@ def test_unknown_variable_is_refused(name: str, message: str) -> None:
         ("DETECTORS", "[psi, kss]", "detectors[1]: unknown name 'kss'; did you mean 'ks'?"),
         ("DETECTORS", "psi", "must be a list"),
         ("DETECTORS", "[psi", "is not YAML: expected ',' or ']', but got '<stream end>'"),
+        ("ALARMS__WEIGHTS", "{psi: 0}", "alarms.weights.psi: must be more than 0"),
+        ("ALARMS__WEIGHTS", "{psy: 2}", "alarms.weights.psy: unknown name 'psy'; did you mean"
+         " 'psi'?"),
+        ("ALARMS__ADVISORY", "[e_detectr]", "alarms.advisory[0]: unknown name 'e_detectr'; did you"
+         " mean 'e_detector'?"),
+        ("DETECTORS", "[adwin]", "all detectors are advisory, so that nothing would ever raise an"
+         " alarm"),
+        ("ALARMS__WEIGHTS", "[psi]", "must be a mapping of keys to values"),
         ("LOG__LEVEL", "loud", "unknown name 'loud', must be one of debug, info, warning, error"),
         ("REFERENCE__SOURCE", "file", "reference.path: is missing"),
         ("REFERENCE__PATH", "x", "does not belong to this kind of reference"),

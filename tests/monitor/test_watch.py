@@ -15,7 +15,8 @@ from hypothesis import given
 
 from detectors import registry
 from detectors.adwin import Adwin
-from detectors.base import MIN_VALUES, Bools
+from detectors.base import MIN_VALUES, Bools, Detector
+from detectors.e_detector import EDetector
 from detectors.window import Windows
 from monitor import events, reference
 from monitor.columns import Columns
@@ -48,6 +49,12 @@ def fed(watching: Watch, chunks: Iterable[Columns]) -> list[DriftEvent]:
 def found(columns: Columns) -> list[DriftEvent]:
     """All events of a stream that is fed at once."""
     return fed(made.watcher(), [columns])
+
+
+def only(*detectors: str, **alarms: Any) -> Config:
+    """These detectors alone, none of them an adviser unless it is said."""
+    chosen = AlarmsConfig(**({"advisory": ()} | alarms))
+    return made.config(alarms=chosen).model_copy(update={"detectors": detectors})
 
 
 def story(happened: Sequence[DriftEvent], feature: str) -> list[str]:
@@ -285,8 +292,7 @@ def test_resolution_waits_for_a_quiet_window() -> None:
 @pytest.mark.parametrize("detector", ["adwin", "page_hinkley"])
 def test_detector_that_starts_anew_does_not_end_its_alarm(detector: str) -> None:
     """A lasting drift is one alarm, also where what found it finds it but once."""
-    settings = made.config().model_copy(update={"detectors": (detector,)})
-    watching = made.watcher(settings)
+    watching = made.watcher(only(detector))
     lasting = made.joined(made.stream(WARMUP + 600, seed=1), made.stream(4000, seed=2, factor=1.5))
     assert story(watching.feed(lasting), "latency_ms") in (["opened"], ["opened", "escalated"])
     assert list(watching.severities()) == ["latency_ms"]
@@ -363,7 +369,7 @@ def test_event_speaks_with_the_smallest_p_value() -> None:
 
 def test_adwin_has_no_p_value() -> None:
     """Where ADWIN is alone its event has null for a p-value, and numbers for the rest."""
-    settings = made.config().model_copy(update={"detectors": ("adwin",)})
+    settings = only("adwin")
     slow = made.joined(made.stream(WARMUP + 600, seed=1), made.stream(600, seed=2, factor=3.0))
     happened = fed(made.watcher(settings), [slow])
     assert story(happened, "latency_ms")[0] == "opened"
@@ -377,18 +383,49 @@ def test_detector_without_a_p_value_does_not_speak_for_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Where ADWIN is one of several that found a change, one with a p-value is named."""
-
-    def always(self: Adwin, windows: Windows) -> Bools:
-        return np.tile(windows.full[:, None], len(self.streams))
-
     monkeypatch.setattr(Adwin, "update", always)
-    settings = made.config().model_copy(update={"detectors": ("adwin", "psi", "ks")})
+    settings = only("adwin", "psi", "ks")
     watching = made.watcher(settings)
     watching.feed(made.stream(WARMUP, seed=1))
     [event] = watching.feed(made.stream(WINDOW, seed=2, factor=5.0))
     assert set(event.found_by) == {"adwin", "psi", "ks"}
     assert event.detector != "adwin"
     assert event.p_value is not None
+
+
+def always(self: Detector, windows: Windows) -> Bools:
+    """A detector's update that finds a change in every full window."""
+    return np.tile(windows.full[:, None], len(self.streams))
+
+
+def test_what_an_adviser_finds_raises_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are there to be read; without another detector there is no event."""
+    monkeypatch.setattr(Adwin, "update", always)
+    quiet = made.stream(WARMUP + 5 * WINDOW, seed=1)
+    advised, asked = (
+        made.watcher(only("adwin", "psi", advisory=advisory, min_psi=1e-9))
+        for advisory in (("adwin",), ())
+    )
+    assert advised.feed(quiet) == []
+    assert {reading.detector for reading in advised.readings()} == {"adwin", "psi"}
+    assert {event.detector for event in asked.feed(quiet)} == {"adwin"}
+
+
+def test_an_adviser_is_named_but_holds_no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in found_by of an alarm that others raise, which ends with the last that they find."""
+    monkeypatch.setattr(Adwin, "update", always)
+    happened = fed(made.watcher(only("adwin", "psi", advisory=("adwin",))), [DRIFTED])
+    expected = fed(made.watcher(only("psi")), [DRIFTED])
+    assert [(e.feature, e.change, e.record) for e in happened] == [
+        (e.feature, e.change, e.record) for e in expected
+    ]
+    assert {"opened", "resolved"} <= {event.change for event in happened}
+    for event in happened:
+        assert event.detector == "psi"
+        if event.change == "opened":
+            assert set(event.found_by) == {"psi"} | (
+                {"adwin"} if event.kind != "categorical" else set()
+            )
 
 
 def strict(constant: str) -> None:
@@ -429,19 +466,56 @@ def test_binary_feature_has_its_kind() -> None:
     assert "% -> 100.0% of records" in events.sentence(last)
 
 
-def test_level_follows_budget_pace_and_tests() -> None:
-    """Each evaluation may err at budget / (strides in the horizon x tests x (1 + segment keys))."""
-    settings = made.config(
-        segments=("metadata.route",), alarms=AlarmsConfig(false_pages=2.0, per_days=7.0)
-    )
-    watching = made.watcher(settings)
+STREAMS = {
+    "psi": 5,
+    "ks": 2,
+    "zscore": 3,
+    "chi2": 3,
+    "e_detector": 5,
+    "adwin": 3,
+    "page_hinkley": 3,
+}
+"""How many of the streams of made columns each detector watches."""
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [None, {}, {"ks": 0.25}, {"e_detector": 1.0, "psi": 30.0}, dict.fromkeys(STREAMS, 5.0)],
+)
+@pytest.mark.parametrize("detectors", [tuple(STREAMS), ("chi2",), ("ks", "e_detector")])
+def test_levels_share_out_the_budget(
+    weights: dict[str, float] | None, detectors: tuple[str, ...]
+) -> None:
+    """Over all that is watched they sum to budget / (strides in the horizon x (1 + segment keys)).
+
+    Each detector has its weight's part of it, spread evenly over its streams.
+    """
+    chosen = {} if weights is None else {"weights": weights}
+    settings = only(*detectors, false_pages=2.0, per_days=7.0, **chosen)
+    watching = made.watcher(settings.model_copy(update={"segments": ("metadata.route",)}))
     watching.feed(made.stream(WARMUP, seed=1))
-    assert watching.profile is not None
-    pairs = registry.tests(settings.detectors, watching.profile.baseline)
-    kinds = {"psi": 5, "ks": 2, "zscore": 3, "chi2": 3, "adwin": 3, "page_hinkley": 3}
-    assert pairs == sum(kinds.values())
-    evaluations = 7 * 86_400 * made.RATE / STRIDE * pairs * 2
-    assert watching.level == pytest.approx(2.0 / evaluations, rel=1e-3)
+    total = 2.0 / (7 * 86_400 * made.RATE / STRIDE * 2)
+    spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
+    assert list(spent) == list(detectors)
+    assert sum(spent.values()) == pytest.approx(total, rel=1e-3)
+    given_weights = {"e_detector": 6.0} if weights is None else weights
+    parts = {name: given_weights.get(name, 1.0) for name in detectors}
+    for name, part in parts.items():
+        assert spent[name] == pytest.approx(total * part / sum(parts.values()), rel=1e-3)
+
+
+def test_levels_of_the_default_configuration() -> None:
+    """The e-detector has more than all others together, and each detector runs at its level."""
+    watching = made.watcher()
+    watching.feed(made.stream(WARMUP, seed=1))
+    spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
+    adviser = spent.pop("adwin")
+    assert spent["e_detector"] == pytest.approx(sum(spent.values()) * 6 / 11)
+    assert adviser == pytest.approx(sum(spent.values()))
+    for detector in watching.detectors:
+        assert len(detector.streams) == STREAMS[detector.name]
+    limits = {d.name: 1 / d.limit for d in watching.detectors if isinstance(d, EDetector)}
+    assert limits == {"e_detector": pytest.approx(watching.levels["e_detector"])}
 
 
 def test_pace_of_the_whole_model_counts() -> None:
@@ -450,7 +524,8 @@ def test_pace_of_the_whole_model_counts() -> None:
     part = Watch("m", "metadata.route=web", made.config(), lambda: 10 * made.RATE)
     for watching in (whole, part):
         watching.feed(made.stream(WARMUP, seed=1))
-    assert whole.level == pytest.approx(10 * part.level, rel=1e-3)
+    tenfold = {name: 10 * level for name, level in part.levels.items()}
+    assert whole.levels == pytest.approx(tenfold, rel=1e-3)
 
 
 def test_one_wrong_clock_does_not_move_the_level() -> None:
@@ -462,7 +537,7 @@ def test_one_wrong_clock_does_not_move_the_level() -> None:
     right.feed(stream)
     late = made.watcher()
     late.feed(replace(stream, times=wrong))
-    assert late.level == pytest.approx(right.level, rel=0.01)
+    assert late.levels == pytest.approx(right.levels, rel=0.01)
 
 
 def test_no_wall_clock(monkeypatch: pytest.MonkeyPatch) -> None:
