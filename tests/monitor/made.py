@@ -181,6 +181,7 @@ def state(watch: Watch) -> object:
         watch.levels,
         (buffer.fill, buffer.values.tobytes(), buffer.categories.tobytes(), buffer.unwatched),
         watch.window.snapshot(),
+        watch.explainer.snapshot(),
         [detector.snapshot() for detector in watch.detectors],
         {index: repr(alarm) for index, alarm in watch.alarms.items()},
     )
