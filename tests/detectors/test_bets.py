@@ -274,7 +274,7 @@ def test_fair_under_the_true_share(share: float) -> None:
 
 @pytest.mark.parametrize("levels", [5, 300, 2000])
 def test_fair_under_the_true_shares_of_categories(levels: int) -> None:
-    """So are those on categories, nearly: also where there are ever new ones, or too many to keep."""
+    """So, nearly, are those on categories: also where ever new ones come, or too many."""
     rng = np.random.default_rng(7)
     weights = 1 / np.arange(1, levels + 1)
     means: list[float] = []
