@@ -33,7 +33,7 @@ from grafana.dashboards.promql import (
     severity,
     total,
 )
-from grafana.dashboards.rows import detectors
+from grafana.dashboards.rows import audit, detectors
 
 UID = "plumbline-drift"
 SEVERITIES = {0: ("none", GREEN), 1: ("warning", AMBER), 2: ("critical", RED)}
@@ -46,7 +46,7 @@ def dashboard() -> Dashboard:
         UID,
         "One model: which features have drifted from the reference, how far and since when. Marks"
         " on the graphs are open alarms.",
-        [_now(), _size(), detectors.row(), _traffic(), _budget()],
+        [_now(), _size(), detectors.row(), _traffic(), _budget(), audit.row()],
         variables=[
             frame.model("window_records", several=False),
             frame.feature(),
@@ -217,11 +217,7 @@ def _traffic() -> Row:
 
 
 def _budget() -> Row:
-    """What the false-page budget was spent on.
-
-    Here belongs the panel of pages in the last 30 days against the promise, once the daemon
-    measures both.
-    """
+    """What the false-page budget was spent on."""
     found = events(MODEL, FEATURE)
     return Row(
         "Budget: drift events in the last 30 days",
