@@ -55,7 +55,10 @@ WARM, DRIFTED, NORMAL = 6000, 1500, 3000
 LAST_DRIFTED = 300
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
-NO_DATA = {'status="error"': "a share of no requests; the traffic may just have paused"}
+NO_DATA = {
+    'status="error"': "a share of no requests; the traffic may just have paused",
+    "false_pages_measured": "the self-audit takes one model after the other, at its leisure",
+}
 """Part of a panel's query -> why it has no data where nothing is wrong."""
 RARE = {
     'plumbline_drift_active{severity="warning"}': "the injected drift is critical at once",

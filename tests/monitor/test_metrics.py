@@ -123,6 +123,7 @@ def everything() -> Metrics:
     m.notices.failed["team", "rejected"] += 3
     m.notices.suppressed["team", "duplicate"] += 2
     m.notices.waiting["team"] = 1
+    m.audits = [Audited("m", 0.033, 0.02, 0.0, 0.1, 500_000, {}, False)]
     return m
 
 

@@ -9,13 +9,15 @@ from grafana.dashboards.panels import Column, Words, graph, limits, query, table
 from grafana.dashboards.promql import FEATURE, MODEL, highest, own, ratio
 
 DETECTORS = {
+    "e_detector": "the e-detector: changes of any kind that it bets on, soonest of all",
     "psi": "population stability index: shares of bins",
     "ks": "Kolmogorov-Smirnov: the whole distribution",
     "zscore": "z-score: the mean",
     "chi2": "chi-squared: shares of categories",
-    "adwin": "ADWIN: slow changes of the mean",
     "page_hinkley": "Page-Hinkley: small lasting shifts of the mean",
 }
+WITHOUT_THRESHOLD = ("adwin",)
+"""Has a threshold only at a cut, which is over when it is looked at: it is in the table alone."""
 
 
 def row() -> Row:
