@@ -30,7 +30,8 @@ from detectors import registry
 from detectors.base import Bools, Kind
 from detectors.baseline import Baseline
 from detectors.calibration import allocate
-from detectors.evaluate import baseline_of, bins_of, categorical_baseline, verdicts
+from detectors.evaluate import baseline_of, bins_of
+from detectors.streams import categorical_stream
 from detectors.window import SPAN, Window
 from monitor.config import AlarmsConfig
 
@@ -76,13 +77,10 @@ class Everything:
 
         What comes first is no verdict: everything has been made then.
         """
-        baseline, ring, made = self.state(trial)
-        numbers, bins = columns(trial, baseline)
+        baseline = baseline_for(trial)
+        rounds = self._rounds(trial, baseline, self._levels(1e-4, baseline))
         yield None
-        for start in range(0, numbers.shape[1], SPAN * STRIDE):
-            part = slice(start, start + SPAN * STRIDE)
-            windows = ring.extend(numbers[:, part], bins[:, part])
-            found = [detector.update(windows) for detector in made]
+        for found in rounds:
             yield from zip(*found, strict=True)
 
     def state(self, trial: Trial) -> Any:
@@ -95,9 +93,22 @@ class Everything:
         """Where any detector that raises alarms finds a change, shape (strides, F)."""
         baseline = baseline_for(trial)
         levels = self._levels(knob / 1e6 * STRIDE, baseline)
-        stream = categories(trial.live[0]) if trial.kind == CATEGORICAL else trial.live
-        found = verdicts(levels, baseline, stream, window=WINDOW, stride=STRIDE)
-        return np.asarray(np.logical_or.reduce([m for m in found.values() if m.shape[1]]))
+        rounds = self._rounds(trial, baseline, levels)
+        return np.concatenate(
+            [np.logical_or.reduce([mask for mask in found if mask.shape[1]]) for found in rounds]
+        )
+
+    def _rounds(
+        self, trial: Trial, baseline: Baseline, levels: dict[str, float]
+    ) -> Iterator[list[Bools]]:
+        """What each detector finds, some strides at a time."""
+        ring = Window(baseline, WINDOW, STRIDE)
+        made = registry.create(levels, baseline, ring)
+        numbers, bins = columns(trial, baseline)
+        for start in range(0, numbers.shape[1], SPAN * STRIDE):
+            part = slice(start, start + SPAN * STRIDE)
+            windows = ring.extend(numbers[:, part], bins[:, part])
+            yield [detector.update(windows) for detector in made]
 
     def _levels(self, per_stride: float, baseline: Baseline) -> dict[str, float]:
         watched = registry.streams_watched(self.names, baseline)
@@ -115,18 +126,14 @@ def columns(trial: Trial, baseline: Baseline) -> tuple[Floats, NDArray[np.uint8]
     """Live records as `Window.extend` takes them, whole strides of them."""
     records = trial.live.shape[1] // STRIDE * STRIDE
     if trial.kind == CATEGORICAL:
-        names = categories(trial.live[0, :records])
-        return np.zeros((0, records)), bins_of(baseline.categorical[0], names)[None]
+        bins = bins_of(baseline.categorical[0], NAMES)
+        return np.zeros((0, records)), bins[trial.live[:, :records].astype(int)]
     return trial.live[:, :records], np.zeros((0, records), np.uint8)
 
 
 def baseline_for(trial: Trial) -> Baseline:
     """The baseline that a trial's reference makes."""
     if trial.kind == CATEGORICAL:
-        return categorical_baseline(categories(trial.reference[0]))
+        codes = trial.reference[0].astype(np.intp)
+        return Baseline(len(codes), (), (categorical_stream("x0", NAMES, codes, WINDOW),))
     return baseline_of(trial.reference, KINDS[trial.kind], WINDOW)
-
-
-def categories(codes: Floats) -> list[str]:
-    """Category names of codes."""
-    return [NAMES[code] for code in codes.astype(int).tolist()]
