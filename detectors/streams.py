@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from detectors import dependence
 from detectors.base import Floats, Ints, Kind
-from detectors.dependence import Blocks
+from detectors.dependence import BLOCK, Blocks
 
 EXPECTED_PER_BIN = 50
 """PSI's chi-squared tail is right within 15 % from here on (measured down to 1e-4)."""
@@ -87,6 +87,17 @@ class NumericStream:
 
     def block_means(self, records: int) -> Floats:
         """Mean scores of consecutive blocks of about `records` records (a multiple of BLOCK)."""
+        step = max(1, records // BLOCK)
+        if step not in self._block_means:
+            self._block_means[step] = self._means_of_blocks(records)
+        return self._block_means[step]
+
+    @cached_property
+    def _block_means(self) -> dict[int, Floats]:
+        # by hundreds of records; several detectors ask for the same ones
+        return {}
+
+    def _means_of_blocks(self, records: int) -> Floats:
         counts = dependence.in_blocks_of(records, self.blocks)[:, :-1]
         present = counts.sum(axis=1)
         sums = counts @ self.cell_scores()[:-1]
@@ -145,6 +156,10 @@ class NumericStream:
         winsorised values.
         Cells without a finite value take what lies between their neighbours.
         """
+        return self._cell_scores
+
+    @cached_property
+    def _cell_scores(self) -> Floats:
         counts = self.cell_counts()[:-1]
         upto = counts.cumsum()
         held = np.flatnonzero(counts > 0)
