@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from monitor.config_file import load
 from monitor.logs import configure
 
 PASSWORD = "hunter2-Zq"
-
-
-@pytest.fixture(autouse=True)
-def defaults() -> Iterator[None]:
-    """What a test configures is undone."""
-    yield
-    structlog.reset_defaults()
 
 
 class Terminal(io.StringIO):
