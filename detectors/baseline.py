@@ -39,8 +39,6 @@ class Baseline:
     """The mid-rank of every numeric stream's every cell, shape (F, G); NaN for missing values."""
     cell_scores: Floats = field(init=False)
     """What stands for the values of every numeric stream's every cell; as cell_ranks."""
-    bin_of_cell: Ints = field(init=False)
-    """Place in the raveled bin_counts of every stream's every cell, shape (S * G,)."""
     _first_cells: Ints = field(init=False)
     """Place in the raveled cell_counts of every bin's first cell; a bin's cells are in a row."""
     _bin_places: Ints = field(init=False)
@@ -58,7 +56,7 @@ class Baseline:
     @property
     def cells(self) -> int:
         """G, the cells of the stream that has most."""
-        return len(self.bin_of_cell) // max(1, len(self.streams))
+        return int(self.cell_counts.shape[1])
 
     def streams_of(self, kinds: frozenset[Kind]) -> Ints:
         """The streams whose values are of one of `kinds`, shape (k,)."""
@@ -110,7 +108,6 @@ def _derived(
         "inflation": np.array([s.inflation for s in streams], float),
         "cell_ranks": _padded([s.cell_ranks() for s in numeric], cells),
         "cell_scores": _padded([s.cell_scores() for s in numeric], cells),
-        "bin_of_cell": places.ravel(),
         "_first_cells": first,
         "_bin_places": places.ravel()[first],
     }

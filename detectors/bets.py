@@ -20,6 +20,7 @@ from detectors.streams import TAILS, CategoricalStream, NumericStream
 SHIFTS = (0.1, 0.2, 0.4, 0.8)
 """Of the mean, in standard deviations of the normal scores of the ranks; up and down."""
 MOST_SCORE = 5.0
+"""Of a value: one that is rare among equals would be worth more than a float can hold."""
 SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
 """Factors of the standard deviation of the normal scores."""
 TAIL_FACTOR = 3.0
@@ -107,15 +108,14 @@ def shares_of(stream: NumericStream | CategoricalStream) -> Floats:
 
 
 def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
-    """Bets on where values lie, of a stream that is not constant."""
+    """Bets on where values lie; none of a constant stream."""
+    if (stream.cell_counts()[:-1] > 0).sum() < 2:
+        return []
     present = shares[:-1] / shares[:-1].sum()
     ranks = present.cumsum() - present / 2
     scores = ndtri(ranks)
     scores = (scores - present @ scores) / max(1e-9, float(np.sqrt(present @ scores**2)))
-    # a value that is rare among equals would be worth more than a float can hold
     scores = scores.clip(-MOST_SCORE, MOST_SCORE)
-    if (stream.cell_counts()[:-1] > 0).sum() < 2:
-        return []
     theta = np.array([sign * shift for shift in SHIFTS for sign in (1, -1)])
     shifts = np.exp(scores[:, None] * theta)
     factors = np.array(SCALES)

@@ -59,10 +59,10 @@ def inflation(blocks: Blocks, bin_of_cell: Ints, ranks: Floats | None, window: i
     bin_of_cell: shape (G,). ranks: shape (G,), NaN for missing values; None where cells have no
     order. window: records of the windows to be compared with the reference.
     """
-    found = [1.0, window_inflation(_by_bin(in_blocks_of(BLOCK, blocks), bin_of_cell), window)]
+    found = [1.0, window_inflation(by_bin(blocks, bin_of_cell), window)]
     for records in {BLOCK, max(BLOCK, window)}:
         counts = in_blocks_of(records, blocks)
-        found.append(share_inflation(_by_bin(counts, bin_of_cell)))
+        found.append(share_inflation(by_bin(counts, bin_of_cell)))
         if ranks is not None:
             found.append(mean_inflation(counts, ranks))
     return max(found)
@@ -152,8 +152,8 @@ def share_inflation(counts: Floats) -> float:
     return float(middle + np.sqrt(middle**2 - 4 * largest)) / 2
 
 
-def _by_bin(counts: Floats, bin_of_cell: Ints) -> Floats:
-    """Counts by bin of counts by cell, both with blocks on axis 0."""
+def by_bin(counts: NDArray[np.number], bin_of_cell: Ints) -> Floats:
+    """Counts by bin, shape (..., B), of counts by cell, shape (..., G)."""
     table = np.zeros((len(bin_of_cell), int(bin_of_cell.max(initial=0)) + 1))
     table[np.arange(len(bin_of_cell)), bin_of_cell] = 1.0
     return np.asarray(counts @ table, np.float64)

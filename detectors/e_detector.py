@@ -122,7 +122,7 @@ class EDetector:
         logarithm = logarithm - np.minimum(1.5 * self.error * (2 * run - 1), CAUTION) * self.error
         held = (self.held + 1) * np.exp(logarithm)
         self.held = np.minimum(held, self.caps, out=held)
-        self.sums = np.clip(self.sums + logarithm, 0.0, MOST_SUM)
+        self.sums = np.minimum(np.maximum(self.sums + logarithm, 0.0), MOST_SUM)
 
     def lead(self, windows: Windows, stream: int) -> Lead:
         """The bet that explains best a change that was found in the first of `windows`.

@@ -1,16 +1,16 @@
-"""Run detectors over plain arrays: the harness of tests and benchmarks."""
+"""Baselines of plain arrays, and detectors run over them: for tests, benchmarks and simulations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Bools, Floats, Kind
+from detectors.base import Bools, Detector, Floats, Kind
 from detectors.baseline import Baseline
 from detectors.registry import create
-from detectors.streams import CategoricalStream, categorical_stream, numeric_stream
+from detectors.streams import categorical_stream, numeric_stream
 from detectors.window import SPAN, Window
 
 
@@ -32,34 +32,45 @@ def categorical_baseline(reference: Sequence[str | None], window: int = 1000) ->
 def verdicts(
     levels: Mapping[str, float],
     baseline: Baseline,
-    stream: Floats | Sequence[str | None],
+    values: Floats,
     *,
     window: int = 1000,
     stride: int = 100,
 ) -> dict[str, Bools]:
     """Where each named detector finds a change, by stride, shape (strides, k) each.
 
-    levels: detector -> the level of its evaluations.
-    stream: shape (F, n) for the baseline's numeric streams, or n categories for its only one.
+    levels: detector -> the level of its evaluations. values: shape (F, n), of a baseline without
+    categories.
+    """
+    categories = np.zeros((0, values.shape[1]), np.uint8)
+    found = rounds(levels, baseline, values, categories, window=window, stride=stride)
+    by_detector = zip(*found, strict=True)
+    return {name: np.concatenate(each) for name, each in zip(levels, by_detector, strict=True)}
+
+
+def rounds(
+    levels: Mapping[str, float],
+    baseline: Baseline,
+    values: Floats,
+    categories: NDArray[np.uint8],
+    *,
+    window: int,
+    stride: int,
+) -> Iterator[list[Bools]]:
+    """What each named detector finds, shape (m, k) each, some strides at a time.
+
+    values: shape (F, n); categories: shape (C, n), as `Window.extend` takes them. Records that
+    do not fill a stride are left out. The detectors are made at once, before the first round.
     """
     ring = Window(baseline, window, stride)
-    detectors = create(levels, baseline, ring)
-    found: dict[str, list[Bools]] = {detector.name: [] for detector in detectors}
-    if isinstance(stream, np.ndarray):
-        values, categories = stream, np.zeros((0, stream.shape[1]), np.uint8)
-    else:
-        values = np.zeros((0, len(stream)))
-        categories = bins_of(baseline.categorical[0], stream)[None]
-    whole = values.shape[1] // stride * stride
-    for start in range(0, whole, SPAN * stride):
-        part = slice(start, min(whole, start + SPAN * stride))
+    return _rounds(ring, create(levels, baseline, ring), values, categories)
+
+
+def _rounds(
+    ring: Window, detectors: Sequence[Detector], values: Floats, categories: NDArray[np.uint8]
+) -> Iterator[list[Bools]]:
+    whole = values.shape[1] // ring.stride * ring.stride
+    for start in range(0, whole, SPAN * ring.stride):
+        part = slice(start, min(whole, start + SPAN * ring.stride))
         windows = ring.extend(values[:, part], categories[:, part])
-        for detector in detectors:
-            found[detector.name].append(detector.update(windows))
-    return {name: np.concatenate(parts) for name, parts in found.items()}
-
-
-def bins_of(stream: CategoricalStream, names: Sequence[str | None]) -> NDArray[np.uint8]:
-    """The bins of categories, shape (n,)."""
-    bin_of = stream.bin_of() | {None: stream.bins - 1}
-    return np.array([bin_of.get(name, stream.bins - 2) for name in names], np.uint8)
+        yield [detector.update(windows) for detector in detectors]

@@ -246,6 +246,11 @@ class CategoricalStream:
         """The bin of every known category; what is not in it is "other"."""
         return {name: min(i, self.own) for i, name in enumerate(self.categories)}
 
+    def bins_by_code(self, vocabulary: Sequence[str]) -> Ints:
+        """The bin of every code of a vocabulary; code -1, a missing value, finds the last entry."""
+        bin_of, missing, unknown = self.bin_of(), self.bins - 1, self.bins - 2
+        return np.array([*(bin_of.get(name, unknown) for name in vocabulary), missing], np.intp)
+
     def bin_names(self) -> tuple[str, ...]:
         """What each bin holds, for people."""
         return (*self.categories[: self.own], "rare", "other", "missing")

@@ -33,8 +33,8 @@ class Windows:
     places: shape (S, m * stride), the cell of each new record, as a place in a raveled (S, G).
     bin_counts: shape (m, S, B), the records in each of the baseline's bins.
     present: shape (m, F), how many values are not missing, by numeric stream.
-    before, after: shape (F, records) and (F, m * stride), values in the order of arrival up to the
-        first of the strides (or later), and in the strides; NaN where missing or not seen yet.
+    before, after: shape (F, records) and (F, n), values in the order of arrival, the newest last;
+        NaN where missing or not seen yet. `values` picks a window's from them.
     """
 
     number: int
@@ -54,15 +54,13 @@ class Windows:
 
     def values(self, stream: int, at: int = -1) -> Floats:
         """The values of a numeric stream in one of the windows, in order, shape (records,)."""
-        end = (at % len(self) + 1) * self.stride
+        end = self.after.shape[1] - (len(self) - 1 - at % len(self)) * self.stride
         new = self.after[stream, max(0, end - self.records) : end]
         return np.concatenate((self.before[stream, len(new) :], new))
 
     def at(self, index: int) -> Windows:
-        """One of them alone."""
-        one = slice(index, index + 1)
-        end = (index + 1) * self.stride
-        before = np.concatenate((self.before, self.after[:, : end - self.stride]), axis=1)
+        """One of them alone, without a copy of anything."""
+        one, end = slice(index, index + 1), (index + 1) * self.stride
         return Windows(
             self.number + index,
             self.records,
@@ -73,8 +71,8 @@ class Windows:
             self.places[:, end - self.stride : end],
             self.bin_counts[one],
             self.present[one],
-            before[:, before.shape[1] - self.records :],
-            self.after[:, end - self.stride : end],
+            self.before,
+            self.after[:, : self.after.shape[1] - (len(self) - 1 - index) * self.stride],
         )
 
 
@@ -133,14 +131,13 @@ class Window:
 
         Which of the newest records is in which cell is not known any more.
         """
-        older = np.full((len(self.values), self.stride), np.nan)
         return self._of(
             max(1, self.strides),
             self.cell_counts[None],
             self.counts[-1:].astype(np.float64),
             self._row[:, :0],
-            np.concatenate((older, self.values[:, : -self.stride]), axis=1),
-            self.values[:, -self.stride :],
+            self.values,
+            self.values,
         )
 
     def _windows(self, newest: Floats, places: Ints, values: Floats) -> Windows:

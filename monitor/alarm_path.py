@@ -65,9 +65,7 @@ class AlarmPath:
         self.policy = AlarmPolicy(alarms.min_psi, alarms.critical_psi, windows.records)
         self.alarms: dict[int, Alarm] = {}
 
-    def extend(
-        self, values: Floats, categories: NDArray[np.uint8], seen: int = 0
-    ) -> Iterator[Turn]:
+    def extend(self, values: Floats, categories: NDArray[np.uint8], seen: int) -> Iterator[Turn]:
         """What the alarms make of whole strides (see `Window.extend`); to be taken to the end.
 
         seen: records before these.

@@ -91,9 +91,7 @@ class Replica:
     ) -> None:
         windows, baseline = config.windows, profile.baseline
         self.source = Resampling(baseline, windows.records, [int(profile.id, 16), number])
-        taking_part = frozenset[str](budget.voting(config))
-        voting = {name: level for name, level in levels.items() if name in taking_part}
-        self.path = AlarmPath(baseline, config, voting)
+        self.path = AlarmPath(baseline, config, budget.of_voting(config, levels))
         self.strides = REPLICA_WINDOWS * windows.records // windows.stride
         self.step = min(SPAN, max(1, STEP_RECORDS // windows.stride))
         self.features = [stream.name for stream in baseline.streams]
@@ -104,7 +102,7 @@ class Replica:
         filling = self.path.window.records // stride - 1
         while done < self.strides:
             taken = min(self.step, self.strides - done)
-            turns = self.path.extend(*self.source.take(taken * stride))
+            turns = self.path.extend(*self.source.take(taken * stride), done * stride)
             opened = Counter(filter(None, map(self._opened, turns)))
             evaluated = max(0, done + taken - filling) - max(0, done - filling)
             done += taken

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from detectors.calibration import allocate, level_per_evaluation
 from monitor.config import Config, DetectorName
+
+T = TypeVar("T")
 
 
 def voting(config: Config) -> tuple[DetectorName, ...]:
     """The detectors whose findings raise alarms, in the order of the configuration."""
     return tuple(name for name in config.detectors if name not in config.alarms.advisory)
+
+
+def of_voting(config: Config, each: Mapping[str, T]) -> dict[str, T]:
+    """What stands for those detectors, of what stands for any."""
+    taking_part = frozenset[str](voting(config))
+    return {name: value for name, value in each.items() if name in taking_part}
 
 
 def per_day(config: Config) -> float:
@@ -28,7 +37,7 @@ def levels(
 
     streams: detector -> how many streams it watches.
     """
-    alarms, taking_part = config.alarms, frozenset[str](voting(config))
+    alarms = config.alarms
     total = level_per_evaluation(
         false_pages=alarms.false_pages,
         per_days=alarms.per_days,
@@ -37,8 +46,6 @@ def levels(
         tests=1 + len(config.segments),
     )
     weights = {str(name): weight for name, weight in alarms.weights.items()}
-    allowed = allocate(
-        total, {name: n for name, n in streams.items() if name in taking_part}, weights
-    )
+    allowed = allocate(total, of_voting(config, streams), weights)
     # what raises no alarm takes nothing from those that do
     return {name: allowed.get(name, min(0.5, total / max(1, n))) for name, n in streams.items()}

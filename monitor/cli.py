@@ -9,7 +9,6 @@ import argparse
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from monitor import __version__
+from monitor.argument_types import folder_url, input_file, output_file, positive
 from monitor.errors import UserError
 
 if TYPE_CHECKING:
@@ -231,45 +231,6 @@ def _roles(text: str) -> tuple[str, ...]:
     return roles
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _url(text: str) -> str:
-    if not re.fullmatch(r"https?://[\w.:/~%-]+", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no address such as https://wiki/runbooks")
-    return text.rstrip("/") + "/"
-
-
-def _input(text: str) -> Path:
-    """A file to read; what can be told before the work is told before it."""
-    path = Path(text)
-    if text != "-":
-        if not path.exists():
-            raise argparse.ArgumentTypeError(f"{text}: no such file")
-        if path.is_dir():
-            raise argparse.ArgumentTypeError(f"{text}: is a directory")
-        if not os.access(path, os.R_OK):
-            raise argparse.ArgumentTypeError(f"{text}: may not be read")
-    return path
-
-
-def _output(text: str) -> Path:
-    """A file to write once the work is done."""
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text}: is a directory")
-    if not os.access(path.parent, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{text}: cannot be written there")
-    return path
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]  # it exits all the same
         """One line, not the whole usage."""
@@ -300,11 +261,11 @@ def _parser() -> argparse.ArgumentParser:
         "the whole thing on an embedded broker, with made traffic that drifts half-way",
         "plumbline demo --seconds 40 --report demo.json",
     )
-    demo.add_argument("--seconds", type=_positive, default=40.0, help="how long (default: 40)")
+    demo.add_argument("--seconds", type=positive, default=40.0, help="how long (default: 40)")
     demo.add_argument(
-        "--rate", type=_positive, default=2000.0, help="records a second (default: 2000)"
+        "--rate", type=positive, default=2000.0, help="records a second (default: 2000)"
     )
-    demo.add_argument("--report", type=_output, metavar="FILE", help="write the report as JSON")
+    demo.add_argument("--report", type=output_file, metavar="FILE", help="write the report as JSON")
 
     backtest = _command(
         commands,
@@ -315,7 +276,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     _add_logs(backtest)
     _add_config(backtest)
-    backtest.add_argument("--report", type=_output, metavar="FILE", help="write the report as JSON")
+    backtest.add_argument(
+        "--report", type=output_file, metavar="FILE", help="write the report as JSON"
+    )
     _add_json(backtest)
 
     _add_reference_commands(commands)
@@ -419,7 +382,7 @@ def _add_dashboards_commands(commands: Any) -> None:
     for parser in (build, check):
         parser.add_argument(
             "--runbooks",
-            type=_url,
+            type=folder_url,
             default=RUNBOOKS,
             metavar="URL",
             help="where you publish docs/runbooks (default: an address that leads nowhere)",
@@ -469,7 +432,7 @@ def _add_logs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "logs",
         nargs="+",
-        type=_input,
+        type=input_file,
         metavar="LOGS.jsonl",
         help="files of records, one a line; .gz is unpacked, - is standard input",
     )

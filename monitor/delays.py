@@ -39,8 +39,7 @@ class Delay:
     before, after: what that is in the feature's own unit, see `detectors.shifts.middle`.
     seen: median of the records until it is found, paged: until its alarm opens; both None where
     that takes more than `limit` records (three windows for a page) more often than not. psi: how
-    large it is, as alarms
-    measure it, once a window is full of it.
+    large it is, as alarms measure it, once a window is full of it.
     """
 
     sd: float
@@ -74,10 +73,7 @@ class _Simulation:
         self, baseline: Baseline, config: Config, levels: Mapping[str, float], values: int
     ) -> None:
         window, stride = config.windows.records, config.windows.stride
-        taking_part = frozenset[str](budget.voting(config))
-        self.path = AlarmPath(
-            baseline, config, {name: n for name, n in levels.items() if name in taking_part}
-        )
+        self.path = AlarmPath(baseline, config, budget.of_voting(config, levels))
         self.fresh = self.path.window.snapshot(), [d.snapshot() for d in self.path.detectors]
         self.streams, self.window, self.stride = len(baseline.streams), window, stride
         self.values = values
@@ -110,7 +106,7 @@ class _Simulation:
         self._start_anew()
         source = Resampling(self.baseline, self.window, number)
         rng = np.random.default_rng(number)
-        list(self.path.extend(*source.take(self.window)))
+        list(self.path.extend(*source.take(self.window), -self.window))
         seen, paged = np.full(self.streams, np.inf), np.full(self.streams, np.inf)
         step, done = STEP * self.stride, 0
         while not self._settled(seen, paged, done):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from detectors import dependence
 from detectors.base import Floats, Ints, Kind
 from detectors.baseline import Baseline, Stream
 from detectors.streams import NumericStream
@@ -108,10 +109,9 @@ def change_point(counts: Floats, expected: Floats) -> int:
 
 
 def by_bin(counts: Floats, stream: Stream) -> Floats:
-    """Counts by bin, shape (..., B), of counts by cell, shape (..., G)."""
+    """Counts by bin, shape (..., B), of counts by cell, shape (..., G) or padded beyond."""
     bins = stream.bin_of_cell()
-    inside = (bins[:, None] == np.arange(bins[-1] + 1)).astype(np.float64)
-    return np.asarray(counts[..., : len(bins)] @ inside, np.float64)
+    return dependence.by_bin(counts[..., : len(bins)], bins)
 
 
 def moved(expected: Floats, counts: Floats) -> tuple[Ints, Ints]:
@@ -218,8 +218,4 @@ def bins_of(stream: Stream, columns: Columns) -> Ints:
     if isinstance(stream, NumericStream):
         return stream.bin_of_cell()[stream.cell_of(columns.row(stream.name))]
     column = columns.category(stream.name)
-    missing, unknown = stream.bins - 1, stream.bins - 2
-    bin_of = stream.bin_of()
-    # code -1, a missing value, finds the last entry
-    table = [*(bin_of.get(name, unknown) for name in column.vocabulary), missing]
-    return np.array(table, np.intp)[column.codes]
+    return stream.bins_by_code(column.vocabulary)[column.codes]

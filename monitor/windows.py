@@ -45,7 +45,6 @@ class StrideBuffer:
         self._row_of = {stream.name: row for row, stream in enumerate(baseline.numeric)}
         self._names = tuple(self._row_of)
         self._category_of = {stream.name: row for row, stream in enumerate(baseline.categorical)}
-        self._bin_of = [(stream.bin_of(), stream.bins) for stream in baseline.categorical]
         self._rows: dict[tuple[str, ...], tuple[list[int], list[int], list[int]]] = {}
         self._tables: dict[tuple[int, tuple[str, ...]], NDArray[np.uint8]] = {}
 
@@ -115,15 +114,14 @@ class StrideBuffer:
             elif (column.codes >= 0).any():
                 self.unwatched.add(column.name)
         for row in absent:
-            binned[row] = self._bin_of[row][1] - 1
+            binned[row] = self.baseline.categorical[row].bins - 1
         return binned
 
     def _table(self, row: int, vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
-        """The bin of every code of a vocabulary; code -1, a missing value, finds the last entry."""
+        """`CategoricalStream.bins_by_code`, remembered."""
         table = self._tables.get((row, vocabulary))
         if table is None:
-            bin_of, bins = self._bin_of[row]
-            table = np.array([*(bin_of.get(v, bins - 2) for v in vocabulary), bins - 1], np.uint8)
+            table = self.baseline.categorical[row].bins_by_code(vocabulary).astype(np.uint8)
             if len(self._tables) < _REMEMBERED:
                 self._tables[row, vocabulary] = table
         return table

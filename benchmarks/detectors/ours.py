@@ -30,9 +30,9 @@ from detectors import registry
 from detectors.base import Bools, Kind
 from detectors.baseline import Baseline
 from detectors.calibration import allocate
-from detectors.evaluate import baseline_of, bins_of
+from detectors.evaluate import baseline_of, rounds
 from detectors.streams import categorical_stream
-from detectors.window import SPAN, Window
+from detectors.window import Window
 from monitor.config import AlarmsConfig
 
 KINDS = {NUMERIC: Kind.NUMERIC, GAPPY: Kind.NUMERIC, BINARY: Kind.BINARY}
@@ -78,9 +78,9 @@ class Everything:
         What comes first is no verdict: everything has been made then.
         """
         baseline = baseline_for(trial)
-        rounds = self._rounds(trial, baseline, self._levels(1e-4, baseline))
+        made = self._rounds(trial, baseline, self._levels(1e-4, baseline))
         yield None
-        for found in rounds:
+        for found in made:
             yield from zip(*found, strict=True)
 
     def state(self, trial: Trial) -> Any:
@@ -93,22 +93,17 @@ class Everything:
         """Where any detector that raises alarms finds a change, shape (strides, F)."""
         baseline = baseline_for(trial)
         levels = self._levels(knob / 1e6 * STRIDE, baseline)
-        rounds = self._rounds(trial, baseline, levels)
+        made = self._rounds(trial, baseline, levels)
         return np.concatenate(
-            [np.logical_or.reduce([mask for mask in found if mask.shape[1]]) for found in rounds]
+            [np.logical_or.reduce([mask for mask in found if mask.shape[1]]) for found in made]
         )
 
     def _rounds(
         self, trial: Trial, baseline: Baseline, levels: dict[str, float]
     ) -> Iterator[list[Bools]]:
         """What each detector finds, some strides at a time."""
-        ring = Window(baseline, WINDOW, STRIDE)
-        made = registry.create(levels, baseline, ring)
         numbers, bins = columns(trial, baseline)
-        for start in range(0, numbers.shape[1], SPAN * STRIDE):
-            part = slice(start, start + SPAN * STRIDE)
-            windows = ring.extend(numbers[:, part], bins[:, part])
-            yield [detector.update(windows) for detector in made]
+        return rounds(levels, baseline, numbers, bins, window=WINDOW, stride=STRIDE)
 
     def _levels(self, per_stride: float, baseline: Baseline) -> dict[str, float]:
         watched = registry.streams_watched(self.names, baseline)
@@ -123,12 +118,11 @@ class WindowTests(Everything):
 
 
 def columns(trial: Trial, baseline: Baseline) -> tuple[Floats, NDArray[np.uint8]]:
-    """Live records as `Window.extend` takes them, whole strides of them."""
-    records = trial.live.shape[1] // STRIDE * STRIDE
+    """Live records as `Window.extend` takes them."""
     if trial.kind == CATEGORICAL:
-        bins = bins_of(baseline.categorical[0], NAMES)
-        return np.zeros((0, records)), bins[trial.live[:, :records].astype(int)]
-    return trial.live[:, :records], np.zeros((0, records), np.uint8)
+        bins = baseline.categorical[0].bins_by_code(NAMES).astype(np.uint8)
+        return np.zeros((0, trial.live.shape[1])), bins[trial.live.astype(int)]
+    return trial.live, np.zeros((0, trial.live.shape[1]), np.uint8)
 
 
 def baseline_for(trial: Trial) -> Baseline:

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 )
 
 from monitor import kafka, logs
+from monitor.argument_types import positive
 from monitor.config import KafkaConfig, LogConfig
 from monitor.demo.traffic import model_of, traffic
 
@@ -111,22 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("bootstrap", metavar="HOST:PORT", help="the broker to produce to")
     parser.add_argument(
-        "--rate", type=_positive, default=200.0, help="records a second (default: 200)"
+        "--rate", type=positive, default=200.0, help="records a second (default: 200)"
     )
     parser.add_argument(
-        "--phase", type=_positive, default=300.0, help="seconds of a phase (default: 300)"
+        "--phase", type=positive, default=300.0, help="seconds of a phase (default: 300)"
     )
     return parser
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 if __name__ == "__main__":

@@ -338,8 +338,9 @@ def test_streams_of_unlike_sizes_are_padded_with_nothing() -> None:
         np.testing.assert_array_equal(base.cell_counts[i, : len(own)], own)
         assert not base.cell_counts[i, len(own) :].any()
         assert base.bin_counts[i].sum() == 5000
-        places = base.bin_of_cell.reshape(len(base.streams), -1)[i, : len(own)]
-        np.testing.assert_array_equal(places - i * base.bin_counts.shape[1], stream.bin_of_cell())
+        each = np.zeros((len(own), len(base.streams), base.cells))
+        each[:, i, : len(own)] = np.eye(len(own))
+        np.testing.assert_array_equal(base.by_bin(each)[:, i].argmax(axis=1), stream.bin_of_cell())
     np.testing.assert_array_equal(base.streams_of(frozenset({Kind.CATEGORICAL})), [2])
 
 
