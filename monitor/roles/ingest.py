@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import structlog
 from confluent_kafka import (
     Consumer,
@@ -25,7 +26,6 @@ from confluent_kafka import (
 from monitor import columns, kafka, logfiles
 from monitor.columns import Columns
 from monitor.config import Config
-from monitor.decode import decode_batch
 from monitor.features import Batch, join
 from monitor.health import Health
 from monitor.kafka import Place, Topics
@@ -197,11 +197,12 @@ class Ingest:
         places, offsets = kafka.places(arrived)
         transaction = self._open(places, offsets)
         payloads = [message.value() or b"" for message in arrived]
-        positions = [offset + 1 for offset in offsets]
-        records, kept, refusals = decode_batch(self.decode, payloads, positions)
-        for index, refused in refusals:
+        decoded = self.decode.many(payloads)
+        for index, refused in decoded.refusals:
             self._refuse(arrived[index], refused, transaction)
-        transaction.waiting.append(self.extractor.batch(records, kept))
+        positions = np.array(offsets)[decoded.kept] + 1
+        batch = self.extractor.batch(decoded.records, positions, decoded.counted)
+        transaction.waiting.append(batch)
         if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
             self._chunk(transaction)
 
