@@ -1,8 +1,9 @@
 """The Dockerfile holds together, and its steps work: there is no Docker where tests run.
 
 The stages up to the daemon's environment are built here, in a folder that stands for the image's
-root: COPY copies what `.dockerignore` lets through, RUN is run, with the compiler of this machine. What
-needs root or Docker itself is only read: that compiler's stage, the final one's user, and the base.
+root: COPY copies what `.dockerignore` lets through, RUN is run, with the compiler of this machine.
+What needs root or Docker itself is only read: the compiler's stage, the final stage's user, and the
+base image.
 """
 
 from __future__ import annotations
