@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := $(PIP) install --require-hashes
 IN_C := monitor/decode/_scan.c
 # The project itself is built with the locked setuptools, so that no build fetches anything.
-EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
+EDITABLE := rm -f $(IN_C:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile

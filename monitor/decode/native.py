@@ -1,8 +1,8 @@
 """The native format: one JSON object a record, decoded by one reused msgspec decoder.
 
 A batch is first shortened: `_scan`, in C, counts the characters of prompts and responses, checks
-them, and leaves out what no feature looks at; a tenth is left to decode, all at once. Where it was
-not built, or finds anything out of the ordinary, messages are decoded whole.
+them, and leaves out what no feature looks at; a seventh is left to decode, all at once. Where it
+was not built, or finds anything out of the ordinary, messages are decoded whole.
 """
 
 from __future__ import annotations
