@@ -237,6 +237,9 @@ def test_only_what_is_wrong_is_looked_at_whole(bad: bytes) -> None:
     assert decoder.seen.count(bad) == 50
     assert fine not in decoder.seen
     assert len(decoded.kept) + len(decoded.refusals) == 100
+    assert all(
+        refused.__traceback__ is None for _, refused in decoded.refusals
+    )  # it holds the batch
 
 
 def test_times_in_words_are_decoded_at_once() -> None:
