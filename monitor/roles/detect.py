@@ -1,5 +1,9 @@
 """Detect: feature chunks in, drift events out. One worker sees a model's whole traffic in order.
 
+A turn of the loop takes the chunks that are at hand, puts those of each model together and
+evaluates them: a detect that is behind takes more of them at once, and so catches up. No chunk
+waits for one that has not arrived, and none for more than TURN_CHUNKS chunks and TURN_BYTES.
+
 A checkpoint makes the state of each feature partition, and the offset that it belongs to, durable
 in one transaction; on assignment both are restored and reading resumes at the checkpoint's own
 offset. Events are written at once: after a crash some are found again, with the ids that they had.
@@ -24,7 +28,7 @@ from confluent_kafka import (
 from monitor import checkpoint, columns, events, kafka
 from monitor.auditor import Auditor
 from monitor.checkpoint import Partition
-from monitor.columns import ChunkError
+from monitor.columns import ChunkError, Columns
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
 from monitor.events import DriftEvent
@@ -38,7 +42,9 @@ from monitor.watch import Watch
 log = structlog.get_logger(__name__)
 
 ROLE = "detect"
-BATCH = 500
+TURN_CHUNKS = 2_000
+TURN_BYTES = 16 * 1024 * 1024
+"""Chunks, and bytes of them, that a turn takes at most: they wait in memory to be evaluated."""
 POLL_SECONDS = 0.1
 PUBLISH_SECONDS = 5.0
 """How often the numbers behind the verdicts are worked out for the metrics."""
@@ -132,17 +138,8 @@ class Detect:
 
     def _turn(self) -> None:
         self.health.beat(ROLE)
-        for _ in range(BATCH):
-            # One at a time: a rebalance runs within, and gives partitions away, or back at an
-            # earlier offset, when a batch would already hold messages of them.
-            message = self.consumer.poll(POLL_SECONDS)
-            if message is None:
-                break
-            text = kafka.trouble(message)
-            if text is None:
-                self._take(message)
-            else:
-                log.warning("cannot read for now", role=ROLE, error=text)
+        self._gather()
+        self._evaluate_gathered()
         self.producer.poll(0)
         now = time.monotonic()
         if now >= self.publish_due:
@@ -152,23 +149,53 @@ class Detect:
         if now >= self.audit_due:
             self._audit()
 
-    def _take(self, message: Message) -> None:
+    def _gather(self) -> None:
+        """Take in what is at hand; wait a little only while that is nothing."""
+        room, patience = TURN_BYTES, POLL_SECONDS
+        for _ in range(TURN_CHUNKS):
+            # One at a time: a rebalance runs within, and gives partitions away, or back at an
+            # earlier offset, when a batch would already hold messages of them.
+            message = self.consumer.poll(patience)
+            if message is None:
+                break
+            text = kafka.trouble(message)
+            if text is None:
+                room -= self._take(message)
+                patience = 0.0
+            else:
+                log.warning("cannot read for now", role=ROLE, error=text)
+            if room < 0:
+                break
+
+    def _take(self, message: Message) -> int:
+        """Gather a message's chunk; the message's size."""
+        payload = message.value() or b""
         _, number = kafka.place(message)
         partition = self.partitions.get(number)
         if partition is None:  # a partition given away may still deliver what had been fetched
-            return
+            return len(payload)
         partition.offset = kafka.offset(message) + 1
         try:
-            chunk = columns.decode(message.value() or b"")
+            chunk = columns.decode(payload)
         except ChunkError as error:
             self.metrics.chunks_rejected += 1
             where = {"partition": number, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
-            return
-        for event in partition.monitor.process(chunk):
-            self._emit(event)
-        with self.metrics.lock:
-            self.metrics.watched[chunk.model] += len(chunk)
+        else:
+            self._evaluate(partition, partition.gathering.add(chunk))
+        return len(payload)
+
+    def _evaluate_gathered(self) -> None:
+        """Evaluate all that was gathered: from here on the offsets say what has been seen."""
+        for partition in self.partitions.values():
+            self._evaluate(partition, partition.gathering.take())
+
+    def _evaluate(self, partition: Partition, chunks: Sequence[Columns]) -> None:
+        for chunk in chunks:
+            for event in partition.monitor.process(chunk):
+                self._emit(event)
+            with self.metrics.lock:
+                self.metrics.watched[chunk.model] += len(chunk)
 
     def _emit(self, event: DriftEvent) -> None:
         """One event feeds log, metrics and topic."""
@@ -198,7 +225,8 @@ class Detect:
     def _checkpoint(self) -> None:
         """Make state and offsets durable together, in five steps; a failure leaves the last one.
 
-        1. The events found so far are delivered: no checkpoint may be ahead of them.
+        1. What was gathered is evaluated, and the events found so far are delivered: no checkpoint
+           may be ahead of them.
         2. A transaction is begun.
         3. What has changed is written, each partition's manifest last.
         4. The offsets join the transaction, which fences a member that is no longer one.
@@ -207,6 +235,7 @@ class Detect:
         started = time.monotonic()
         self.due = started + self.config.state.checkpoint_seconds
         size = 0
+        self._evaluate_gathered()
         changed = {n: partition for n, partition in self.partitions.items() if partition.changed}
         if changed and not self._flush():
             return
