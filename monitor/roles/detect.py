@@ -34,8 +34,8 @@ from monitor.drift import DriftMonitor, References
 from monitor.events import DriftEvent
 from monitor.health import Health
 from monitor.kafka import Topics
-from monitor.metrics import Metrics, ModelState
-from monitor.segments import WHOLE
+from monitor.metrics import Metrics
+from monitor.publishing import Publisher
 from monitor.state import Messages, StateError
 from monitor.watch import Watch
 
@@ -46,10 +46,6 @@ TURN_CHUNKS = 2_000
 TURN_BYTES = 16 * 1024 * 1024
 """Chunks, and bytes of them, that a turn takes at most: they wait in memory to be evaluated."""
 POLL_SECONDS = 0.1
-PUBLISH_SECONDS = 5.0
-"""How often the numbers behind the verdicts are worked out for the metrics."""
-PUBLISH_SHARE = 0.02
-"""How much of the time that may take, with however many models."""
 AUDIT_SHARE = 0.01
 """How much of the time the self-audit may take."""
 FLUSH_SECONDS = 10.0
@@ -84,7 +80,7 @@ class Detect:
         self.topics = Topics(config.kafka.prefix)
         self.partitions: dict[int, Partition] = {}
         self.auditor = Auditor(config)
-        self.publish_due = 0.0
+        self.publisher = Publisher(metrics)
         self.audit_due = 0.0
         self.due = 0.0
         self.patience = math.inf
@@ -142,7 +138,7 @@ class Detect:
         self._evaluate_gathered()
         self.producer.poll(0)
         now = time.monotonic()
-        if now >= self.publish_due:
+        if now >= self.publisher.due:
             self._publish()
         if now >= self.due:
             self._checkpoint()
@@ -365,7 +361,8 @@ class Detect:
             for each in partitions:
                 self.partitions.pop(each.partition, None)
                 self.metrics.lag.pop((self.topics.features, each.partition), None)
-        self._publish()
+        self.publisher.forget(each.partition for each in partitions)
+        self._publish_totals()
 
     def _audit(self) -> None:
         """Replay a little of a reference; what is watched does not depend on it."""
@@ -379,51 +376,24 @@ class Detect:
 
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
-        started = time.monotonic()
-        published = self.metrics.models
-        states = {
-            number: _states(p.monitor, published.get(number, []))
-            for number, p in self.partitions.items()
-        }
-        audits = list(filter(None, map(self.auditor.audited, self._watches())))
+        if self.publisher.step(self.partitions):
+            self._publish_totals()
         with self.metrics.lock:
-            self.metrics.models, self.metrics.audits = states, audits
-            self.metrics.segments_dropped = sum(
-                p.monitor.segments_dropped for p in self.partitions.values()
-            )
             for at in self._positions():
                 _, high = self.consumer.get_watermark_offsets(at, cached=True)
                 if high >= 0:
                     self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
-        took = time.monotonic() - started
-        self.publish_due = started + max(PUBLISH_SECONDS, took / PUBLISH_SHARE)
+
+    def _publish_totals(self) -> None:
+        audits = list(filter(None, map(self.auditor.audited, self._watches())))
+        with self.metrics.lock:
+            self.metrics.audits = audits
+            self.metrics.segments_dropped = sum(
+                p.monitor.segments_dropped for p in self.partitions.values()
+            )
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:
     """An event that cannot be delivered ends the role: started again, it finds the event again."""
     if error is not None:
         raise KafkaException(error)
-
-
-def _states(monitor: DriftMonitor, published: Sequence[ModelState]) -> list[ModelState]:
-    """What people see of each model; what is published holds until the next evaluation."""
-    known = {state.model: state for state in published}
-    return [
-        state
-        if (state := known.get(watch.model)) and state.records == watch.records
-        else _state(watch)
-        for (_, segment), watch in monitor.watches.items()
-        if segment == WHOLE
-    ]
-
-
-def _state(watch: Watch) -> ModelState:
-    return ModelState(
-        model=watch.model,
-        records=watch.records,
-        reference_records=watch.profile.records if watch.profile else 0,
-        window_records=watch.window_records(),
-        readings=watch.readings(),
-        psi=watch.psi(),
-        severities=watch.severities(),
-    )
