@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 ROLE = "ingest"
 BATCH = 1_000
 """Messages decoded at a time: their text stays in the processor's cache until it is counted."""
-CHUNK_RECORDS = 100_000
+CHUNK_RECORDS = 50_000
 """Records that are put into chunks together, at most."""
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
