@@ -78,8 +78,10 @@ class Columns:
 
     def category(self, name: str) -> CategoryColumn:
         """A categorical feature; all missing where there is no such."""
-        missing = CategoryColumn(name, (), np.full(len(self), -1, np.int16))
-        return next((column for column in self.categories if column.name == name), missing)
+        for column in self.categories:
+            if column.name == name:
+                return column
+        return CategoryColumn(name, (), np.full(len(self), -1, np.int16))
 
     def texts(self, name: str) -> list[str | None]:
         """The values of a categorical feature, record by record."""
