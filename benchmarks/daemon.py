@@ -30,6 +30,7 @@ from benchmarks import group
 from monitor import kafka
 from monitor.config import Config, KafkaConfig
 from monitor.kafka import Topics
+from monitor.roles.detect import STATE_BYTES_PER_SECOND
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-c", "import sys; from monitor.cli import main; sys.exit(main())")
@@ -97,6 +98,7 @@ def measure(job: Job, directory: Path) -> Measured:
             _produce(config, job.primer)
             primed = job.primer.records
             daemon.wait("primed", lambda: daemon.watched() >= primed, START_SECONDS)
+            daemon.wait_until_saved()
         release()
         wall_us, cpu_us = _follow(daemon, config, job)
         if job.evaluated > 0:
@@ -158,6 +160,21 @@ class Daemon:
                 raise DaemonError(f"stuck at {count} of {goal} records:\n{self._tail()}")
             time.sleep(0.05)
 
+    def wait_until_saved(self) -> None:
+        """Wait until a checkpoint has all references, and the pause after it is over.
+
+        They are written once, which belongs to the start: from then on checkpoints come as often,
+        and are as large, as they are on any day.
+        """
+        written, since = self.checkpointed(), time.monotonic()
+        pause = 0.0
+        while time.monotonic() - since < pause + 1:
+            self.check()
+            time.sleep(0.1)
+            if (now := self.checkpointed()) != written:
+                written, since = now, time.monotonic()
+            pause = max(Config().state.checkpoint_seconds, written / STATE_BYTES_PER_SECOND)
+
     def check(self) -> None:
         """Raise DaemonError if it has ended."""
         if self.process.poll() is not None:
@@ -178,6 +195,10 @@ class Daemon:
         """Records that detect has seen."""
         return int(sum(self._series("plumbline_records_watched_total")))
 
+    def checkpointed(self) -> int:
+        """Bytes of all checkpoints."""
+        return int(sum(self._series("plumbline_checkpoint_bytes_total")))
+
     def watching(self) -> bool:
         """Whether every model has a reference and a full window: the detectors really worked."""
         references = self._series("plumbline_reference_records")
@@ -187,7 +208,8 @@ class Daemon:
 
     def _series(self, name: str) -> list[float]:
         lines = (self._get("/metrics") or "").splitlines()
-        return [float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(f"{name}{{")]
+        found = [line for line in lines if line.startswith((f"{name}{{", f"{name} "))]
+        return [float(line.rsplit(" ", 1)[1]) for line in found]
 
     def _get(self, path: str) -> str | None:
         try:

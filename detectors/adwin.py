@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import length_hint
 from typing import ClassVar
 
 import msgspec
@@ -67,12 +68,15 @@ class Adwin:
         """Feed the new strides to every stream's adaptive window; where one was cut."""
         ranks = self.ranks.take(windows.places[: len(self.streams)])
         means = block_means(ranks, windows.stride, self.blocks)
-        stretched = (0.5 + (means - 0.5) * self.stretch).clip(0.0, 1.0).tolist()
+        stretched = (0.5 + (means - 0.5) * self.stretch).clip(0.0, 1.0)
+        gaps = np.isnan(stretched).any(axis=1).tolist()
         found: Bools = np.zeros((len(windows), len(self.streams)), bool)
         self.cuts, self.number = {}, windows.number + len(windows) - 1
-        for stream, (adwin, row) in enumerate(zip(self.windows, stretched, strict=True)):
-            for block, cut in feed(adwin, row).items():
-                at = block // self.blocks
+        rows = zip(self.windows, stretched.tolist(), gaps, strict=True)
+        for stream, (adwin, row, gap) in enumerate(rows):
+            known = [i for i, m in enumerate(row) if not math.isnan(m)] if gap else range(len(row))
+            for place, cut in feed(adwin, [row[i] for i in known] if gap else row).items():
+                at = known[place] // self.blocks
                 found[at, stream] = True
                 self.cuts[windows.number + at, stream] = cut
         return found
@@ -128,18 +132,20 @@ def stretch(stream: NumericStream, size: int) -> float:
 
 
 def feed(adwin: ADWIN, means: list[float]) -> dict[int, Cut]:
-    """Feed block means; place -> the cut that was made there."""
+    """Feed block means, none of them NaN; place -> the cut that was made there."""
     # river's own update would forget the kept part of the window after a detection
     helper, cuts = adwin._helper, {}
-    update, width, total = helper.update, helper.get_width, helper.get_total
-    for at, mean in enumerate(means):
-        if math.isnan(mean):
-            continue
-        n, before = width(), total()
-        if update(mean):
-            dropped, kept = n + 1 - adwin.width, adwin.width
-            gap = abs((before + mean - adwin.total) / dropped - adwin.total / kept)
-            cuts[at] = gap, min(gap, cut_threshold(adwin, dropped, kept))
+    fed, width, total = 0, helper.get_width(), helper.get_total()
+    waiting = iter(means)
+    # a loop in Python would cost as much as ADWIN itself; this one stops where a cut was made
+    while any(map(helper.update, waiting)):
+        at = len(means) - length_hint(waiting) - 1
+        for mean in means[fed : at + 1]:
+            total += mean
+        dropped, kept = width + at + 1 - fed - adwin.width, adwin.width
+        gap = abs((total - adwin.total) / dropped - adwin.total / kept)
+        cuts[at] = gap, min(gap, cut_threshold(adwin, dropped, kept))
+        fed, width, total = at + 1, adwin.width, adwin.total
     return cuts
 
 

@@ -7,6 +7,7 @@ for one size of it; the e-detector mixes them all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +18,18 @@ from detectors import dependence
 from detectors.base import Floats
 from detectors.streams import TAILS, CategoricalStream, NumericStream
 
-SHIFTS = (0.1, 0.2, 0.4, 0.8)
-"""Of the mean, in standard deviations of the normal scores of the ranks; up and down."""
+SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.0}
+"""Of the mean, in standard deviations of the normal scores of the ranks, up and down; and their
+parts of the stake. A part of 1 / e costs as many records as it takes a bet to win a factor of e:
+200 for a shift of .1, 8 for .5. So the small ones have most."""
 MOST_SCORE = 5.0
 """Of a value: one that is rare among equals would be worth more than a float can hold."""
 SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
 """Factors of the standard deviation of the normal scores."""
 TAIL_FACTOR = 3.0
 """How much more often a tail is met."""
-MISSING_ODDS = (0.4, 1.5, 4.0, 16.0)
+MISSING_ODDS = {0.4: 1.0, 1.5: 2.0, 4.0: 4.0, 16.0: 1.0}
+"""Factors of the odds that a value is missing, and their parts of the stake."""
 BIN_FACTOR = 2.0
 NEW_SHARES = (0.003, 0.03)
 """Shares of records that are of no known category, or beyond all that the reference had."""
@@ -58,7 +62,7 @@ class Bets:
 
 @dataclass(frozen=True)
 class _Family:
-    """Ways to change of one kind: their names and payments, shape (G, k), and their weight.
+    """Ways to change of one kind: their names, payments, shape (G, k), and weights, shape (k,).
 
     rare: whether they are about cells so rare that the reference does not show how their records
     depend on each other.
@@ -66,7 +70,7 @@ class _Family:
 
     names: tuple[str, ...]
     payments: Floats
-    weight: float
+    weights: Floats
     rare: bool = False
 
 
@@ -76,14 +80,14 @@ def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
         return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)), np.zeros(0))
     shares = shares_of(stream)
     if isinstance(stream, NumericStream):
-        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.1)]
+        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.05)]
     else:
         families = [_on_bins(stream, shares, 0.7)]
     families.append(_on_missing(shares))
     families.append(_on_new(stream, shares))
     families = [family for family in families if family.names]
     payments = np.concatenate([family.payments for family in families], axis=1)
-    weights = np.concatenate([np.full(len(f.names), f.weight / len(f.names)) for f in families])
+    weights = np.concatenate([family.weights for family in families])
     names = tuple(name for family in families for name in family.names)
     rare = np.concatenate([np.full(len(f.names), f.rare) for f in families])
     logarithms, excess = _cautious(payments, shares, stream, rare)
@@ -117,6 +121,7 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
     scores = (scores - present @ scores) / max(1e-9, float(np.sqrt(present @ scores**2)))
     scores = scores.clip(-MOST_SCORE, MOST_SCORE)
     theta = np.array([sign * shift for shift in SHIFTS for sign in (1, -1)])
+    parts = [part for part in SHIFTS.values() for _ in (1, -1)]
     shifts = np.exp(scores[:, None] * theta)
     factors = np.array(SCALES)
     scales = np.exp(scores[:, None] ** 2 / 2 * (1 - 1 / factors**2))
@@ -126,15 +131,26 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
         + 1
     )
     return [
-        _Family(tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), 0.55),
-        _Family(tuple(f"spread x{f:g}" for f in SCALES), _fair(scales, shares), 0.15),
+        _Family(
+            tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), _divided(0.7, parts)
+        ),
+        _Family(
+            tuple(f"spread x{f:g}" for f in SCALES),
+            _fair(scales, shares),
+            _divided(0.07, [1.0] * len(SCALES)),
+        ),
         _Family(
             tuple(f"{side} {q:.1%}" for q in TAILS for side in ("top", "bottom")),
             _fair(tails, shares),
-            0.1,
+            _divided(0.06, [1.0] * tails.shape[1]),
             rare=True,
         ),
     ]
+
+
+def _divided(weight: float, parts: Sequence[float]) -> Floats:
+    """A weight in the proportions of the parts, shape (k,)."""
+    return weight * np.array(parts) / sum(parts)
 
 
 def _fair(payments: Floats, shares: Floats) -> Floats:
@@ -155,17 +171,19 @@ def _on_bins(stream: NumericStream | CategoricalStream, shares: Floats, weight: 
     chosen = by_bin[fullest]
     outside = (1 - BIN_FACTOR * chosen) / (1 - chosen)
     payments = np.where(inside, BIN_FACTOR, outside)
-    return _Family(tuple(f"more {names[b]}" for b in fullest), payments, weight)
+    weights = _divided(weight, [1.0] * len(fullest))
+    return _Family(tuple(f"more {names[b]}" for b in fullest), payments, weights)
 
 
 def _on_missing(shares: Floats) -> _Family:
     """Bets on missing values."""
     share = shares[-1]
-    odds = np.array(MISSING_ODDS)
+    odds, parts = np.array(list(MISSING_ODDS)), list(MISSING_ODDS.values())
     scale = 1 / (1 - share + odds * share)
     payments = np.ones((len(shares), 1)) * scale
     payments[-1] = odds * scale
-    return _Family(tuple(f"missing x{o:g}" for o in MISSING_ODDS), payments, 0.1, rare=True)
+    names = tuple(f"missing x{o:g}" for o in MISSING_ODDS)
+    return _Family(names, payments, _divided(0.1, parts), rare=True)
 
 
 def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Family:
@@ -184,7 +202,8 @@ def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Famil
                 pays[cell] = new / shares[cell]
                 payments.append(pays)
                 names.append(f"{name} {new:.1%}")
-    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, 0.05, rare=True)
+    weights = _divided(0.03, [1.0] * len(names))
+    return _Family(tuple(names), np.array(payments).reshape(-1, len(shares)).T, weights, rare=True)
 
 
 def _cautious(

@@ -81,6 +81,7 @@ class EDetector:
             self.caps = np.minimum(self.limit / self.weights, 1e300)
         self.held = np.zeros_like(self.weights)
         self.sums = np.zeros_like(self.weights)
+        self._pays = np.zeros_like(self.weights)  # a place to work in: nothing that is remembered
         self.since: Ints = np.zeros(self.held.shape, np.intp)
         self.number = 1
         self.mixtures: Floats = np.zeros((1, len(bets)))
@@ -111,18 +112,26 @@ class EDetector:
                 self._play(logarithm, windows.number + at)
                 mixture = np.vecdot(self.weights, self.held, out=self.mixtures[at])
                 if mixture.max(initial=0.0) >= self.reached:
-                    lead = self.sums, self.since.copy(), logarithm
+                    lead = self.sums.copy(), self.since.copy(), logarithm
                     self.leads[windows.number + at] = lead
         return np.asarray(self.mixtures >= self.reached)
 
     def _play(self, logarithm: Floats, number: int) -> None:
         """Play a stride: what each bet would pay but for the reference's error, shape (S, K)."""
-        self.since[self.sums <= 0] = number - 1
-        run = number - self.since
-        logarithm = logarithm - np.minimum(1.5 * self.error * (2 * run - 1), CAUTION) * self.error
-        held = (self.held + 1) * np.exp(logarithm)
-        self.held = np.minimum(held, self.caps, out=held)
-        self.sums = np.minimum(np.maximum(self.sums + logarithm, 0.0), MOST_SUM)
+        held, sums, pays = self.held, self.sums, self._pays
+        self.since[sums <= 0] = number - 1
+        np.subtract(number - 0.5, self.since, out=pays)
+        pays *= 3 * self.error  # of a run of r strides r^2 - (r - 1)^2, times 1.5
+        np.minimum(pays, CAUTION, out=pays)
+        pays *= self.error
+        np.subtract(logarithm, pays, out=pays)
+        sums += pays
+        np.maximum(sums, 0.0, out=sums)
+        np.minimum(sums, MOST_SUM, out=sums)
+        np.exp(pays, out=pays)
+        held += 1
+        held *= pays
+        np.minimum(held, self.caps, out=held)
 
     def lead(self, windows: Windows, stream: int) -> Lead:
         """The bet that explains best a change that was found in the first of `windows`.

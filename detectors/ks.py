@@ -101,8 +101,9 @@ def ks_distance(reference: NumericStream, values: Floats) -> float:
     current = np.sort(values[~np.isnan(values)])
     if not len(current) or not reference.count:
         return float("nan")
-    before = reference.below[reference.support.searchsorted(current, side="left")]
-    upto = reference.below[reference.support.searchsorted(current, side="right")]
+    places = reference.support.searchsorted(current)
+    before = reference.below[places]
+    upto = reference.below[places + (reference.support.take(places, mode="clip") == current)]
     steps = np.arange(len(current) + 1) / len(current)
     ahead = steps[1:] - upto / reference.count
     behind = before / reference.count - steps[:-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,8 +148,9 @@ class Window:
         change[:held] -= self.counts[:strides]
         change[held:] -= newest[: max(0, strides - held)]
         change[0] += self.cell_counts
-        counts = np.cumsum(change, axis=0)
-        return self._of(self.strides + 1, counts, newest, places, self.values, values)
+        for before, after in pairwise(change):  # np.cumsum takes five times as long
+            np.add(after, before, out=after)
+        return self._of(self.strides + 1, change, newest, places, self.values, values)
 
     def _of(
         self,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from monitor import state, watch_state
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
+from monitor.gathering import Gathering
 from monitor.segments import WHOLE
 from monitor.state import Checkpointer, Messages
 
@@ -17,12 +18,14 @@ class Partition:
     """One feature partition at work.
 
     offset: of the chunk that it needs next. saved: the offset that its last checkpoint has.
+    gathering: chunks before that offset that the monitor has not seen yet.
     """
 
     monitor: DriftMonitor
     offset: int
     saved: int | None = None
     checkpointer: Checkpointer = field(default_factory=Checkpointer)
+    gathering: Gathering = field(default_factory=Gathering)
 
     @property
     def changed(self) -> bool:
@@ -35,7 +38,7 @@ class Partition:
         self.checkpointer.written()
 
     def messages(self) -> Messages:
-        """The messages of a checkpoint as of now; see `Checkpointer`."""
+        """The messages of a checkpoint as of now; see `Checkpointer`. Nothing may be gathered."""
         monitor = self.monitor
         return self.checkpointer.messages(
             {key: watch_state.items(watch) for key, watch in monitor.watches.items()},

@@ -7,6 +7,7 @@ that what is detected from the topic is what is detected from the log.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -77,8 +78,10 @@ class Columns:
 
     def category(self, name: str) -> CategoryColumn:
         """A categorical feature; all missing where there is no such."""
-        missing = CategoryColumn(name, (), np.full(len(self), -1, np.int16))
-        return next((column for column in self.categories if column.name == name), missing)
+        for column in self.categories:
+            if column.name == name:
+                return column
+        return CategoryColumn(name, (), np.full(len(self), -1, np.int16))
 
     def texts(self, name: str) -> list[str | None]:
         """The values of a categorical feature, record by record."""
@@ -104,6 +107,58 @@ class Columns:
             tuple([CategoryColumn(c.name, c.vocabulary, c.codes[places]) for c in self.categories]),
             Examples(np.arange(len(ids), dtype=np.int32), ids),
         )
+
+
+def join(pieces: Sequence[Columns]) -> Columns:
+    """Columns of one model, in their order, as one; a feature that a piece leaves out is missing.
+
+    Their vocabularies together must not be longer than codes can say.
+    """
+    if len(pieces) == 1:
+        return pieces[0]
+    numeric, binary, values = _joined_values(pieces)
+    names = dict.fromkeys(column.name for piece in pieces for column in piece.categories)
+    return Columns(
+        pieces[0].model,
+        np.concatenate([piece.positions for piece in pieces]),
+        np.concatenate([piece.times for piece in pieces]),
+        numeric,
+        binary,
+        values,
+        tuple([join_category([piece.category(name) for piece in pieces]) for name in names]),
+        examples.join([(piece.examples, len(piece)) for piece in pieces]),
+    )
+
+
+def _joined_values(
+    pieces: Sequence[Columns],
+) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
+    """The names of the numeric and of the binary features of all pieces, and their values."""
+    if len({(piece.numeric, piece.binary) for piece in pieces}) == 1:
+        values = np.concatenate([piece.values for piece in pieces], axis=1)
+        return pieces[0].numeric, pieces[0].binary, values
+    numeric = tuple(sorted({name for piece in pieces for name in piece.numeric}))
+    binary = tuple(
+        name
+        for name in dict.fromkeys(name for piece in pieces for name in piece.binary)
+        if name not in numeric
+    )
+    rows = [np.concatenate([piece.row(name) for piece in pieces]) for name in numeric + binary]
+    return numeric, binary, np.array(rows)
+
+
+def join_category(parts: Sequence[CategoryColumn]) -> CategoryColumn:
+    """Columns of one feature as one, with a vocabulary that serves all."""
+    first = parts[0]
+    if all(part.vocabulary == first.vocabulary for part in parts):
+        codes = np.concatenate([part.codes for part in parts])
+        return CategoryColumn(first.name, first.vocabulary, codes)
+    met = dict.fromkeys(name for part in parts for name in part.vocabulary)
+    vocabulary = {name: code for code, name in enumerate(met)}
+    # code -1, a missing value, finds the last entry
+    tables = [np.array([*map(vocabulary.get, part.vocabulary), -1], np.int16) for part in parts]
+    recoded = [table[part.codes] for table, part in zip(tables, parts, strict=True)]
+    return CategoryColumn(first.name, tuple(vocabulary), np.concatenate(recoded))
 
 
 class _Category(msgspec.Struct, array_like=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +91,6 @@ def all_sound(request_ids: Sequence[str]) -> bool:
 
 def join(parts: Sequence[tuple[Examples, int]]) -> Examples:
     """The examples of records that are put one after the other: each with how many records."""
-    starts = np.cumsum([0, *(records for _, records in parts)]).tolist()
+    starts = accumulate((records for _, records in parts), initial=0)
     places = [part.places + np.int32(at) for (part, _), at in zip(parts, starts, strict=False)]
     return Examples(np.concatenate(places), tuple(i for part, _ in parts for i in part.ids))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from detectors.base import Floats
 from monitor import examples
-from monitor.columns import CategoryColumn, Columns
+from monitor.columns import CategoryColumn, Columns, join_category
 from monitor.declines import MARKS, OPENINGS, declines
 from monitor.examples import Examples
 from monitor.records import Record, RecordWithMetadata
@@ -129,7 +129,7 @@ def join(batches: Sequence[Batch]) -> Batch:
         np.concatenate([batch.times for batch in batches]),
         names,
         np.concatenate([_rows_of(batch, names) for batch in batches], axis=1),
-        tuple(map(_joined, zip(*(batch.categories for batch in batches), strict=True))),
+        tuple(map(join_category, zip(*(batch.categories for batch in batches), strict=True))),
         examples.join([(batch.examples, len(batch.codes)) for batch in batches]),
     )
 
@@ -142,20 +142,6 @@ def _rows_of(batch: Batch, names: tuple[str, ...]) -> Floats:
     rows[[names.index(name) for name in batch.numeric]] = batch.values[: len(batch.numeric)]
     rows[len(names) :] = batch.values[len(batch.numeric) :]
     return rows
-
-
-def _joined(parts: Sequence[CategoryColumn]) -> CategoryColumn:
-    """Columns of one feature as one, with a vocabulary that serves all."""
-    vocabulary = {
-        name: code
-        for code, name in enumerate(
-            dict.fromkeys(name for part in parts for name in part.vocabulary)
-        )
-    }
-    # code -1, a missing value, finds the last entry
-    tables = [np.array([*map(vocabulary.get, part.vocabulary), -1], np.int16) for part in parts]
-    codes = [table[part.codes] for table, part in zip(tables, parts, strict=True)]
-    return CategoryColumn(parts[0].name, tuple(vocabulary), np.concatenate(codes))
 
 
 class FeatureExtractor:

@@ -2,45 +2,80 @@
 
 from __future__ import annotations
 
+import heapq
 import pickle
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.detectors import streams
-from benchmarks.detectors.protocol import STRIDE, Joint, Peer, Scorer, episodes, first_after
-from benchmarks.detectors.streams import BINARY, CHANGES, GAPPY, Stream, Trial
+from benchmarks.detectors.protocol import Joint, Peer, Scorer, episodes, first_after
+from benchmarks.detectors.streams import (
+    BINARY,
+    CHANGES,
+    GAPPY,
+    NUMERIC,
+    Floats,
+    Stream,
+    Trial,
+)
+
+Ints = NDArray[np.intp]
 
 
 def readable(peer: Peer, kind: str) -> bool:
-    """Whether it can read such a stream; of missing values at least that they are missing."""
-    return kind in peer.kinds or (kind == GAPPY and BINARY in peer.kinds)
+    """Whether it can read such a stream, if need be in two parts."""
+    return kind in peer.kinds or (kind == GAPPY and {NUMERIC, BINARY} <= peer.kinds)
 
 
-def as_read(peer: Peer, trial: Trial) -> Trial:
-    """The trial as the peer can read it.
+def parts(peer: Peer, trial: Trial) -> list[tuple[Trial, Ints]]:
+    """What the peer reads of one feature, and after how many live records it has read each value.
 
-    Who cannot read missing values is given whether each is missing, which is what a user would do
-    to watch that.
+    Who cannot read missing values reads the values that there are, and beside them whether each is
+    missing: nobody is told beforehand which of the two will change.
     """
-    return trial.gaps() if trial.kind == GAPPY and GAPPY not in peer.kinds else trial
+    everything = np.arange(1, trial.live.shape[1] + 1)
+    if trial.kind != GAPPY or GAPPY in peer.kinds:
+        return [(trial, everything)]
+    return [
+        (trial.gaps(), everything),
+        (trial.present(), np.flatnonzero(~np.isnan(trial.live[0])) + 1),
+    ]
 
 
 def alarms(peer: Peer, trial: Trial, knob: float) -> list[Iterable[int]]:
     """The alarms on every feature."""
     if isinstance(peer, Joint):
         return list(peer.alarms_by_feature(trial, knob))
-    return [peer.alarms(row, knob) for row in trial.rows()]
+    return [_alarms(peer, row, knob) for row in trial.rows()]
 
 
-def scored(peer: Scorer, trial: Trial) -> tuple[list[int], list[float]]:
+def _alarms(peer: Peer, row: Trial, knob: float) -> Iterable[int]:
+    def of(part: Trial, places: Ints) -> Iterator[int]:
+        return (int(places[position - 1]) for position in peer.alarms(part, knob))
+
+    return heapq.merge(*starmap(of, parts(peer, row)))
+
+
+def scores(peer: Scorer, row: Trial) -> Iterable[tuple[int, float]]:
     """All looks at one feature, and their scores."""
-    pairs = list(peer.scores(trial))
-    return [position for position, _ in pairs], [score for _, score in pairs]
+
+    def of(part: Trial, places: Ints) -> Iterator[tuple[int, float]]:
+        return ((int(places[position - 1]), score) for position, score in peer.scores(part))
+
+    return heapq.merge(*starmap(of, parts(peer, row)))
+
+
+def scored(peer: Scorer, row: Trial) -> tuple[Ints, Floats]:
+    """The same as two arrays."""
+    pairs = list(scores(peer, row))
+    return np.array([p for p, _ in pairs], np.intp), np.array([score for _, score in pairs])
 
 
 def alarms_by_knob(
@@ -50,10 +85,10 @@ def alarms_by_knob(
     if not isinstance(peer, Scorer):
         yield from (alarms(peer, trial, knob) for knob in knobs)
         return
-    rows = [tuple(map(np.array, scored(peer, row))) for row in trial.rows()]
+    rows = [scored(peer, row) for row in trial.rows()]
     for knob in knobs:
         cut = peer.cut(knob)
-        yield [positions[scores >= cut].tolist() for positions, scores in rows]
+        yield [positions[found >= cut].tolist() for positions, found in rows]
 
 
 def false_alarms(
@@ -63,7 +98,7 @@ def false_alarms(
     records, counts = 0, [0] * len(knobs)
     for trial in trials:
         records += trial.live.shape[1]
-        for i, found in enumerate(alarms_by_knob(peer, as_read(peer, trial), knobs)):
+        for i, found in enumerate(alarms_by_knob(peer, trial, knobs)):
             counts[i] += sum(map(episodes, found))
     return records, counts
 
@@ -71,8 +106,7 @@ def false_alarms(
 def delays(peer: Peer, trials: Iterable[Trial], knobs: Sequence[float]) -> list[list[int | None]]:
     """Records to the detection, by knob and trial; None where the change was missed."""
     found: list[list[int | None]] = [[] for _ in knobs]
-    for original in trials:
-        trial = as_read(peer, original)
+    for trial in trials:
         assert trial.change is not None
         for i, delay in enumerate(_delays(peer, trial, trial.change, knobs)):
             found[i].append(delay)
@@ -84,7 +118,7 @@ def _delays(peer: Peer, trial: Trial, change: int, knobs: Sequence[float]) -> li
         return [first_after(alarms(peer, trial, k)[0], change, trial.horizon) for k in knobs]
     cuts = np.array([peer.cut(knob) for knob in knobs])
     found: list[int | None] = [None] * len(knobs)
-    for position, score in peer.scores(trial):
+    for position, score in scores(peer, trial):
         if position > change and score >= cuts.min():
             for i in np.flatnonzero(score >= cuts):
                 found[i] = position - change if found[i] is None else found[i]
@@ -99,13 +133,9 @@ def counter(peer: Peer, trials: Iterator[Trial], enough: int) -> Callable[[float
     Of a `Scorer` the scores are kept, so that it reads the trials once.
     """
     if isinstance(peer, Scorer):
-        rows = [
-            tuple(map(np.array, scored(peer, row)))
-            for trial in trials
-            for row in as_read(peer, trial).rows()
-        ]
+        rows = [scored(peer, row) for trial in trials for row in trial.rows()]
         return lambda knob: sum(episodes(p[s >= peer.cut(knob)].tolist()) for p, s in rows)
-    kept = [as_read(peer, trial) for trial in trials]
+    kept = list(trials)
 
     def count(knob: float) -> int:
         total = 0
@@ -139,16 +169,17 @@ def cost(peer: Peer, all_streams: Mapping[str, Stream], records: int) -> dict[st
 
 def _seconds_a_record(peer: Peer, trial: Trial) -> float:
     """From the first stride on, or by the difference between all live records and a third."""
+    records: int = trial.live.shape[1]
     if not isinstance(peer, Joint):
-        records: int = trial.live.shape[1]
         part = replace(trial, live=trial.live[:, : records // 3])
         seconds: float = _seconds(peer, trial) - _seconds(peer, part)
         return seconds / (records - records // 3)
     strides = peer.live(trial)
     next(strides)
     started = time.process_time()
-    passed = sum(1 for _ in strides)
-    return (time.process_time() - started) / (passed * STRIDE)
+    for _ in strides:
+        pass
+    return (time.process_time() - started) / records
 
 
 def _seconds(peer: Peer, trial: Trial) -> float:

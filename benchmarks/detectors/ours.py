@@ -55,6 +55,7 @@ class Everything:
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL, GAPPY})
     knob: ClassVar = Knob("false pages per million records", DEFAULT, 1e5, 1e-9)
     memory: ClassVar[int | None] = None
+    stride: ClassVar[int] = STRIDE
 
     def version(self) -> str:
         """A digest of the detectors' source and of this file."""
@@ -70,7 +71,7 @@ class Everything:
     def alarms_by_feature(self, trial: Trial, knob: float) -> list[Sequence[int]]:
         """The strides at which any detector finds a change, by feature."""
         found = self._found(trial, knob)
-        return [((np.flatnonzero(row) + 1) * STRIDE).tolist() for row in found.T]
+        return [((np.flatnonzero(row) + 1) * self.stride).tolist() for row in found.T]
 
     def live(self, trial: Trial) -> Iterator[object]:
         """Every detector on every stride, as the daemon runs them when records are many.
@@ -86,13 +87,13 @@ class Everything:
     def state(self, trial: Trial) -> Any:
         """Baseline, window and detectors of one feature."""
         baseline = baseline_for(trial)
-        ring = Window(baseline, WINDOW, STRIDE)
+        ring = Window(baseline, WINDOW, self.stride)
         return baseline, ring, registry.create(self._levels(1e-4, baseline), baseline, ring)
 
     def _found(self, trial: Trial, knob: float) -> Bools:
         """Where any detector that raises alarms finds a change, shape (strides, F)."""
         baseline = baseline_for(trial)
-        levels = self._levels(knob / 1e6 * STRIDE, baseline)
+        levels = self._levels(knob / 1e6 * self.stride, baseline)
         made = self._rounds(trial, baseline, levels)
         return np.concatenate(
             [np.logical_or.reduce([mask for mask in found if mask.shape[1]]) for found in made]
@@ -103,11 +104,17 @@ class Everything:
     ) -> Iterator[list[Bools]]:
         """What each detector finds, some strides at a time."""
         numbers, bins = columns(trial, baseline)
-        return rounds(levels, baseline, numbers, bins, window=WINDOW, stride=STRIDE)
+        return rounds(levels, baseline, numbers, bins, window=WINDOW, stride=self.stride)
 
     def _levels(self, per_stride: float, baseline: Baseline) -> dict[str, float]:
         watched = registry.streams_watched(self.names, baseline)
         return allocate(min(0.5, per_stride), watched, self.weights)
+
+
+class Closer(Everything):
+    """The same with `windows.stride: 20`, since ADWIN looks at every 32nd record."""
+
+    stride: ClassVar[int] = 20
 
 
 class WindowTests(Everything):

@@ -98,6 +98,11 @@ class Trial:
         reference, live = (np.isnan(x).astype(float) for x in (self.reference, self.live))
         return replace(self, kind=BINARY, reference=reference, live=live)
 
+    def present(self) -> Trial:
+        """The values of its one feature without those that are missing."""
+        reference, live = (x[:, ~np.isnan(x[0])] for x in (self.reference, self.live))
+        return replace(self, kind=NUMERIC, reference=reference, live=live)
+
 
 def generator(purpose: str, name: str, number: int) -> np.random.Generator:
     """The generator of one trial."""

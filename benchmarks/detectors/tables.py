@@ -10,12 +10,14 @@ from typing import Any
 
 from benchmarks.detectors.rows import Row
 from benchmarks.detectors.verdicts import (
+    RACERS,
     cost_words,
     delay_words,
     number,
     promise_words,
     promises,
     title,
+    unfair_words,
 )
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -60,7 +62,10 @@ def markdown(result: dict[str, Any]) -> str:
 def _claims(result: dict[str, Any]) -> Iterator[list[str]]:
     yield promise_words(result)
     for rate in result["protocol"]["rates"]:
-        yield delay_words(result, rate)
+        for racer in RACERS:
+            if racer in result["peers"]:
+                yield delay_words(result, rate, racer)
+        yield unfair_words(result, rate)
     yield cost_words(result)
 
 

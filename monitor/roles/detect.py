@@ -1,5 +1,9 @@
 """Detect: feature chunks in, drift events out. One worker sees a model's whole traffic in order.
 
+A turn of the loop takes the chunks that are at hand, puts those of each model together and
+evaluates them: a detect that is behind takes more of them at once, and so catches up. No chunk
+waits for one that has not arrived, and none for more than TURN_CHUNKS chunks and TURN_BYTES.
+
 A checkpoint makes the state of each feature partition, and the offset that it belongs to, durable
 in one transaction; on assignment both are restored and reading resumes at the checkpoint's own
 offset. Events are written at once: after a crash some are found again, with the ids that they had.
@@ -24,26 +28,24 @@ from confluent_kafka import (
 from monitor import checkpoint, columns, events, kafka
 from monitor.auditor import Auditor
 from monitor.checkpoint import Partition
-from monitor.columns import ChunkError
+from monitor.columns import ChunkError, Columns
 from monitor.config import Config
 from monitor.drift import DriftMonitor, References
 from monitor.events import DriftEvent
 from monitor.health import Health
 from monitor.kafka import Topics
-from monitor.metrics import Metrics, ModelState
-from monitor.segments import WHOLE
+from monitor.metrics import Metrics
+from monitor.publishing import Publisher
 from monitor.state import Messages, StateError
 from monitor.watch import Watch
 
 log = structlog.get_logger(__name__)
 
 ROLE = "detect"
-BATCH = 500
+TURN_CHUNKS = 2_000
+TURN_BYTES = 16 * 1024 * 1024
+"""Chunks, and bytes of them, that a turn takes at most: they wait in memory to be evaluated."""
 POLL_SECONDS = 0.1
-PUBLISH_SECONDS = 5.0
-"""How often the numbers behind the verdicts are worked out for the metrics."""
-PUBLISH_SHARE = 0.02
-"""How much of the time that may take, with however many models."""
 AUDIT_SHARE = 0.01
 """How much of the time the self-audit may take."""
 FLUSH_SECONDS = 10.0
@@ -78,7 +80,7 @@ class Detect:
         self.topics = Topics(config.kafka.prefix)
         self.partitions: dict[int, Partition] = {}
         self.auditor = Auditor(config)
-        self.publish_due = 0.0
+        self.publisher = Publisher(metrics)
         self.audit_due = 0.0
         self.due = 0.0
         self.patience = math.inf
@@ -132,43 +134,64 @@ class Detect:
 
     def _turn(self) -> None:
         self.health.beat(ROLE)
-        for _ in range(BATCH):
-            # One at a time: a rebalance runs within, and gives partitions away, or back at an
-            # earlier offset, when a batch would already hold messages of them.
-            message = self.consumer.poll(POLL_SECONDS)
-            if message is None:
-                break
-            text = kafka.trouble(message)
-            if text is None:
-                self._take(message)
-            else:
-                log.warning("cannot read for now", role=ROLE, error=text)
+        self._gather()
+        self._evaluate_gathered()
         self.producer.poll(0)
         now = time.monotonic()
-        if now >= self.publish_due:
+        if now >= self.publisher.due:
             self._publish()
         if now >= self.due:
             self._checkpoint()
         if now >= self.audit_due:
             self._audit()
 
-    def _take(self, message: Message) -> None:
+    def _gather(self) -> None:
+        """Take in what is at hand; wait a little only while that is nothing."""
+        room, patience = TURN_BYTES, POLL_SECONDS
+        for _ in range(TURN_CHUNKS):
+            # One at a time: a rebalance runs within, and gives partitions away, or back at an
+            # earlier offset, when a batch would already hold messages of them.
+            message = self.consumer.poll(patience)
+            if message is None:
+                break
+            text = kafka.trouble(message)
+            if text is None:
+                room -= self._take(message)
+                patience = 0.0
+            else:
+                log.warning("cannot read for now", role=ROLE, error=text)
+            if room < 0:
+                break
+
+    def _take(self, message: Message) -> int:
+        """Gather a message's chunk; the message's size."""
+        payload = message.value() or b""
         _, number = kafka.place(message)
         partition = self.partitions.get(number)
         if partition is None:  # a partition given away may still deliver what had been fetched
-            return
+            return len(payload)
         partition.offset = kafka.offset(message) + 1
         try:
-            chunk = columns.decode(message.value() or b"")
+            chunk = columns.decode(payload)
         except ChunkError as error:
             self.metrics.chunks_rejected += 1
             where = {"partition": number, "offset": kafka.offset(message)}
             log.error("feature chunk skipped", error=str(error), **where)
-            return
-        for event in partition.monitor.process(chunk):
-            self._emit(event)
-        with self.metrics.lock:
-            self.metrics.watched[chunk.model] += len(chunk)
+        else:
+            self._evaluate(partition, partition.gathering.add(chunk))
+        return len(payload)
+
+    def _evaluate_gathered(self) -> None:
+        """Evaluate all that was gathered: from here on the offsets say what has been seen."""
+        for partition in self.partitions.values():
+            self._evaluate(partition, partition.gathering.take())
+
+    def _evaluate(self, partition: Partition, chunks: Sequence[Columns]) -> None:
+        for chunk in chunks:
+            for event in partition.monitor.process(chunk):
+                self._emit(event)
+            with self.metrics.lock:
+                self.metrics.watched[chunk.model] += len(chunk)
 
     def _emit(self, event: DriftEvent) -> None:
         """One event feeds log, metrics and topic."""
@@ -198,7 +221,8 @@ class Detect:
     def _checkpoint(self) -> None:
         """Make state and offsets durable together, in five steps; a failure leaves the last one.
 
-        1. The events found so far are delivered: no checkpoint may be ahead of them.
+        1. What was gathered is evaluated, and the events found so far are delivered: no checkpoint
+           may be ahead of them.
         2. A transaction is begun.
         3. What has changed is written, each partition's manifest last.
         4. The offsets join the transaction, which fences a member that is no longer one.
@@ -207,6 +231,7 @@ class Detect:
         started = time.monotonic()
         self.due = started + self.config.state.checkpoint_seconds
         size = 0
+        self._evaluate_gathered()
         changed = {n: partition for n, partition in self.partitions.items() if partition.changed}
         if changed and not self._flush():
             return
@@ -336,7 +361,8 @@ class Detect:
             for each in partitions:
                 self.partitions.pop(each.partition, None)
                 self.metrics.lag.pop((self.topics.features, each.partition), None)
-        self._publish()
+        self.publisher.forget(each.partition for each in partitions)
+        self._publish_totals()
 
     def _audit(self) -> None:
         """Replay a little of a reference; what is watched does not depend on it."""
@@ -350,51 +376,24 @@ class Detect:
 
     def _publish(self) -> None:
         """Work out what people see; the events do not depend on it."""
-        started = time.monotonic()
-        published = self.metrics.models
-        states = {
-            number: _states(p.monitor, published.get(number, []))
-            for number, p in self.partitions.items()
-        }
-        audits = list(filter(None, map(self.auditor.audited, self._watches())))
+        if self.publisher.step(self.partitions):
+            self._publish_totals()
         with self.metrics.lock:
-            self.metrics.models, self.metrics.audits = states, audits
-            self.metrics.segments_dropped = sum(
-                p.monitor.segments_dropped for p in self.partitions.values()
-            )
             for at in self._positions():
                 _, high = self.consumer.get_watermark_offsets(at, cached=True)
                 if high >= 0:
                     self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
-        took = time.monotonic() - started
-        self.publish_due = started + max(PUBLISH_SECONDS, took / PUBLISH_SHARE)
+
+    def _publish_totals(self) -> None:
+        audits = list(filter(None, map(self.auditor.audited, self._watches())))
+        with self.metrics.lock:
+            self.metrics.audits = audits
+            self.metrics.segments_dropped = sum(
+                p.monitor.segments_dropped for p in self.partitions.values()
+            )
 
 
 def _delivered(error: KafkaError | None, message: Message) -> None:
     """An event that cannot be delivered ends the role: started again, it finds the event again."""
     if error is not None:
         raise KafkaException(error)
-
-
-def _states(monitor: DriftMonitor, published: Sequence[ModelState]) -> list[ModelState]:
-    """What people see of each model; what is published holds until the next evaluation."""
-    known = {state.model: state for state in published}
-    return [
-        state
-        if (state := known.get(watch.model)) and state.records == watch.records
-        else _state(watch)
-        for (_, segment), watch in monitor.watches.items()
-        if segment == WHOLE
-    ]
-
-
-def _state(watch: Watch) -> ModelState:
-    return ModelState(
-        model=watch.model,
-        records=watch.records,
-        reference_records=watch.profile.records if watch.profile else 0,
-        window_records=watch.window_records(),
-        readings=watch.readings(),
-        psi=watch.psi(),
-        severities=watch.severities(),
-    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from river.drift import ADWIN
 
-from detectors.adwin import BLOCKS_PER_STRIDE, REACH, Adwin, block_means
+from detectors.adwin import BLOCKS_PER_STRIDE, REACH, Adwin, block_means, feed
 from detectors.base import Floats, Kind
 from tests.detectors.streams import Rig, baseline
 
@@ -149,3 +149,27 @@ def test_short_strides() -> None:
     rig = Rig(base, "adwin", level=1e-4, window=60, stride=3)
     assert not rig.feed(rng.random((1, 600))).any()
     assert rig.feed(rng.random((1, 600)) + 0.8).any()
+
+
+def test_means_may_be_fed_together() -> None:
+    """The cuts, and what is said of them, are those of one mean at a time, to the last bit."""
+    rng = np.random.default_rng(11)
+    steps = np.repeat(rng.random(40), 50)
+    means = np.clip(rng.normal(steps, 0.1), 0, 1).tolist()
+    alone, together = (ADWIN(delta=0.01, clock=5) for _ in range(2))  # type: ignore[no-untyped-call] # no types
+    expected = {at: cuts[0] for at, mean in enumerate(means) if (cuts := feed(alone, [mean]))}
+    assert len(expected) > 20
+    assert feed(together, means) == expected
+
+
+def test_cuts_are_found_in_their_stride_despite_gaps() -> None:
+    """Strides without a value move no cut to another stride, however many come together."""
+    rng = np.random.default_rng(12)
+    base = baseline(Kind.NUMERIC, rng.random((2, 20_000)))
+    values = rng.random((2, 9000)) + np.repeat([0, 0.4, 0], 3000)
+    values[1, 2800:3100] = np.nan
+    values[1, 5000:5150] = np.nan
+    found, alone = Rig(base, "adwin").feed(values), Rig(base, "adwin")
+    assert found.any(axis=(0, 1)).all()
+    one_by_one = [alone.feed(part) for part in np.split(values, 90, axis=1)]
+    np.testing.assert_array_equal(found, np.concatenate(one_by_one))

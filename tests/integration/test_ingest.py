@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -217,12 +218,14 @@ class FakeClients:
     """Consumer and producer in one: what was asked of them, and what they are to do.
 
     batches: what `consume` returns. rebalance: what happens within it. failing: by call, an error.
+    high: the end of the log, where it is known.
     """
 
     batches: list[list[FakeMessage]] = field(default_factory=list)
     rebalance: Callable[[], None] | None = None
     failing: dict[str, KafkaError] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
+    high: int = -1001
 
     def consume(self, *_: object) -> list[FakeMessage]:
         """The next batch, after the rebalance."""
@@ -241,9 +244,13 @@ class FakeClients:
     def consumer_group_metadata(self) -> None:
         """Of no interest."""
 
+    def memberid(self) -> str:
+        """A member of its group."""
+        return "me"
+
     def get_watermark_offsets(self, *_: object, cached: bool) -> tuple[int, int]:
-        """Nothing known."""
-        return -1001, -1001
+        """What is known."""
+        return -1001, self.high
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         def call(*arguments: object, **_: object) -> None:
@@ -318,6 +325,40 @@ def test_a_failed_produce_rolls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     made._turn()
     assert clients.called("abort_transaction")
     assert clients.called("seek") == [[0, 5]]
+
+
+@pytest.mark.parametrize(
+    ("high", "batch", "limit"),
+    [
+        (5, [3], ingest.BEHIND_SECONDS),  # three waited, and two were in the last transaction
+        (4, [3], ingest.COMMIT_SECONDS),
+        (5, [], ingest.COMMIT_SECONDS),  # nothing comes any more
+    ],
+)
+def test_a_transaction_is_open_longer_while_behind(
+    high: int, batch: list[int], limit: float
+) -> None:
+    """A transaction is committed after COMMIT_SECONDS; after BEHIND_SECONDS, and no later, where
+    more waited when the last one ended than that held, and more is read.
+    """
+    clients = FakeClients([[FakeMessage(0, i)] for i in range(3)], high=high)
+    made = worker(clients)
+    _turn_at(made, 0)
+    _turn_at(made, ingest.COMMIT_SECONDS)
+    assert len(clients.called("commit_transaction")) == 1
+    _turn_at(made, 0)
+    clients.batches = [[FakeMessage(0, i) for i in batch]] * 2
+    _turn_at(made, limit - 0.1)
+    assert len(clients.called("commit_transaction")) == 1
+    _turn_at(made, limit)
+    assert len(clients.called("commit_transaction")) == 2
+
+
+def _turn_at(made: Any, age: float) -> None:
+    """A turn when the open transaction has been open for so many seconds."""
+    if made.transaction is not None:
+        made.transaction.opened = time.monotonic() - age
+    made._turn()
 
 
 def test_a_fenced_producer_ends_the_role() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from monitor import examples
-from monitor.columns import VERSION, CategoryColumn, ChunkError, Columns, decode, encode
+from monitor.columns import VERSION, CategoryColumn, ChunkError, Columns, decode, encode, join
 from monitor.examples import Examples
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -135,6 +135,26 @@ def test_take(columns: Columns, data: st.DataObject) -> None:
     }
     assert_same(columns.take(slice(None)), columns)
     assert_same(columns.take(slice(1, 3)).take(slice(0, 0)), columns.take(slice(0, 0)))
+
+
+@given(st.lists(any_columns(), min_size=1, max_size=4))
+def test_join(pieces: list[Columns]) -> None:
+    """Pieces of any shape put together have every record of each, missing what its piece lacks."""
+    whole = join(pieces)
+    assert_same(decode(encode(whole)), whole)
+    assert whole.positions.tolist() == [i for piece in pieces for i in piece.positions.tolist()]
+    assert whole.times.tolist() == [t for piece in pieces for t in piece.times.tolist()]
+    assert whole.examples.ids == tuple(i for piece in pieces for i in piece.examples.ids)
+    starts = np.cumsum([0, *map(len, pieces)])
+    for piece, start in zip(pieces, starts, strict=False):
+        part = whole.take(slice(start, start + len(piece)))
+        assert part.examples.places.tolist() == piece.examples.places.tolist()
+        for name in whole.numeric + whole.binary:
+            assert np.array_equal(part.row(name), piece.row(name), equal_nan=True)
+        for column in whole.categories:
+            assert part.texts(column.name) == piece.texts(column.name)
+    met = {name for piece in pieces for name in piece.numeric + piece.binary}
+    assert met == set(whole.numeric + whole.binary)
 
 
 @pytest.mark.parametrize(

@@ -498,7 +498,7 @@ def test_levels_share_out_the_budget(
     spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
     assert list(spent) == list(detectors)
     assert sum(spent.values()) == pytest.approx(total, rel=1e-3)
-    given_weights = {"e_detector": 6.0} if weights is None else weights
+    given_weights = {"e_detector": 12.0} if weights is None else weights
     parts = {name: given_weights.get(name, 1.0) for name in detectors}
     for name, part in parts.items():
         assert spent[name] == pytest.approx(total * part / sum(parts.values()), rel=1e-3)

@@ -196,15 +196,31 @@ def _forty(records: int) -> tuple[Any, Any]:
     return trial.reference, trial.live
 
 
-def test_who_cannot_read_gaps_is_shown_where_they_are() -> None:
-    """The textbook recipe sees missing values as a share, and categories as they are."""
+def test_who_cannot_read_gaps_reads_where_they_are_and_what_is_between() -> None:
+    """The textbook recipe sees missing values as a share, and the others as they are."""
     peer = Textbook()
     assert isinstance(peer, Scorer)
     trial = change_trial(CHANGES["missing"], STREAMS, 0, 2000)
-    assert set(np.unique(measure.as_read(peer, trial).live)) == {0.0, 1.0}
-    assert measure.as_read(Everything(), trial) is trial
+    (gaps, all_places), (present, places) = measure.parts(peer, trial)
+    assert set(np.unique(gaps.live)) == {0.0, 1.0}
+    assert np.array_equal(present.live[0], trial.live[0, places - 1])
+    assert len(all_places) == trial.live.shape[1]
+    assert not np.isnan(present.live).any()
+    assert [part for part, _ in measure.parts(Everything(), trial)] == [trial]
     assert measure.readable(peer, "gappy")
     assert not measure.readable(Chance(), "gappy")
+
+
+def test_alarms_of_both_parts_stand_where_their_records_were_read() -> None:
+    """Looks at values and at gaps come in the order of the records, and so do alarms on them."""
+    trial = null_trial(STREAMS["gappy"], "null", 0, 3000)
+    peer = Textbook()
+    looks = [position for position, _ in measure.scores(peer, trial)]
+    assert looks == sorted(looks)
+    (gaps, _), (present, places) = measure.parts(peer, trial)
+    at_values = [int(places[position - 1]) for position, _ in peer.scores(present)]
+    assert sorted([*at_values, *(position for position, _ in peer.scores(gaps))]) == looks
+    assert list(measure.alarms(peer, trial, 1e-9)[0]) == looks
 
 
 def test_the_textbook_recipe_is_the_textbooks() -> None:

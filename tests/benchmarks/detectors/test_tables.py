@@ -132,7 +132,7 @@ def test_a_promise_is_not_held_against_tuned_knobs() -> None:
 def test_losses_are_said_in_words() -> None:
     """Where a peer is sooner the text names the change, both delays and the peer."""
     rows = [change("plumbline", [300]), change("rival", [100])]
-    words = verdicts.delay_words(result([], rows), 1.0)
+    words = verdicts.delay_words(result([], rows), 1.0, "plumbline")
     assert ": no.**" in words[0]
     assert "We lose on the mean_1 after 5,000 records: 300, Rival 100." in words
 
@@ -140,17 +140,17 @@ def test_losses_are_said_in_words() -> None:
 def test_a_quarter_sooner_everywhere_is_a_yes() -> None:
     """No loss, and on average at least 25 % shorter; a tie alone is not enough."""
     rows = [change("plumbline", [40]), change("rival", [100])]
-    assert ": not shown.**" in verdicts.delay_words(result([], rows), 1.0)[0]
+    assert ": not shown.**" in verdicts.delay_words(result([], rows), 1.0, "plumbline")[0]
     both = [*rows, change("plumbline", [90], "tail"), change("rival", [100], "tail")]
-    assert ": yes.**" in verdicts.delay_words(result([], both), 1.0)[0]
+    assert ": yes.**" in verdicts.delay_words(result([], both), 1.0, "plumbline")[0]
     ties = [change("plumbline", [100]), change("rival", [100])]
-    assert ": no.**" in verdicts.delay_words(result([], ties), 1.0)[0]
+    assert ": no.**" in verdicts.delay_words(result([], ties), 1.0, "plumbline")[0]
 
 
 def test_what_we_alone_miss_is_a_loss() -> None:
     """A change that a peer sees and we do not makes the average endless."""
     rows = [change("plumbline", [None]), change("rival", [100])]
-    words = verdicts.delay_words(result([], rows), 1.0)
+    words = verdicts.delay_words(result([], rows), 1.0, "plumbline")
     assert "endless" in words[0]
     assert "missed, Rival 100." in words[1]
 
@@ -158,18 +158,18 @@ def test_what_we_alone_miss_is_a_loss() -> None:
 def test_who_fires_too_often_is_left_out() -> None:
     """A peer whose rate is surely above the one it was tuned to wins no race."""
     rows = [change("plumbline", [300]), change("rival", [100])]
-    words = verdicts.delay_words(result([null("rival", "at_1", 0.1, 40)], rows), 1.0)
-    assert not any("We lose" in word for word in words)
-    assert any("Rival" in word and "left out" in word for word in words)
+    made = result([null("rival", "at_1", 0.1, 40)], rows)
+    assert not any("We lose" in w for w in verdicts.delay_words(made, 1.0, "plumbline"))
+    assert any("Rival" in w and "left out" in w for w in verdicts.unfair_words(made, 1.0))
 
 
 def test_without_rivals_there_is_no_race() -> None:
     """A peer that could not be tuned is no win of ours, and the text says who it was."""
     made = result([], [change("plumbline", [300])])
     made["knobs"]["rival"] = {"normal": {"1": {"value": None, "reason": "too few records"}}}
-    first, *others = verdicts.delay_words(made, 1.0)
-    assert "nothing to compare" in first
-    assert others == ["Rival: too few records (N(0, 1))."]
+    (only,) = verdicts.delay_words(made, 1.0, "plumbline")
+    assert "nothing to compare" in only
+    assert verdicts.unfair_words(made, 1.0)[1:] == ["Rival: too few records (N(0, 1))."]
 
 
 def test_the_page_has_every_part() -> None:
