@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := $(PIP) install --require-hashes
+IN_C := monitor/decode/_scan.c
 # The project itself is built with the locked setuptools, so that no build fetches anything.
-EDITABLE := $(PIP) install --no-deps --no-build-isolation --editable .
+EDITABLE := rm -f $(IN_C:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 
 # Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
 PYTEST_FLAGS ?= -n 2 --dist loadfile
@@ -85,16 +86,18 @@ lock: $(UV) ## Lock the dependencies anew, with hashes, after a change of pyproj
 
 clean: ## Remove the environment and whatever else was made
 	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -f $(IN_C:.c=.*.so)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps say which lock is installed. The development set holds the core, hence both stamps.
-$(VENV)/dev.stamp: constraints/dev.txt pyproject.toml $(VENV)/python.stamp
+# The stamps say which lock is installed, and that what is in C was built of the source as it is. The
+# development set holds the core, hence both stamps.
+$(VENV)/dev.stamp: constraints/dev.txt pyproject.toml $(IN_C) $(VENV)/python.stamp
 	@echo "Installing constraints/dev.txt into $(VENV)"
 	@$(LOCKED) --requirement constraints/dev.txt
 	@$(EDITABLE)
 	@touch $(VENV)/core.stamp $@
 
-$(VENV)/core.stamp: constraints/core.txt pyproject.toml $(VENV)/python.stamp
+$(VENV)/core.stamp: constraints/core.txt pyproject.toml $(IN_C) $(VENV)/python.stamp
 	@echo "Installing constraints/core.txt into $(VENV)"
 	@$(LOCKED) --requirement constraints/core.txt
 	@$(EDITABLE)

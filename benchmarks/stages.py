@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
 from confluent_kafka import Message, Producer
 
 from benchmarks.consumers import next_batch, whole_topic
@@ -109,9 +110,11 @@ class Pipeline:
     def take(self, messages: Sequence[Message]) -> None:
         """One batch through all stages but the first."""
         timed = self.stages.timed
-        records = timed("decode", lambda: [self.decode(m.value() or b"") for m in messages])
-        positions = [kafka.offset(message) + 1 for message in messages]
-        batch = timed("features", lambda: self.extractor.batch(records, positions))
+        decoded = timed("decode", lambda: self.decode.many([m.value() or b"" for m in messages]))
+        positions = np.array([kafka.offset(message) + 1 for message in messages])[decoded.kept]
+        counted = decoded.counted
+        features = partial(self.extractor.batch, decoded.records, positions, counted)
+        batch = timed("features", features)
         payloads = timed("chunk", lambda: [columns.encode(c) for c in batch.by_model()])
         timed("produce", lambda: self._produce(payloads))
         self.uncommitted.append(batch)

@@ -14,6 +14,7 @@ import structlog
 
 from monitor import __version__, kafka, metrics, references
 from monitor.config import Config
+from monitor.decode.shorten import BUILT
 from monitor.drift import DriftMonitor, References
 from monitor.errors import UserError
 from monitor.health import Health
@@ -58,7 +59,13 @@ class App:
         for role in self.roles:  # before anyone can ask whether they are ready
             self.health.expect(role)
         with WebServer(http.host, http.port, metrics.registry(self.metrics), self.health) as web:
-            log.info("started", version=__version__, roles=list(self.roles), port=web.port)
+            log.info(
+                "started",
+                version=__version__,
+                roles=list(self.roles),
+                port=web.port,
+                compiled=BUILT,
+            )
             threads = [self._start(role, known) for role in self.roles]
             self._join(threads)
         log.info("stopped", failed=self.failed)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-import string
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import compress
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from detectors.base import Floats
 from monitor import examples
 from monitor.columns import CategoryColumn, Columns, join_category
+from monitor.declines import MARKS, OPENINGS, declines
 from monitor.examples import Examples
 from monitor.records import Record, RecordWithMetadata
 
@@ -49,38 +49,6 @@ LARGEST = 1e15
 
 REFUSING_FINISH = frozenset({"content_filter", "refusal"})
 
-_UNABLE = r"""i(?:
-    (?:\ can(?:'t|not|\ not)|(?:'m|\ am)\ (?:unable|not\ able)\ to)\b
-      (?!\ (?:over(?:state|emphasi[sz]e)|stress|emphasi[sz]e|only|wait|help\ but|imagine|believe
-           |agree\ more|thank\ |recommend\ (?:\S+\ ){1,3}enough)\b)
-  | \ (?:won't|will\ not)\ (?:be\ able|help|assist|provide|write|create|generate|give|share|offer
-      |produce|participate|engage|answer|discuss|comply|do\ (?:that|this|it))\b
-  | \ (?:must|have\ to|need\ to)\ (?:(?:respectfully|politely)\ )?(?:decline|refuse)\b
-  | \ (?:don't|do\ not)\ (?:feel\ comfortable|have\ the\ ability)\b
-  | (?:'m|\ am)\ not\ (?:comfortable|willing|allowed|permitted)\b
-)"""
-_SORRY = r"""(?:
-    (?:i(?:'m|\ am)\ (?:(?:really|very|so|truly|terribly)\ )?|so\ )?sorry
-  | i\ (?:sincerely\ |must\ )?apologi[sz]e | (?:my\ )?(?:sincere\ )?apologies
-)\b"""
-_LEADING_UP = r"(?:unfortunately|(?:i(?:'m|\ am)\ afraid|(?:as|i'm|i\ am)\ (?:just\ )?an\ ai))\b"
-_refuses = re.compile(
-    rf"""\W{{0,20}}+(?=i[\ ']|so|my\ |sincere|apolog|unfort|as\ )(?:  # most answers end here
-        {_UNABLE}
-      | {_SORRY},?\ but\b
-      | (?:{_SORRY}[.!]?|{_LEADING_UP})[^.!?\n]{{0,120}}?\ {_UNABLE}
-    )""",
-    re.VERBOSE,
-).match
-_OPENINGS = frozenset(
-    first + second
-    for letter, seconds in {"i": " '’", "s": "oi", "m": "y", "a": "ps", "u": "n"}.items()
-    for first in (letter, letter.upper())
-    for second in seconds + seconds.upper()
-)
-_MARKS = frozenset(string.punctuation + string.whitespace + "‘’“”«…–—")
-"""How a refusal can begin; most answers need not be looked at further."""
-_HEAD = 200
 _MAX_NAME = 100
 _SHORT_VOCABULARY = 16
 _MOST_CODES = 32_000
@@ -195,15 +163,26 @@ class FeatureExtractor:
         self._scores: set[str] = set()
         self.scores_dropped = 0
 
-    def batch(self, records: Sequence[Record], positions: Sequence[int]) -> Batch:
-        """The features of records, in their order; `positions` say where each stood in its log."""
+    def batch(
+        self,
+        records: Sequence[Record],
+        positions: Sequence[int] | NDArray[np.int64],
+        counted: NDArray[np.int64] | None = None,
+    ) -> Batch:
+        """The features of n records, in their order.
+
+        positions: shape (n,), where each stood in its log. counted: shape (2, n), characters of the
+        prompts and responses that the decoder has cut; negative where the record has all.
+        """
         fields = _fields(records)
         codes = self._codes(fields["model"])
-        rows = dict(zip(NUMERIC, _default_rows(fields, records), strict=True))
+        counted = np.full((2, len(records)), -1) if counted is None else counted
+        rows = dict(zip(NUMERIC, _default_rows(fields, records, counted), strict=True))
+        binary = _binary_rows(fields, rows["response_chars"])
         rows |= self._scores_of(fields["scores"])
         rows |= {f"metadata.{key}": _numbers(fields["metadata"], key) for key in self._numeric_keys}
         names = tuple(sorted(rows))
-        values = np.array([*(rows[n] for n in names), *_binary_rows(fields)], np.float64)
+        values = np.array([*(rows[name] for name in names), *binary], np.float64)
         values[~(np.abs(values) <= LARGEST)] = np.nan
         times = _floats(fields["timestamp"])
         telling = [rows[name] for name in _TELLING]
@@ -287,8 +266,8 @@ def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int
 def _fields(records: Sequence[Record]) -> Fields:
     """The records' fields as columns, by name."""
     names = type(records[0]).__struct_fields__ if records else RecordWithMetadata.__struct_fields__
-    columns = list(zip(*map(astuple, records), strict=True)) or [()] * len(names)
-    return dict(zip(names, columns, strict=True))
+    row_by_row = list(chain.from_iterable(map(astuple, records)))
+    return {name: row_by_row[place :: len(names)] for place, name in enumerate(names)}
 
 
 def _numbers(metadata: Sequence[Mapping[str, Any] | None], key: str) -> Floats:
@@ -312,10 +291,12 @@ def _floats(values: Collection[float | datetime | None]) -> Floats:
     return np.fromiter(values, np.float64, len(values))
 
 
-def _default_rows(fields: Fields, records: Sequence[Record]) -> tuple[Floats, ...]:
+def _default_rows(
+    fields: Fields, records: Sequence[Record], counted: NDArray[np.int64]
+) -> tuple[Floats, ...]:
     """The features in NUMERIC."""
     latency, tokens = _floats(fields["latency_ms"]), _floats(fields["output_tokens"])
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):  # what a latency next to nothing gives is missing
         speed = tokens / (np.where(latency > 0, latency, np.nan) / 1000)
     return (
         latency,
@@ -324,49 +305,52 @@ def _default_rows(fields: Fields, records: Sequence[Record]) -> tuple[Floats, ..
         tokens,
         speed,
         _floats(fields["cost_usd"]),
-        _chars(fields["prompt"], records),
-        _chars(fields["response"], records),
+        _chars(fields["prompt"], records, counted[0]),
+        _chars(fields["response"], records, counted[1]),
     )
 
 
-def _chars(texts: Sequence[Any], records: Sequence[Record]) -> Floats:
+def _chars(texts: Sequence[Any], records: Sequence[Record], counted: NDArray[np.int64]) -> Floats:
     """Characters of prompts or answers; of chat messages their text counts."""
-    if set(map(type, texts)) <= {str}:
-        return _floats(list(map(len, texts)))
-    return _floats(
-        [
-            len(text) if type(text) is str else None if text is None else record.prompt_chars
-            for text, record in zip(texts, records, strict=True)
-        ]
-    )
+    chars = counted.astype(np.float64)
+    places = (counted < 0).nonzero()[0]
+    chars[places] = [_length(texts[place], records[place]) for place in places.tolist()]
+    return chars
 
 
-def _binary_rows(fields: Fields) -> tuple[Floats, ...]:
-    """The features in BINARY.
+def _length(text: object, record: Record) -> float | None:
+    """Characters of a text; of its record's prompt where that is chat messages."""
+    return len(text) if type(text) is str else None if text is None else record.prompt_chars
+
+
+def _binary_rows(fields: Fields, chars: Floats) -> tuple[Floats, ...]:
+    """The features in BINARY. chars: shape (n,), characters of the answers.
 
     empty_response and refusal mean nothing where there is no answer, or an error instead; but a
     finish reason alone can tell a refusal.
     """
-    texts = fields["response"]
     failed = _flags([bool(error) for error in fields["error"]])
-    unanswered = failed | _flags([text is None for text in texts])
-    empty = _flags([not text or text.isspace() for text in texts])
-    declined = _flags([reason in REFUSING_FINISH for reason in fields["finish_reason"]])
-    refuses = _flags(
-        [(t[:2] in _OPENINGS or t[:1] in _MARKS) and _declines(t) if t else False for t in texts]
-    )
+    unanswered = failed | np.isnan(chars)
+    declined = _flags(list(map(REFUSING_FINISH.__contains__, fields["finish_reason"])))
+    blank, refuses = _beginnings(fields["response"], chars)
     return (
-        np.where(unanswered, np.nan, empty),
+        np.where(unanswered, np.nan, blank),
         failed.astype(np.float64),
         np.where(declined, 1.0, np.where(unanswered, np.nan, refuses)),
     )
 
 
+def _beginnings(
+    texts: Sequence[str | None], chars: Floats
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which answers are blank, and which decline; of one that does neither, nothing may be left."""
+    blank, refuses = chars == 0, np.zeros(len(texts), np.bool_)
+    left = [(place, text) for place, text in enumerate(texts) if text]
+    places = [place for place, _ in left]
+    blank[places] = [text.isspace() for _, text in left]
+    refuses[places] = [(t[:2] in OPENINGS or t[:1] in MARKS) and declines(t) for _, t in left]
+    return blank, refuses
+
+
 def _flags(values: Collection[bool]) -> NDArray[np.bool_]:
     return np.fromiter(values, np.bool_, len(values))
-
-
-def _declines(text: str) -> bool:
-    """Whether an answer in English begins with words of refusal."""
-    head = text[:_HEAD].lower().replace("’", "'").replace("—", " ")
-    return _refuses(head) is not None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from monitor.config import Config
-from monitor.decode import Decode, decode_batch, decoder
+from monitor.decode import Decode, decoder
 from monitor.features import Batch, FeatureExtractor
 
 BATCH_BYTES = 2 * 1024 * 1024
@@ -47,13 +47,13 @@ class LogReader:
                     progress(sum(map(len, lines)))
 
     def _batch(self, lines: Sequence[bytes]) -> Batch:
-        positions = range(self.lines + 1, self.lines + 1 + len(lines))
-        records, kept, refusals = decode_batch(self.decode, lines, positions)
+        decoded = self.decode.many(lines)
         self.rejections.update(
-            refused.reason for index, refused in refusals if lines[index].strip()
+            refused.reason for index, refused in decoded.refusals if lines[index].strip()
         )
+        positions = decoded.kept + (self.lines + 1)
         self.lines += len(lines)
-        return self.extractor.batch(records, kept)
+        return self.extractor.batch(decoded.records, positions, decoded.counted)
 
 
 def reader(config: Config) -> LogReader:

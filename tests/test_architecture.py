@@ -130,10 +130,11 @@ class Tree:
 
     @classmethod
     def read(cls, root: Path) -> Tree:
-        """Parse every module of ours under `root`."""
+        """Parse every module of ours under `root`; of one in C, its stub."""
         found: list[Import] = []
         modules = set()
-        for path in sorted(path for name in OURS for path in (root / name).rglob("*.py")):
+        files = (path for name in OURS for path in (root / name).rglob("*.py*"))
+        for path in sorted(path for path in files if path.suffix in {".py", ".pyi"}):
             parts = path.relative_to(root).with_suffix("").parts
             is_package = parts[-1] == "__init__"
             module = ".".join(parts[:-1] if is_package else parts)

@@ -1,8 +1,9 @@
 """The Dockerfile holds together, and its steps work: there is no Docker where tests run.
 
 The stages up to the daemon's environment are built here, in a folder that stands for the image's
-root: COPY copies what `.dockerignore` lets through, RUN is run. What needs root or Docker itself is
-only read: the final stage's user, and the base image.
+root: COPY copies what `.dockerignore` lets through, RUN is run, with the compiler of this machine.
+What needs root or Docker itself is only read: the compiler's stage, the final stage's user, and the
+base image.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ import pytest
 from dockerfile_parse import DockerfileParser
 
 from monitor import __version__
+from monitor.decode.shorten import BUILT as BUILT_IN_C
 from monitor.health import Health
 from monitor.metrics import Metrics, registry
 from monitor.web.server import WebServer
+from tests.monitor.decode.alike import require_scanner
 
 ROOT = Path(__file__).parents[1]
 BUILT = ("core", "wheel", "environment")
+KEPT_OUT = re.findall(r"(?m)^\*\*/(.*)$", (ROOT / ".dockerignore").read_text())
 
 
 @dataclass(slots=True)
@@ -87,7 +91,7 @@ def copy(value: str, root: Path, workdir: Path) -> None:
         assert kept(source), f"{source} is kept out of the build by .dockerignore"
         path = ROOT / source
         if path.is_dir():
-            shutil.copytree(path, workdir / target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(path, workdir / target, ignore=shutil.ignore_patterns(*KEPT_OUT))
         else:
             place = workdir / target / (source if target.endswith("/") else "")
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +116,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, value in STAGES[stage].steps:
             if name == "COPY":
                 copy(value, root, workdir)
-            if name == "RUN":
+            if name == "RUN" and (BUILT_IN_C or "_scan" not in value):
                 here = re.sub(r"(?<=[\s=])/(?=opt/|wheels)", f"{root}/", f" {value}")
                 done = subprocess.run(
                     ["sh", "-ec", here],
@@ -147,6 +151,20 @@ def test_environment_holds_plumbline_and_no_builder(image: Path) -> None:
     assert done.stdout == f"plumbline {__version__}\n"
     produce = [*python, "-m", "monitor.demo.produce", "--help"]
     subprocess.run(produce, cwd=image, capture_output=True, check=True)
+
+
+def test_what_is_in_c_is_built(image: Path) -> None:
+    """The image decodes as fast as it can, and what built it stays behind."""
+    require_scanner()
+    python = image / "opt" / "plumbline" / "bin" / "python"
+    code = "from monitor.decode._scan import shorten; print(shorten([], b'', 0, 0))"
+    done = subprocess.run(
+        [python, "-I", "-c", code], cwd=image, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(b'[]', b'')\n"
+    assert "compiler" in ancestors("wheel")
+    for stage in ("environment", "environment-replay", "plumbline", "replay"):
+        assert "compiler" not in ancestors(stage)
 
 
 def test_every_package_is_copied() -> None:

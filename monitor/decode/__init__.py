@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from monitor.decode import native
-from monitor.records import Record, RefusedError
+from monitor.decode.decoded import Decoded
+from monitor.records import Record
 
 
 class Decode(Protocol):
@@ -20,8 +21,11 @@ class Decode(Protocol):
         """The record of one message, or RefusedError."""
         ...
 
-    def many(self, payloads: Sequence[bytes]) -> list[Record] | None:
-        """The records of messages where all are plain ones; None where one needs a closer look."""
+    def many(self, payloads: Sequence[bytes]) -> Decoded:
+        """What becomes of a batch of messages: the very records and refusals, at less cost.
+
+        `decoded.one_by_one` is enough for a start.
+        """
         ...
 
 
@@ -35,26 +39,3 @@ def decoder(name: str, *, metadata: bool) -> Decode:
     Raises KeyError for an unknown format.
     """
     return FORMATS["native" if name == "auto" else name](metadata)
-
-
-def decode_batch(
-    decode: Decode, payloads: Sequence[bytes], places: Sequence[int]
-) -> tuple[list[Record], Sequence[int], list[tuple[int, RefusedError]]]:
-    """(records, the places that they have, the indices of what was refused and why) of messages.
-
-    places: where each message stands, as long as `payloads`.
-    """
-    plain = decode.many(payloads) if payloads else []
-    if plain is not None:
-        return plain, places, []
-    records: list[Record] = []
-    kept: list[int] = []
-    refusals: list[tuple[int, RefusedError]] = []
-    for index, (payload, place) in enumerate(zip(payloads, places, strict=True)):
-        try:
-            records.append(decode(payload))
-        except RefusedError as refused:
-            refusals.append((index, refused))
-        else:
-            kept.append(place)
-    return records, kept, refusals

@@ -14,7 +14,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
+import numpy as np
 import structlog
 from confluent_kafka import (
     Consumer,
@@ -27,7 +29,6 @@ from confluent_kafka import (
 from monitor import columns, kafka, logfiles
 from monitor.columns import Columns
 from monitor.config import Config
-from monitor.decode import decode_batch
 from monitor.features import Batch, join
 from monitor.health import Health
 from monitor.kafka import Place, Topics
@@ -85,12 +86,12 @@ class Transaction:
 
     def cover(self, places: Sequence[Place], offsets: Sequence[int]) -> None:
         """Take in messages by place and offset; those of one partition are in order."""
-        firsts = dict(zip(reversed(places), reversed(offsets), strict=True))
-        lasts = dict(zip(places, offsets, strict=True))
-        self.starts = firsts | self.starts
-        self.ends |= {place: last + 1 for place, last in lasts.items()}
-        for (topic, _), count in Counter(places).items():
-            self.consumed[topic] += count
+        after = 0
+        for place, run in groupby(places):  # a batch comes in long runs of one partition
+            first, after = after, after + len(list(run))
+            self.starts.setdefault(place, offsets[first])
+            self.ends[place] = offsets[after - 1] + 1
+            self.consumed[place[0]] += after - first
 
 
 class Ingest:
@@ -203,11 +204,12 @@ class Ingest:
         places, offsets = kafka.places(arrived)
         transaction = self._open(places, offsets)
         payloads = [message.value() or b"" for message in arrived]
-        positions = [offset + 1 for offset in offsets]
-        records, kept, refusals = decode_batch(self.decode, payloads, positions)
-        for index, refused in refusals:
+        decoded = self.decode.many(payloads)
+        for index, refused in decoded.refusals:
             self._refuse(arrived[index], refused, transaction)
-        transaction.waiting.append(self.extractor.batch(records, kept))
+        positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.kept] + 1
+        batch = self.extractor.batch(decoded.records, positions, decoded.counted)
+        transaction.waiting.append(batch)
         if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
             self._chunk(transaction)
 

@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
     ResourceType,
 )
 
+from monitor.decode.shorten import BUILT
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (
     SHORT_SESSION,
@@ -149,7 +150,7 @@ def test_members_share_the_work(broker: KafkaBroker, topic: MakeTopic, tmp_path:
 def test_second_signal_ends_at_once(tmp_path: Path) -> None:
     """A daemon that was told to stop and is told again does not wait for anything."""
     with Daemon(tmp_path, "127.0.0.1:1", prefix="p", logs=["l"]) as daemon:
-        daemon.wait_for("started")
+        assert daemon.wait_for("started")["compiled"] is BUILT
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for("stopping")
         daemon.process.send_signal(signal.SIGINT)

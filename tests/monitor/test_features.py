@@ -94,6 +94,7 @@ def test_what_is_absent_is_missing() -> None:
         (None, 500, NAN),
         (1e15, 1e-300, NAN),
         (1, 1e-320, NAN),
+        (0, 1e-322, NAN),
     ],
 )
 def test_tokens_per_second(tokens: Any, latency: Any, speed: float) -> None:

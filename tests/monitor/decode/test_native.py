@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from monitor.decode import FORMATS, Decode, decoder
 from monitor.decode.native import LATEST, MAX_BYTES, MAX_MODEL_CHARS
 from monitor.records import Message, Part, Record, RecordWithMetadata, Refusal, RefusedError
+from tests.monitor.decode.alike import check_alike
+from tests.monitor.decode.payloads import almost, anything, fuzz, good, mutated, payload, prompts
 
-EXAMPLES = int(os.environ.get("PLUMBLINE_FUZZ_EXAMPLES", "300"))
 SECRET = "hunter2"
 
 decode = decoder("native", metadata=False)
 decode_with_metadata = decoder("native", metadata=True)
-
-
-def payload(**changed: Any) -> bytes:
-    """A small record with these fields; one given as ... is left out."""
-    fields = {"request_id": "r-1", "timestamp": 1_760_000_000.5, "model": "m"} | changed
-    return json.dumps({k: v for k, v in fields.items() if v is not ...}).encode()
 
 
 def refused(raw: bytes) -> RefusedError:
@@ -40,6 +34,7 @@ def refused(raw: bytes) -> RefusedError:
             each(raw)
         found.append(caught.value)
     assert str(found[0]) == str(found[1])
+    check_alike([raw, payload(), raw])
     return found[0]
 
 
@@ -311,70 +306,10 @@ def test_formats() -> None:
 
 # --- fuzz -------------------------------------------------------------------------------------
 
-anything = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.integers(min_value=-(10**40), max_value=10**40)
-    | st.floats()
-    | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
-    max_leaves=10,
-)
-content = st.none() | st.text() | st.lists(st.fixed_dictionaries({}, optional={"text": st.text()}))
-prompts = st.text() | st.lists(st.fixed_dictionaries({"content": content}), max_size=3)
-times = st.floats(0, LATEST) | st.datetimes().map(datetime.isoformat) | st.integers()
-optional = {
-    "prompt": prompts,
-    "response": st.text(),
-    "latency_ms": st.floats() | st.integers(),
-    "input_tokens": st.integers(),
-    "finish_reason": st.text(),
-    "error": st.text(),
-    "scores": st.dictionaries(st.text(), st.floats()),
-    "metadata": st.dictionaries(st.text(), anything),
-    "zebra": anything,
-}
-good = st.fixed_dictionaries(
-    {"request_id": st.text(), "timestamp": times, "model": st.text(min_size=1)}, optional=optional
-)
-almost = st.fixed_dictionaries(
-    {}, optional={name: anything | kind for name, kind in (*optional.items(), ("model", st.text()))}
-)
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    """The bytes of a good record with some cut out, put in or changed."""
-    raw = bytearray(
-        json.dumps(draw(good), ensure_ascii=draw(st.booleans())).encode("utf-8", "replace")
-    )
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(raw)))
-        end = at + draw(st.integers(0, 6))
-        raw[at:end] = draw(st.binary(max_size=4) | st.sampled_from(TOKENS))
-    return bytes(raw)
-
-
-TOKENS = [
-    b'"',
-    b"\\",
-    b"\\u",
-    b"\\ud800",
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b":",
-    b",",
-    b"1e999",
-    b"-",
-    b"\xff",
-]
-
 
 def check(raw: bytes) -> None:
     """A payload becomes a record that keeps its promises, or is refused, whatever it is."""
+    check_alike([payload(), raw])
     for each in (decode, decode_with_metadata):
         outcome = outcome_of(each, raw)
         if isinstance(outcome, RefusedError):
@@ -395,14 +330,6 @@ def outcome_of(each: Decode, raw: bytes) -> Record | RefusedError:
         return each(raw)
     except RefusedError as error:
         return error
-
-
-fuzz = settings(
-    max_examples=EXAMPLES,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 
 @pytest.mark.timeout(7200)
