@@ -17,19 +17,22 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 import numpy as np
 from confluent_kafka import Message, Producer
+from numpy.typing import NDArray
 
 from benchmarks.consumers import next_batch, whole_topic
 from monitor import columns, kafka, logfiles, logs, reference
 from monitor.columns import Columns
 from monitor.config import Config, KafkaConfig, LogConfig
+from monitor.decode.decoded import Decoded
 from monitor.features import Batch
 from monitor.metrics import Metrics
 from monitor.reference import Profile
-from monitor.roles.ingest import COMMIT_SECONDS
+from monitor.roles.ingest import COMMIT_SECONDS, EXTRACT_RECORDS
 from monitor.segments import WHOLE
 from monitor.watch import Watch
 
@@ -100,6 +103,8 @@ class Pipeline:
         self.producer.init_transactions(TIMEOUT)
         self.opened: float | None = None
         self.uncommitted: list[Batch] = []
+        self.decoded: list[Decoded] = []
+        self.positions: list[NDArray[np.int64]] = []
         self.decode = logfiles.decode_of(self.config)
         self.extractor = logfiles.extractor_of(self.config)
         self.metrics = Metrics()
@@ -107,14 +112,18 @@ class Pipeline:
         self.warm_up: list[Columns] = []
         self.detection: Detection | None = None
 
-    def take(self, messages: Sequence[Message]) -> None:
-        """One batch through all stages but the first."""
+    def read(self, messages: Sequence[Message]) -> None:
+        """Decode what was read at a time."""
+        decode = partial(self.decode.many, [message.value() or b"" for message in messages])
+        decoded = self.stages.timed("decode", decode)
+        self.decoded.append(decoded)
+        positions = np.array([kafka.offset(message) + 1 for message in messages])
+        self.positions.append(positions[decoded.kept])
+
+    def go_on(self) -> None:
+        """Take what has gathered through all other stages."""
         timed = self.stages.timed
-        decoded = timed("decode", lambda: self.decode.many([m.value() or b"" for m in messages]))
-        positions = np.array([kafka.offset(message) + 1 for message in messages])[decoded.kept]
-        counted = decoded.counted
-        features = partial(self.extractor.batch, decoded.records, positions, counted)
-        batch = timed("features", features)
+        batch = timed("features", self._features)
         payloads = timed("chunk", lambda: [columns.encode(c) for c in batch.by_model()])
         timed("produce", lambda: self._produce(payloads))
         self.uncommitted.append(batch)
@@ -124,6 +133,13 @@ class Pipeline:
         chunks = timed("chunk_decode", lambda: [columns.decode(p) for p in payloads])
         for chunk in chunks:
             self._detect(chunk)
+
+    def _features(self) -> Batch:
+        records = list(chain.from_iterable(each.records for each in self.decoded))
+        counted = np.concatenate([each.counted for each in self.decoded], axis=1)
+        batch = self.extractor.batch(records, np.concatenate(self.positions), counted)
+        self.decoded, self.positions = [], []
+        return batch
 
     def _produce(self, payloads: Sequence[bytes]) -> None:
         if self.opened is None:
@@ -162,10 +178,14 @@ def run(bootstrap: str, topic: str, records: int) -> dict[str, float]:
     try:
         while done < records:
             stages.records.append(1)
-            messages = stages.timed("consume", lambda: next_batch(consumer))
-            stages.records[-1] = len(messages)
-            pipeline.take(messages)
-            done += len(messages)
+            taken = 0
+            while taken < EXTRACT_RECORDS and done + taken < records:
+                messages = stages.timed("consume", lambda: next_batch(consumer))
+                pipeline.read(messages)
+                taken += len(messages)
+            stages.records[-1] = taken
+            pipeline.go_on()
+            done += taken
     finally:
         consumer.close()
     return stages.medians()

@@ -20,8 +20,8 @@ FAR = 8
 """The line goes through the knobs at which ENOUGH and FAR times as many are counted."""
 FARTHEST = 40
 """A knob is not extrapolated to rates this many times below that of ENOUGH."""
-STEPS = 14
-"""Halvings of the logarithmic range: 60 decades are resolved to a 270th of one."""
+STEPS = 11
+"""Halvings of the logarithmic range: 60 decades are resolved to a 34th of one."""
 
 
 @dataclass(frozen=True, slots=True)

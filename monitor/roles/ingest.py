@@ -14,7 +14,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 
 import numpy as np
 import structlog
@@ -25,10 +25,12 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from numpy.typing import NDArray
 
 from monitor import columns, kafka, logfiles
 from monitor.columns import Columns
 from monitor.config import Config
+from monitor.decode.decoded import Decoded
 from monitor.features import Batch, join
 from monitor.health import Health
 from monitor.kafka import Place, Topics
@@ -38,8 +40,10 @@ from monitor.records import RefusedError
 log = structlog.get_logger(__name__)
 
 ROLE = "ingest"
-BATCH = 1_000
-"""Messages decoded at a time: their text stays in the processor's cache until it is counted."""
+BATCH = 300
+"""Messages decoded at a time: their texts are still in the core's own cache, from being copied."""
+EXTRACT_RECORDS = 1_000
+"""Records whose features are made at a time: enough for what a call costs not to matter."""
 CHUNK_RECORDS = 50_000
 """Records that are put into chunks together, at most."""
 POLL_SECONDS = 0.1
@@ -83,6 +87,8 @@ class Transaction:
     batches: list[Batch] = field(default_factory=list)
     waiting: list[Batch] = field(default_factory=list)
     """What is not in chunks yet; `batches` has the rest."""
+    decoded: list[tuple[Decoded, NDArray[np.int64]]] = field(default_factory=list)
+    """What has no features yet, with the positions of its records."""
 
     def cover(self, places: Sequence[Place], offsets: Sequence[int]) -> None:
         """Take in messages by place and offset; those of one partition are in order."""
@@ -208,13 +214,26 @@ class Ingest:
         for index, refused in decoded.refusals:
             self._refuse(arrived[index], refused, transaction)
         positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.kept] + 1
-        batch = self.extractor.batch(decoded.records, positions, decoded.counted)
-        transaction.waiting.append(batch)
+        transaction.decoded.append((decoded, positions))
+        if sum(len(each.records) for each, _ in transaction.decoded) >= EXTRACT_RECORDS:
+            self._extract(transaction)
         if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
             self._chunk(transaction)
 
+    def _extract(self, transaction: Transaction) -> None:
+        """Make features of what has none."""
+        if not transaction.decoded:
+            return
+        decoded, positions = zip(*transaction.decoded, strict=True)
+        transaction.decoded = []
+        records = list(chain.from_iterable(each.records for each in decoded))
+        counted = np.concatenate([each.counted for each in decoded], axis=1)
+        batch = self.extractor.batch(records, np.concatenate(positions), counted)
+        transaction.waiting.append(batch)
+
     def _chunk(self, transaction: Transaction) -> None:
         """Put what waits into chunks: the more records, the more of each model stand together."""
+        self._extract(transaction)
         if not transaction.waiting:
             return
         batch = join(transaction.waiting)

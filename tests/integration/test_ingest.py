@@ -317,6 +317,7 @@ def test_a_commit_that_fails_in_a_rebalance_is_read_again(call: str) -> None:
 
 def test_a_failed_produce_rolls_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failed delivery `produce` names no more than a wrong state: that is rolled back."""
+    monkeypatch.setattr(ingest, "EXTRACT_RECORDS", 1)
     monkeypatch.setattr(ingest, "CHUNK_RECORDS", 1)
     clients = FakeClients([[FakeMessage(0, 5)], []])
     clients.failing["produce"] = KafkaError(KafkaError._STATE)
@@ -375,6 +376,7 @@ def test_half_a_batch_is_never_committed(monkeypatch: pytest.MonkeyPatch) -> Non
     clients = FakeClients([[FakeMessage(0, 5)]])
     monkeypatch.setattr(ingest, "Consumer", lambda _: clients)
     monkeypatch.setattr(ingest, "Producer", lambda _: clients)
+    monkeypatch.setattr(ingest, "EXTRACT_RECORDS", 1)
     made = worker(clients)
     monkeypatch.setattr(clients, "close", lambda: made._revoked(clients, [P0]), raising=False)
     monkeypatch.setattr(made.extractor, "batch", lambda *_: 1 / 0)
