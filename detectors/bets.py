@@ -18,10 +18,10 @@ from detectors import dependence
 from detectors.base import Floats
 from detectors.streams import TAILS, CategoricalStream, NumericStream
 
-SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.0}
+SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.0, 1.0: 0.2}
 """Of the mean, in standard deviations of the normal scores of the ranks, up and down; and their
 parts of the stake. A part of 1 / e costs as many records as it takes a bet to win a factor of e:
-200 for a shift of .1, 8 for .5. So the small ones have most."""
+200 for a shift of .1, 8 for .5. So the small ones have most; the largest is there to be named."""
 MOST_SCORE = 5.0
 """Of a value: one that is rare among equals would be worth more than a float can hold."""
 SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)

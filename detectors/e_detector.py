@@ -139,9 +139,7 @@ class EDetector:
         Where several have gathered all that they may, it is the one that paid most for the stride.
         """
         sums, since, newest = (each[stream] for each in self.leads[windows.number])
-        with np.errstate(divide="ignore"):
-            worth = sums + np.log(self.weights[stream])
-        best = int(np.lexsort((newest, worth))[-1])
+        best = int(np.lexsort((newest, sums))[-1])
         return Lead(self.names[stream][best], int(since[best]))
 
     def readings(self, windows: Windows) -> Readings:

@@ -127,14 +127,17 @@ class WindowTests(Everything):
 def columns(trial: Trial, baseline: Baseline) -> tuple[Floats, NDArray[np.uint8]]:
     """Live records as `Window.extend` takes them."""
     if trial.kind == CATEGORICAL:
-        bins = baseline.categorical[0].bins_by_code(NAMES).astype(np.uint8)
-        return np.zeros((0, trial.live.shape[1])), bins[trial.live.astype(int)]
+        tables = [stream.bins_by_code(NAMES) for stream in baseline.categorical]
+        rows = zip(tables, trial.live.astype(np.intp), strict=True)
+        bins = np.array([table[codes] for table, codes in rows], np.uint8)
+        return np.zeros((0, trial.live.shape[1])), bins
     return trial.live, np.zeros((0, trial.live.shape[1]), np.uint8)
 
 
 def baseline_for(trial: Trial) -> Baseline:
-    """The baseline that a trial's reference makes."""
+    """The baseline that a trial's references make."""
     if trial.kind == CATEGORICAL:
-        codes = trial.reference[0].astype(np.intp)
-        return Baseline(len(codes), (), (categorical_stream("x0", NAMES, codes, WINDOW),))
+        rows = trial.reference.astype(np.intp)
+        streams = [categorical_stream(f"x{i}", NAMES, row, WINDOW) for i, row in enumerate(rows)]
+        return Baseline(rows.shape[1], (), tuple(streams))
     return baseline_of(trial.reference, KINDS[trial.kind], WINDOW)

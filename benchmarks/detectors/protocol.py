@@ -97,7 +97,11 @@ class Scorer(Peer, Protocol):
 
 @runtime_checkable
 class Joint(Peer, Protocol):
-    """A detector that reads the features of a model together, with one budget for all."""
+    """A detector that reads the features of a model together.
+
+    Its knob is a budget that they share: so many times as many features with so many times the
+    knob have as many alarms each.
+    """
 
     def alarms_by_feature(self, trial: Trial, knob: float) -> list[Sequence[int]]:
         """As `alarms`, for every feature of the trial."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -87,6 +87,14 @@ class Trial:
     live: Floats
     change: int | None = None
     horizon: int = 0
+
+    def beside(self, others: Sequence[Trial]) -> Trial:
+        """Trials of one stream, or of one change, as the features of a single one."""
+        trials = (self, *others)
+        reference = np.concatenate([trial.reference for trial in trials])
+        return replace(
+            self, reference=reference, live=np.concatenate([trial.live for trial in trials])
+        )
 
     def rows(self) -> Iterator[Trial]:
         """One trial for each feature."""

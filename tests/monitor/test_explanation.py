@@ -226,13 +226,13 @@ def test_units_are_read_from_names(feature: str, unit: str) -> None:
 
 def test_features_that_move_together_are_named() -> None:
     """Both sides of a double drift name each other with their PSI; what stayed is not named."""
-    happened = [e for e in watched(drifting(factor=3.0, stops=0.3)) if e.change == "escalated"]
-    named = {event.feature: event.explanation.together for event in happened}
+    happened = watched(drifting(factor=3.0, stops=0.3))
+    named = {e.feature: e.explanation.together for e in happened if e.severity == "critical"}
     assert named.keys() == {"latency_ms", "finish_reason"}
     assert list(named["latency_ms"]) == ["finish_reason"]
     assert list(named["finish_reason"]) == ["latency_ms"]
     assert min(psi for psis in named.values() for psi in psis.values()) >= 0.1
-    [alone] = [e for e in watched(drifting(factor=3.0)) if e.change == "escalated"]
+    [alone, *_] = [e for e in watched(drifting(factor=3.0)) if e.severity == "critical"]
     assert alone.explanation.together == {}
 
 
@@ -413,8 +413,8 @@ def test_lead_is_the_bet_that_fits() -> None:
     detector = EDetector(baseline, window, 1e-6)
     no_categories = np.zeros((0, 2000), np.uint8)
     detector.update(window.extend(rng.normal(size=(1, 2000)), no_categories))
-    windows = window.extend(rng.normal(0.8, size=(1, 2000)), no_categories)
+    windows = window.extend(rng.normal(1.0, size=(1, 2000)), no_categories)
     assert detector.update(windows)[-1, 0]
     lead = detector.lead(windows.at(len(windows) - 1), 0)
-    assert lead.bet == "mean +0.8 sd"
+    assert lead.bet == "mean +1 sd"
     assert abs(lead.since - 20) <= 1

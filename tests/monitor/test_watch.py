@@ -510,7 +510,7 @@ def test_levels_of_the_default_configuration() -> None:
     watching.feed(made.stream(WARMUP, seed=1))
     spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
     adviser = spent.pop("adwin")
-    assert spent["e_detector"] == pytest.approx(sum(spent.values()) * 6 / 11)
+    assert spent["e_detector"] == pytest.approx(sum(spent.values()) * 12 / 17)
     assert adviser == pytest.approx(sum(spent.values()))
     for detector in watching.detectors:
         assert len(detector.streams) == STREAMS[detector.name]

@@ -191,6 +191,29 @@ def test_ours_read_categories_and_gaps(change: str) -> None:
     assert measure.delays(Everything(), [trial], [10.0])[0][0] is not None
 
 
+@pytest.mark.parametrize("change", ["mean_5", "new_category"])
+def test_trials_that_are_read_together_have_the_alarms_of_each(change: str) -> None:
+    """As the features of one trial they give the delays and episodes that they give alone."""
+    trials = [change_trial(CHANGES[change], STREAMS, number, 2000) for number in range(3)]
+    ours = Everything()
+    [(several, count)] = measure.together(ours, trials)
+    assert (count, len(several.live)) == (3, 3)
+    one_by_one = [measure.delays(ours, [trial], [1.0])[0][0] for trial in trials]
+    assert measure.delays(ours, trials, [1.0]) == [one_by_one]
+    alone = [measure.false_alarms(ours, [trial], [1.0]) for trial in trials]
+    records, (episodes,) = measure.false_alarms(ours, trials, [1.0])
+    assert records == sum(n for n, _ in alone)
+    assert episodes == sum(found for _, [found] in alone) > 0
+
+
+def test_who_reads_one_feature_reads_one_trial_at_a_time() -> None:
+    """And a trial of several features stays by itself."""
+    trials = [null_trial(STREAMS["normal"], "null", number, 2000) for number in range(2)]
+    assert list(measure.together(Textbook(), trials)) == [(trial, 1) for trial in trials]
+    wide = null_trial(STREAMS["forty"], "null", 0, 2000)
+    assert list(measure.together(Everything(), [wide])) == [(wide, 1)]
+
+
 def _forty(records: int) -> tuple[Any, Any]:
     trial = null_trial(STREAMS["forty"], "null", 0, records)
     return trial.reference, trial.live
