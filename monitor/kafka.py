@@ -55,6 +55,16 @@ _PASSING = frozenset(
     }
 )
 """What a broker that is away, or just back, answers: outside transactions no error says that."""
+_UNKNOWN = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""What is said of a topic that was made a moment ago: it takes time until every broker knows it."""
+_KNOWN_SECONDS = 30.0
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,16 +387,19 @@ def since(consumer: Consumer, place: TopicPartition, time: float, beat: Callable
 
 
 def _asked(question: Callable[[], T], topic: str, beat: Callable[[], None]) -> T:
-    """The broker's answer, when it is there to give one."""
+    """The broker's answer, when it is there to give one, and knows the topic."""
+    known_by = time.monotonic() + _KNOWN_SECONDS
     while True:
         beat()
         try:
             return question()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING:
+            code = error.args[0].code()
+            if code not in _PASSING and not (code in _UNKNOWN and time.monotonic() < known_by):
                 raise
             text = error.args[0].str()
             log.warning("cannot ask for offsets for now", topic=topic, error=text)
+            time.sleep(_PAUSE_SECONDS)
 
 
 class _ClientLog:
