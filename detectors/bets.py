@@ -132,7 +132,7 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
     )
     return [
         _Family(
-            tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), _divided(0.7, parts)
+            tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), _divided(0.67, parts)
         ),
         _Family(
             tuple(f"spread x{f:g}" for f in SCALES),
@@ -183,7 +183,7 @@ def _on_missing(shares: Floats) -> _Family:
     payments = np.ones((len(shares), 1)) * scale
     payments[-1] = odds * scale
     names = tuple(f"missing x{o:g}" for o in MISSING_ODDS)
-    return _Family(names, payments, _divided(0.1, parts), rare=True)
+    return _Family(names, payments, _divided(0.13, parts), rare=True)
 
 
 def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Family:

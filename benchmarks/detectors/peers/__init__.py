@@ -40,7 +40,7 @@ class Contestant:
 CONTESTANTS = {
     "plumbline": Contestant("Plumbline", "ours", "Everything", "ours", OURS, 1.5),
     "plumbline_closer": Contestant(
-        "Plumbline, every 20 records", "ours", "Closer", "ours", OURS, 3
+        "Plumbline, every 10 records", "ours", "Closer", "ours", OURS, 3
     ),
     "plumbline_windows": Contestant(
         "Plumbline, window tests", "ours", "WindowTests", "ours", OURS, 1
