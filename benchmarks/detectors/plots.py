@@ -21,11 +21,12 @@ NOWHERE = 0.02
 
 
 def colours(result: dict[str, Any]) -> dict[str, Any]:
-    """A colour for each contestant; ours are dark, the others of one palette."""
+    """A colour for each contestant; ours are greys, the others of one palette."""
     palette = iter(mpl.colormaps["tab10"].colors)
-    dark = iter(("black", "dimgray"))
+    ours = sum(peer["role"] == "ours" for peer in result["peers"].values())
+    greys = iter([str(0.65 * i / max(1, ours - 1)) for i in range(ours)])
     return {
-        name: next(dark if peer["role"] == "ours" else palette)
+        name: next(greys if peer["role"] == "ours" else palette)
         for name, peer in result["peers"].items()
         if peer["role"] != "baseline"
     }
