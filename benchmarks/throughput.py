@@ -210,7 +210,7 @@ def _median(values: Sequence[float]) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the table, write the JSON."""
     a = _parser().parse_args(argv)
-    count, rounds = (60_000, 2) if a.quick else (300_000, 5)
+    count, rounds = (60_000, 2) if a.quick else (800_000, 3)
     plan = Plan(
         records=a.records or count,
         rounds=a.rounds or rounds,
@@ -234,8 +234,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.throughput", description=__doc__)
-    parser.add_argument("--records", type=int, help="in the main topic (default: 300,000)")
-    parser.add_argument("--rounds", type=int, help="of all measurements (default: 5)")
+    parser.add_argument("--records", type=int, help="in the main topic (default: 800,000)")
+    parser.add_argument("--rounds", type=int, help="of all measurements (default: 3)")
     parser.add_argument("--partitions", type=int, default=4, help="of the log (default: 4)")
     parser.add_argument("--out", type=Path, default=OUT, help="where the JSON goes")
     parser.add_argument(
