@@ -68,6 +68,8 @@ def false_alarms_by_stream(result: dict[str, Any]) -> Any:
     names = colours(result)
     for i, (name, colour) in enumerate(names.items()):
         rows = [r for r in result["nulls"] if (r["peer"], r["setting"]) == (name, f"at_{rate:g}")]
+        if not rows:
+            continue
         places = [shown.index(row["stream"]) + (i / len(names) - 0.5) * 0.7 for row in rows]
         middles = [max(row["per_million"][0], NOWHERE) for row in rows]
         below = [m - max(r["per_million"][1], NOWHERE) for m, r in zip(middles, rows, strict=True)]
