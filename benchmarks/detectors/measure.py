@@ -125,12 +125,13 @@ def delays(peer: Peer, trials: Iterable[Trial], knobs: Sequence[float]) -> list[
     found: list[list[int | None]] = [[] for _ in knobs]
     for trial, count in together(peer, trials):
         assert trial.change is not None
-        for i, knob in enumerate(knobs if not isinstance(peer, Scorer) else ()):
-            for alarmed in alarms(peer, trial, count * knob):
-                found[i].append(first_after(alarmed, trial.change, trial.horizon))
         if isinstance(peer, Scorer):
-            for i, delay in enumerate(_delays(peer, trial, trial.change, knobs)):
-                found[i].append(delay)
+            more = [[delay] for delay in _delays(peer, trial, trial.change, knobs)]
+        else:
+            alarmed = (alarms(peer, trial, count * knob) for knob in knobs)
+            more = [[first_after(a, trial.change, trial.horizon) for a in each] for each in alarmed]
+        for kept, those in zip(found, more, strict=True):
+            kept.extend(those)
     return found
 
 

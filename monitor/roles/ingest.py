@@ -1,9 +1,10 @@
 """Ingest: logs in; feature chunks, dead letters and the logs' offsets out, in one transaction.
 
-A turn of the loop takes a batch and makes features of it; what has gathered is produced, one chunk
-for each model. About twice a second the transaction is committed together with the offsets; while
-there is more to catch up with than one transaction takes, every two seconds: the longer it is open,
-the more records of each model stand together, and the less each of them costs.
+A turn of the loop decodes a batch; features are made of some batches together, and what has
+gathered is produced, one chunk for each model. About twice a second the transaction is committed
+together with the offsets; while there is more to catch up with than one transaction takes, every
+two seconds: the longer it is open, the more records of each model stand together, and the less each
+of them costs.
 Whatever goes wrong before that is rolled back, and the same messages are read again: no record is
 lost and none counted twice, here or in the metrics.
 """
