@@ -18,6 +18,9 @@ SHORTEST = 10_000
 SLOW = 50.0
 """Microseconds a record from which on a contestant gets no more than it can do in `seconds`."""
 
+TUNING_TIMES = 5
+"""So many times the seconds go into tuning: all comparisons of a contestant rest on its knob."""
+
 PIECE_SECONDS = 60.0
 """About how long a task may take, so that little is lost when a run is interrupted."""
 
@@ -30,7 +33,8 @@ class Plan:
 
     records: of each null stream. tuning: of each stream tuned on. seeds: trials of each change.
     afters: live records before the change. seconds: what a slow contestant may take for each null
-    stream, tuning and change; it gets fewer records and seeds then, and the tables say how many.
+    stream and change, TUNING_TIMES as much for each tuning; it gets fewer records and seeds then,
+    and the tables say how many.
     """
 
     form: str
@@ -40,14 +44,13 @@ class Plan:
     afters: tuple[int, ...]
     seconds: float
 
-    def null_trials(self, name: str, features: int, wanted: int) -> tuple[int, int]:
+    def null_trials(self, name: str, features: int) -> tuple[int, int]:
         """How many null trials of how many records a contestant gets."""
-        peer = CONTESTANTS[name]
-        affordable = self.seconds * 1e6 / (peer.cost * features)
-        records = int(max(SHORTEST, affordable)) if is_slow(peer) else wanted
-        records = min(wanted, records)
-        trial = min(TRIAL, records // 1000 * 1000)
-        return records // trial, trial
+        return _trials(CONTESTANTS[name], features, self.records, self.seconds)
+
+    def tuning_trials(self, name: str) -> tuple[int, int]:
+        """The same for a stream that it is tuned on."""
+        return _trials(CONTESTANTS[name], 1, self.tuning, TUNING_TIMES * self.seconds)
 
     def seeds_of(self, name: str, records: int) -> int:
         """How many trials of `records` records: what is affordable, at least four."""
@@ -61,6 +64,14 @@ class Plan:
 def is_slow(peer: Contestant) -> bool:
     """Whether it cannot be run on everything."""
     return peer.cost >= SLOW
+
+
+def _trials(peer: Contestant, features: int, wanted: int, seconds: float) -> tuple[int, int]:
+    affordable = seconds * 1e6 / (peer.cost * features)
+    records = int(max(SHORTEST, affordable)) if is_slow(peer) else wanted
+    records = min(wanted, records)
+    trial = min(TRIAL, records // 1000 * 1000)
+    return records // trial, trial
 
 
 PLANS = {

@@ -117,7 +117,7 @@ class Benchmark:
         for name in self.names:
             for base in streams.BASES:
                 if CONTESTANTS[name].role != "baseline" and self._reads(name, base):
-                    count, records = self.plan.null_trials(name, 1, self.plan.tuning)
+                    count, records = self.plan.tuning_trials(name)
                     task = {"do": "tune", "peer": name, "stream": base, "rates": RATES}
                     yield (
                         Head(name, base, (), ()),
@@ -133,7 +133,7 @@ class Benchmark:
                 base = stream.name if stream.name in streams.BASES else FALLBACK
                 settings = self._settings(name, base)
                 head = Head(name, stream.name, (base, stream.features), tuple(settings.items()))
-                count, records = self.plan.null_trials(name, stream.features, self.plan.records)
+                count, records = self.plan.null_trials(name, stream.features)
                 task = {"do": "null", "peer": name, "stream": stream.name, "records": records}
                 task["knobs"] = list(settings.values())
                 if stream.name in streams.TRACES:

@@ -84,9 +84,11 @@ def test_a_worker_that_ends_is_noticed() -> None:
 def test_slow_contestants_get_what_they_can_afford() -> None:
     """Quick ones get all, slow ones what fits into the seconds; pieces cover every trial once."""
     full = plan.PLANS["full"]
-    assert full.null_trials("river_adwin", 1, full.records) == (100, 100_000)
-    count, records = full.null_trials("river_kswin", 1, full.records)
+    assert full.null_trials("river_adwin", 1) == (100, 100_000)
+    count, records = full.null_trials("river_kswin", 1)
     assert count * records <= full.seconds * 1e6 / 200
+    count, records = full.tuning_trials("river_kswin")
+    assert full.seconds * 1e6 / 200 < count * records <= 5 * full.seconds * 1e6 / 200
     assert full.seeds_of("never", 10_000) == full.seeds
     assert 4 <= full.seeds_of("river_kswin", 25_000) < full.seeds
     found = pieces("river_kswin", 25, 25_000)
