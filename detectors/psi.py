@@ -8,6 +8,7 @@ import numpy as np
 from scipy.special import chdtrc, chdtri
 
 from detectors.base import MIN_VALUES, Bools, Floats, Kind, Readings, WindowTest
+from detectors.baseline import Baseline
 from detectors.window import Window, Windows
 
 MIN_EXPECTED = 10
@@ -44,7 +45,7 @@ class Psi(WindowTest):
     def prepare(self, window: Window) -> None:
         """The threshold does not change with the data: a window always holds `records`."""
         records = self.baseline.records
-        self.scale: Floats = (1 / max(1, records) + 1 / window.records) * self.baseline.inflation
+        self.scale: Floats = noise(self.baseline, window.records)
         self.freedom = np.maximum((self.baseline.bin_counts > 0).sum(axis=1), 1).astype(float)
         self.threshold: Floats = self.scale * chdtri(self.freedom, self.level)
         if min(records, window.records) < MIN_VALUES:
@@ -67,6 +68,23 @@ class Psi(WindowTest):
         return population_stability_index(
             reference, records, windows.bin_counts, windows.records, least=MIN_EXPECTED
         )
+
+
+def noise(baseline: Baseline, records: int) -> Floats:
+    """What each bin but one adds on average to the PSI of so many records by chance, shape (S,)."""
+    return np.asarray((1 / max(1, baseline.records) + 1 / records) * baseline.inflation)
+
+
+def without_noise(baseline: Baseline, windows: Windows) -> Floats:
+    """PSI of windows of any length less what chance adds to it on average, shape (m, S), >= 0.
+
+    Of a hundred records chance makes a PSI of 0.1, of a thousand one of 0.01.
+    """
+    index = population_stability_index(
+        baseline.bin_counts, baseline.records, windows.bin_counts, windows.records
+    )
+    bins = np.maximum((baseline.bin_counts > 0).sum(axis=1), 1)
+    return np.asarray(np.maximum(0.0, index - (bins - 1) * noise(baseline, windows.records)))
 
 
 def population_stability_index(

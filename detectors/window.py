@@ -8,7 +8,7 @@ together: one numpy call then serves all strides and streams.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -34,6 +34,8 @@ class Windows:
     places: shape (S, m * stride), the cell of each new record, as a place in a raveled (S, G).
     bin_counts: shape (m, S, B), the records in each of the baseline's bins.
     present: shape (m, F), how many values are not missing, by numeric stream.
+    history: shape (K + m, S, G), the records by cell of each of the K strides that the window held
+        before, and of each of the new ones.
     before, after: shape (F, records) and (F, n), values in the order of arrival, the newest last;
         NaN where missing or not seen yet. `values` picks a window's from them.
     """
@@ -47,6 +49,7 @@ class Windows:
     places: Ints
     bin_counts: Floats
     present: Floats
+    history: NDArray[np.signedinteger]
     before: Floats
     after: Floats
 
@@ -57,7 +60,12 @@ class Windows:
         """The values of a numeric stream in one of the windows, in order, shape (records,)."""
         end = self.after.shape[1] - (len(self) - 1 - at % len(self)) * self.stride
         new = self.after[stream, max(0, end - self.records) : end]
-        return np.concatenate((self.before[stream, len(new) :], new))
+        old = self.before.shape[1] - (self.records - len(new))
+        return np.concatenate((self.before[stream, old:], new))
+
+    def by_stride(self, stream: int) -> Floats:
+        """The records of a stream by cell, of each stride of the last window, shape (K, G)."""
+        return self.history[len(self) :, stream].astype(np.float64)
 
     def at(self, index: int) -> Windows:
         """One of them alone, without a copy of anything."""
@@ -72,6 +80,7 @@ class Windows:
             self.places[:, end - self.stride : end],
             self.bin_counts[one],
             self.present[one],
+            self.history[index : len(self.history) - (len(self) - 1 - index)],
             self.before,
             self.after[:, : self.after.shape[1] - (len(self) - 1 - index) * self.stride],
         )
@@ -116,15 +125,15 @@ class Window:
         """
         places = self._places(values, categories)
         newest = self._count(places)
-        made = self._windows(newest, places, values)
+        history = np.concatenate((self.counts, newest.astype(self.counts.dtype)))
+        made = self._windows(newest, places, values, history)
         self.strides += len(newest)
         self.cell_counts = made.cell_counts[-1].copy()
         kept = max(0, self.records - values.shape[1])
         self.values = np.concatenate(
             (self.values[:, self.records - kept :], values[:, -self.records :]), axis=1
         )
-        small = newest[-len(self.counts) :].astype(self.counts.dtype)
-        self.counts = np.concatenate((self.counts[len(small) :], small))
+        self.counts = history[-len(self.counts) :].copy()
         return made
 
     def current(self) -> Windows:
@@ -137,11 +146,31 @@ class Window:
             self.cell_counts[None],
             self.counts[-1:].astype(np.float64),
             self._row[:, :0],
+            np.concatenate((self.counts[:1], self.counts)),
             self.values,
             self.values,
         )
 
-    def _windows(self, newest: Floats, places: Ints, values: Floats) -> Windows:
+    def newest(self, window: Windows, strides: int) -> Windows:
+        """The newest strides of a window, as one that holds no more than these."""
+        counts = window.history[-strides:].sum(axis=0, dtype=np.float64)[None]
+        records = strides * self.stride
+        present = records - counts.reshape(1, -1).take(self._missing_cell, axis=1)
+        return replace(
+            window,
+            records=records,
+            cell_counts=counts,
+            bin_counts=self.baseline.by_bin(counts),
+            present=present,
+        )
+
+    def _windows(
+        self,
+        newest: Floats,
+        places: Ints,
+        values: Floats,
+        history: NDArray[np.signedinteger],
+    ) -> Windows:
         """The windows that strides of these counts make."""
         strides, held = len(newest), len(self.counts)
         change = newest.copy()
@@ -150,7 +179,7 @@ class Window:
         change[0] += self.cell_counts
         for before, after in pairwise(change):  # np.cumsum takes five times as long
             np.add(after, before, out=after)
-        return self._of(self.strides + 1, change, newest, places, self.values, values)
+        return self._of(self.strides + 1, change, newest, places, history, self.values, values)
 
     def _of(
         self,
@@ -158,6 +187,7 @@ class Window:
         cell_counts: Floats,
         newest: Floats,
         places: Ints,
+        history: NDArray[np.signedinteger],
         before: Floats,
         after: Floats,
     ) -> Windows:
@@ -173,6 +203,7 @@ class Window:
             places,
             self.baseline.by_bin(cell_counts),
             self.records - flat.take(self._missing_cell, axis=1),
+            history,
             before,
             after,
         )

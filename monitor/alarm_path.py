@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import registry
-from detectors.base import Bools, Detector, Floats
+from detectors.base import MIN_VALUES, Bools, Detector, Floats
 from detectors.baseline import Baseline
-from detectors.psi import population_stability_index
+from detectors.e_detector import EDetector, Lead
+from detectors.psi import population_stability_index, without_noise
 from detectors.window import Window, Windows
 from monitor import budget
 from monitor.alarms import Alarm, AlarmPolicy
@@ -31,13 +32,27 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a change of a stream is, and on which records that is measured.
+
+    psi: of every stream, shape (S,). sample: those records, as a window: the whole window, or as
+    much of it as came since the change. lead: what the e-detector takes the change for, where it
+    is among those that found it.
+    """
+
+    psi: Floats
+    sample: Windows
+    lead: Lead | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """An alarm opens, grows or ends.
 
     at: which of the strides given it was; record: how many records had been seen after it; window:
     as it stood then. alarm: as it is after the change; who takes the turn gives a new one its id
     and the detector that speaks most clearly (`AlarmPath.best`). finders: the detectors that found
-    a change in the stream. psi: of every stream, shape (S,).
+    a change in the stream. extent: how large the change is.
     """
 
     change: Change
@@ -47,13 +62,14 @@ class Turn:
     window: Windows
     alarm: Alarm
     finders: tuple[str, ...]
-    psi: Floats
+    extent: Extent
 
 
 class AlarmPath:
     """Window, detectors and open alarms over one baseline.
 
     levels: detector -> level; those detectors are made, in this order.
+    sizes: stream -> PSI of what is found in the newest stride, or has an open alarm (`Extent`).
     """
 
     def __init__(self, baseline: Baseline, config: Config, levels: Mapping[str, float]) -> None:
@@ -61,9 +77,11 @@ class AlarmPath:
         self.baseline = baseline
         self.window = Window(baseline, windows.records, windows.stride)
         self.detectors: Sequence[Detector] = registry.create(levels, baseline, self.window)
+        self.e_detector = next((d for d in self.detectors if isinstance(d, EDetector)), None)
         self.voting = frozenset[str](budget.voting(config))
         self.policy = AlarmPolicy(alarms.min_psi, alarms.critical_psi, windows.records)
         self.alarms: dict[int, Alarm] = {}
+        self.sizes: dict[int, float] = {}
 
     def extend(self, values: Floats, categories: NDArray[np.uint8], seen: int) -> Iterator[Turn]:
         """What the alarms make of whole strides (see `Window.extend`); to be taken to the end.
@@ -86,6 +104,8 @@ class AlarmPath:
                 finders = self._finders([masks[at] for masks in found])
                 record = seen + (at + 1) * windows.stride
                 yield from self._turns(windows.at(at), at, record, finders)
+            elif self.sizes:
+                self.sizes = {}
 
     def _anything(self, found: Sequence[Bools]) -> Bools:
         """In which strides a detector that raises alarms found something, shape (m,)."""
@@ -98,17 +118,41 @@ class AlarmPath:
         """The changes of one stride. finders: stream -> the detectors that found one in it."""
         if not window.full[0]:
             return
-        psi = self.psi(window)
+        whole, sizes = Extent(self.psi(window), window), dict[int, float]()
         for stream in sorted({*finders, *self.alarms}):
             names = finders.get(stream, ())
+            extent = self._extent(stream, names, whole)
+            psi = sizes[stream] = float(extent.psi[stream])
             alarm, significant = self.alarms.get(stream), not self.voting.isdisjoint(names)
-            if alarm is not None and self.policy.holds(significant, psi[stream]):
+            if alarm is not None and self.policy.holds(significant, psi):
                 alarm.last_found = record
-            material = significant and self.policy.material(psi[stream], alarm)
-            change = self.policy.change(alarm, material, psi[stream], record)
+            material = significant and self.policy.material(psi, alarm)
+            change = self.policy.change(alarm, material, psi, record)
             if change is not None:
-                alarm = self._changed(change, stream, psi[stream], record)
-                yield Turn(change, stream, at, record, window, alarm, names, psi)
+                alarm = self._changed(change, stream, psi, record)
+                yield Turn(change, stream, at, record, window, alarm, names, extent)
+        self.sizes = sizes  # anew: other threads may be looking at the old ones
+
+    def _extent(self, stream: int, finders: Sequence[str], whole: Extent) -> Extent:
+        """How large the change is that was found in a stream.
+
+        A window that is only half full of a change shows less than half of it. So where the
+        e-detector says since when there is one, the records since then are looked at, be they
+        MIN_VALUES or more. Few records have a PSI by chance, which is taken off.
+
+        whole: how large it is in the whole window.
+        """
+        if self.e_detector is None or self.e_detector.name not in finders:
+            return whole
+        lead = self.e_detector.lead(whole.sample, stream)
+        least = -(-MIN_VALUES // self.window.stride)
+        strides = max(least, whole.sample.number - lead.since)
+        if strides * self.window.stride < self.window.records:
+            sample = self.window.newest(whole.sample, strides)
+            (psi,) = without_noise(self.baseline, sample)
+            if psi[stream] > whole.psi[stream]:
+                return Extent(np.maximum(psi, whole.psi), sample, lead)
+        return replace(whole, lead=lead)
 
     def best(self, turn: Turn) -> Reading:
         """Of those that raise alarms the smallest p-value speaks, or who opened the alarm."""

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
 from msgspec import structs
-from numpy.typing import NDArray
 
-from detectors.base import Detector, Floats
+from detectors.base import Floats
 from detectors.baseline import Baseline
-from detectors.e_detector import EDetector, Lead
-from detectors.window import SPAN, Windows
+from detectors.window import SPAN
+from monitor.alarm_path import Turn
 from monitor.events import Summary
 from monitor.example_ring import ExampleRing
 from monitor.explanation import Explanation, Since, by_bin, change_point, explain, together
 
 HISTORY = 256
 """Strides whose event times are remembered, to say since when something has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A stride that is being evaluated: its window (one), and where its last record stood.
-
-    held, newest: shapes (K, S, G) and (m, S, G), records by cell of the K strides of the window as
-    it was, and of those that have come since, up to this one.
-    record: how many records the stream had seen. position, time: of the last one.
-    """
-
-    window: Windows
-    held: NDArray[np.signedinteger]
-    newest: Floats
-    record: int
-    position: int
-    time: float
-
-    def by_stride(self, stream: int) -> Floats:
-        """Records of a stream by cell, of the window's strides, shape (K, G)."""
-        strides = len(self.held)
-        counts = np.concatenate((self.held[:, stream], self.newest[-strides:, stream]))
-        return np.asarray(counts[-strides:], np.float64)
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -60,10 +34,9 @@ class Explainer:
     times: of the last record of the newest strides; number: of the newest one, counted from 1.
     """
 
-    def __init__(self, baseline: Baseline, detectors: Sequence[Detector], least: float) -> None:
+    def __init__(self, baseline: Baseline, least: float) -> None:
         self.baseline = baseline
         self.least = least
-        self.e_detector = next((d for d in detectors if isinstance(d, EDetector)), None)
         self.examples = ExampleRing()
         self.number = 0
         # within a span every stride is to have the whole history behind it
@@ -74,53 +47,40 @@ class Explainer:
         self.times.extend(times.tolist())
         self.number = number
 
-    def explain(
-        self,
-        stream: int,
-        finders: tuple[str, ...],
-        psi: Floats,
-        sides: tuple[Summary, Summary],
-        at: Moment,
-        known: Since | None,
-    ) -> Explanation:
-        """What there is to say of a change that was found at this moment.
+    def explain(self, turn: Turn, sides: tuple[Summary, Summary]) -> Explanation:
+        """What there is to say of a change of an alarm, which may know since when it is about it.
 
-        psi: shape (S,). known: since when the stream's alarm has been about it, where it is open.
+        sides: the reference and the records that the change is measured on.
         """
-        lead = self._lead(stream, finders, at.window)
-        since = known or self._since(stream, lead, at)
-        first = max(since.record, at.record - at.window.records + 1)
+        stream, extent = turn.stream, turn.extent
+        since = turn.alarm.since or self._since(turn)
+        first = max(since.record, turn.record - turn.window.records + 1)
         told = explain(
             self.baseline,
             stream,
-            by_bin(at.window.cell_counts[0, stream], self.baseline.streams[stream]),
+            by_bin(extent.sample.cell_counts[0, stream], self.baseline.streams[stream]),
             sides,
-            self.examples.within(first, at.record),
+            self.examples.within(first, turn.record),
         )
         return structs.replace(
             told,
             since=since,
-            together=together(self.baseline, stream, psi, self.least),
-            bet=lead.bet if lead else None,
+            together=together(self.baseline, stream, extent.psi, self.least),
+            bet=extent.lead.bet if extent.lead else None,
         )
 
-    def _lead(self, stream: int, finders: tuple[str, ...], window: Windows) -> Lead | None:
-        """The e-detector's own account of the change, where it has found it."""
-        if self.e_detector is None or self.e_detector.name not in finders:
-            return None
-        return self.e_detector.lead(window, stream)
-
-    def _since(self, stream: int, lead: Lead | None, at: Moment) -> Since:
+    def _since(self, turn: Turn) -> Since:
         """When the change began: as the e-detector has it, or as the window's strides do."""
+        window, lead = turn.window, turn.extent.lead
         if lead is not None:
-            ago = at.window.number - lead.since
+            ago = window.number - lead.since
         else:
-            reference = self.baseline.streams[stream]
-            counts = by_bin(at.by_stride(stream), reference)
+            reference = self.baseline.streams[turn.stream]
+            counts = by_bin(window.by_stride(turn.stream), reference)
             ago = len(counts) - change_point(counts, reference.bin_counts())
         return Since(
-            record=at.record - ago * at.window.stride + 1,
-            time=self._time(at.window.number - ago) if ago < HISTORY else None,
+            record=turn.record - ago * window.stride + 1,
+            time=self._time(window.number - ago) if ago < HISTORY else None,
         )
 
     def _time(self, number: int) -> float | None:

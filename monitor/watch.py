@@ -12,7 +12,7 @@ from monitor.alarms import Alarm
 from monitor.columns import Columns
 from monitor.config import REFERENCE_WINDOWS, Config, WarmupReference
 from monitor.events import DriftEvent, Summary, event_id
-from monitor.explainer import Explainer, Moment
+from monitor.explainer import Explainer
 from monitor.explanation import Explanation
 from monitor.reference import Profile, known
 from monitor.warmup import Warmup
@@ -49,7 +49,7 @@ class Watch:
         self.buffer = StrideBuffer(baseline, windows.stride)
         self.path = AlarmPath(baseline, self.config, self.levels)
         self.window, self.detectors = self.path.window, self.path.detectors
-        self.explainer = Explainer(baseline, self.detectors, self.config.alarms.min_psi)
+        self.explainer = Explainer(baseline, self.config.alarms.min_psi)
         self.profile = profile  # last: from here on other threads may look at the rest
 
     def feed(self, columns: Columns) -> list[DriftEvent]:
@@ -79,28 +79,20 @@ class Watch:
 
     def _evaluate(self, strides: Strides) -> list[DriftEvent]:
         """The events of the strides' changes of alarms."""
-        held = self.window.counts
         windows, found = self.path.found(strides.values, strides.categories)
         self.explainer.extend(strides.times, self.window.strides)
         events = [
-            self._event(
-                turn,
-                Moment(
-                    turn.window,
-                    held,
-                    windows.newest_counts[: turn.at + 1],
-                    turn.record,
-                    int(strides.positions[turn.at]),
-                    float(strides.times[turn.at]),
-                ),
-            )
+            self._event(turn, int(strides.positions[turn.at]), float(strides.times[turn.at]))
             for turn in self.path.turns(windows, found, self.records)
         ]
         self.records += len(strides) * self.window.stride
         return events
 
-    def _event(self, turn: Turn, at: Moment) -> DriftEvent:
-        """The event of a change of an alarm, which gives a new alarm its id and its detector."""
+    def _event(self, turn: Turn, position: int, time: float) -> DriftEvent:
+        """The event of a change of an alarm, which gives a new alarm its id and its detector.
+
+        position, time: of the last record of its stride.
+        """
         assert self.profile is not None
         best, alarm = self.path.best(turn), turn.alarm
         identity = event_id(
@@ -109,10 +101,10 @@ class Watch:
             feature=best.feature,
             detector=best.detector,
             record=turn.record,
-            time=at.time,
+            time=time,
         )
-        sides = summary.sides(self.window.baseline, turn.stream, at.window)
-        explanation = self._explanation(turn, sides, at)
+        sides = summary.sides(self.window.baseline, turn.stream, turn.extent.sample)
+        explanation = self._explanation(turn, sides)
         if turn.change == "opened":
             alarm.id, alarm.since = identity, explanation.since
         if turn.change != "resolved":
@@ -127,13 +119,13 @@ class Watch:
             detector=best.detector,
             found_by=turn.finders,
             severity=alarm.severity,
-            position=at.position,
+            position=position,
             record=turn.record,
-            time=at.time,
+            time=time,
             statistic=known(best.statistic),
             threshold=known(best.threshold),
             p_value=known(best.p_value),
-            psi=float(turn.psi[turn.stream]),
+            psi=float(turn.extent.psi[turn.stream]),
             reference_id=self.profile.id,
             reference=sides[0],
             current=sides[1],
@@ -141,11 +133,10 @@ class Watch:
             explanation=explanation,
         )
 
-    def _explanation(self, turn: Turn, sides: tuple[Summary, Summary], at: Moment) -> Explanation:
-        since = turn.alarm.since
+    def _explanation(self, turn: Turn, sides: tuple[Summary, Summary]) -> Explanation:
         if turn.change == "resolved":
-            return Explanation(since=since)
-        return self.explainer.explain(turn.stream, turn.finders, turn.psi, sides, at, since)
+            return Explanation(since=turn.alarm.since)
+        return self.explainer.explain(turn, sides)
 
     @property
     def alarms(self) -> dict[int, Alarm]:
@@ -183,11 +174,12 @@ class Watch:
         return self.path.readings(self.window.current())
 
     def psi(self) -> dict[str, float]:
-        """PSI by feature; nothing while the window fills."""
+        """PSI by feature, of what is found as alarms measure it; nothing while the window fills."""
         if self.profile is None or not self.window.full:
             return {}
-        names = (stream.name for stream in self.window.baseline.streams)
-        return dict(zip(names, self.path.psi(self.window.current()).tolist(), strict=True))
+        sizes, whole = self.path.sizes, self.path.psi(self.window.current()).tolist()
+        streams = enumerate(zip(self.window.baseline.streams, whole, strict=True))
+        return {stream.name: max(psi, sizes.get(i, 0.0)) for i, (stream, psi) in streams}
 
     def severities(self) -> dict[str, str]:
         """Feature -> severity of its open alarm."""

@@ -122,7 +122,7 @@ def rejected(rng: np.random.Generator, p: Floats, name: str, kind: Kind, level: 
     window = Window(base, WINDOW, WINDOW)
     places = np.zeros((1, 0), np.intp)
     nothing = np.full((len(base.numeric), WINDOW), np.nan)
-    windows = window._of(1, by_cell, by_cell, places, nothing, nothing)
+    windows = window._of(1, by_cell, by_cell, places, window.counts, nothing, nothing)
     found = detector.update(windows)[:, 0]
     return float(np.exp(logarithms[found]).sum() / DRAWS)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from detectors.base import Kind
-from detectors.psi import MIN_EXPECTED, Psi, population_stability_index
+from detectors.psi import MIN_EXPECTED, Psi, noise, population_stability_index, without_noise
 from detectors.window import Window
 from tests.detectors.streams import PROPERTY, Rig, baseline, bursts
 
@@ -39,6 +40,29 @@ def test_equals_the_textbook_where_no_bin_is_thin() -> None:
     (found,) = population_stability_index(reference, 1000, current, 1000)
     assert found == pytest.approx(0.1 * log(1.5) + 0.1 * log(1.25))
     assert round(float(found), 4) == 0.0629
+
+
+@pytest.mark.parametrize("records", [60, 100, 300, 1000])
+@pytest.mark.parametrize("run", [1, 10])
+def test_chance_adds_as_much_as_is_taken_off(records: int, run: int) -> None:
+    """The mean PSI of quiet windows is what `noise` says, bursts included.
+
+    A reference tells the inflation of whole windows, which is more than that of shorter ones.
+    """
+    rng = np.random.default_rng(records)
+    base = baseline(Kind.CATEGORICAL, bursts(rng, run, 1, 50_000))
+    window = Window(base, 1000, 10)
+    counts = np.zeros((2000, 1, base.bin_counts.shape[1]))
+    for row in counts[:, 0]:
+        codes = bursts(rng, run, 1, records)[0].astype(int)
+        row[:5] = np.bincount(codes, minlength=5)
+    found = population_stability_index(base.bin_counts, base.records, counts, records).mean()
+    expected = 4 * noise(base, records)[0]
+    assert 0.7 * expected < found < 1.15 * expected
+    windows = replace(window.current(), bin_counts=counts, records=records)
+    left = without_noise(base, windows)
+    assert left.min() == 0
+    assert 0.3 < (left == 0).mean() < 0.9
 
 
 @pytest.mark.parametrize("level", [0.05, 1e-2, 1e-3])

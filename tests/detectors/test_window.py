@@ -134,6 +134,36 @@ def test_the_window_as_it_stands_is_that_of_its_newest_stride(
             np.testing.assert_array_equal(now.values(stream), expected.values(stream))
 
 
+@PROPERTY
+@given(blocks_of_records.filter(len), spans, st.integers(1, RECORDS // STRIDE))
+def test_the_newest_part_of_a_window_is_a_window_of_those_records(
+    blocks: Blocks, together: list[int], strides: int
+) -> None:
+    """Counts, missing values and values of its last strides alone are those of a recount."""
+    window = Window(BASE, RECORDS, STRIDE)
+    numbers, bins = joined(blocks)
+    seen = 0
+    for windows in extended(window, blocks, together):
+        for j in range(len(windows)):
+            seen += 1
+            part = window.newest(windows.at(j), strides)
+            last = slice(max(0, seen - strides) * STRIDE, seen * STRIDE)
+            assert (part.number, part.records) == (seen, strides * STRIDE)
+            counts = recount(numbers[:, last], bins[:, last])
+            np.testing.assert_array_equal(part.cell_counts[0], counts)
+            np.testing.assert_array_equal(
+                part.bin_counts[0], recount_bins(numbers[:, last], bins[:, last])
+            )
+            absent = np.isnan(numbers[:, last]).sum(axis=1)
+            np.testing.assert_array_equal(part.present[0], part.records - absent)
+            for stream in range(2):
+                expected = held(numbers, seen)[stream, -part.records :]
+                np.testing.assert_array_equal(part.values(stream), expected)
+                np.testing.assert_array_equal(
+                    windows.at(j).by_stride(stream)[-strides:].sum(axis=0), counts[stream]
+                )
+
+
 def test_windows_outlive_what_comes_after_them() -> None:
     """What was given for some strides does not change with later ones."""
     rng = np.random.default_rng(3)

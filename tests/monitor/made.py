@@ -15,6 +15,7 @@ from detectors.base import Floats
 from monitor.columns import CategoryColumn, Columns
 from monitor.config import AlarmsConfig, Config, LimitsConfig, WarmupReference, WindowsConfig
 from monitor.drift import DriftMonitor
+from monitor.events import DriftEvent
 from monitor.watch import Watch
 
 WINDOW, STRIDE, WARMUP = 200, 20, 2000
@@ -185,6 +186,11 @@ def state(watch: Watch) -> object:
         [detector.snapshot() for detector in watch.detectors],
         {index: repr(alarm) for index, alarm in watch.alarms.items()},
     )
+
+
+def measured(event: DriftEvent) -> int:
+    """The records that the event's numbers are of: the newest so many."""
+    return round(event.current.n / (1 - event.current.missing))
 
 
 def watcher(settings: Config | None = None) -> Watch:

@@ -35,10 +35,11 @@ from tests.monitor.made import STRIDE, WARMUP, WINDOW
 
 DRIFTED = made.joined(
     made.stream(WARMUP + 400, seed=1),
-    made.stream(300, seed=2, factor=3.0, stops=0.5),
-    made.stream(700, seed=3),
+    made.stream(200, seed=2, factor=1.3, stops=0.8),
+    made.stream(300, seed=3, factor=3.0, stops=0.5),
+    made.stream(700, seed=4),
 )
-"""A reference, quiet, slow and cut short, quiet again."""
+"""A reference, quiet, slow and cut short, more so, quiet again."""
 
 
 def fed(watching: Watch, chunks: Iterable[Columns]) -> list[DriftEvent]:
@@ -228,7 +229,9 @@ def test_shares_of_an_event_are_of_the_same_categories() -> None:
     assert set(after) == {"stop", "length"}
     assert sum(before.values()) == pytest.approx(1)
     assert sum(after.values()) == pytest.approx(1)
-    assert last.current.n == WINDOW - round(last.current.missing * WINDOW)
+    assert before.keys() == after.keys()
+    records = made.measured(last)
+    assert last.current.n == records - round(last.current.missing * records) < WINDOW
 
 
 def test_categories_called_like_bins_keep_their_share() -> None:
@@ -323,13 +326,67 @@ def test_significant_but_small_change_is_silent() -> None:
     assert fed(made.watcher(strict), [DRIFTED]) == []
 
 
+def after_shift(sd: float, seed: int, window: int = 1000) -> list[DriftEvent]:
+    """What is found after latencies have moved by so many deviations of their logarithm."""
+    factor = float(np.exp(0.5 * sd))
+    watching = made.watcher(
+        Config(windows=WindowsConfig(records=window), reference=WarmupReference(records=20_000))
+    )
+    quiet, later = made.stream(21_000, seed=seed), made.stream(4000, seed=seed + 1, factor=factor)
+    happened = watching.feed(made.joined(quiet, later))
+    return [event for event in happened if event.record > 21_000]
+
+
+@pytest.mark.parametrize(
+    ("sd", "soonest", "latest", "psi"), [(0.5, 100, 350, 0.25), (1.0, 100, 150, 1.0)]
+)
+def test_large_change_is_measured_on_the_records_since(
+    sd: float, soonest: int, latest: int, psi: float
+) -> None:
+    """The alarm does not wait until the window is full of the change, and tells its true size."""
+    first = [after_shift(sd, seed)[0] for seed in range(0, 22, 2)]
+    assert all(event.feature == "latency_ms" for event in first)
+    assert soonest <= np.median([event.record - 21_000 for event in first]) <= latest
+    assert max(made.measured(event) for event in first) < 1000
+    assert np.median([event.psi for event in first]) == pytest.approx(psi, rel=0.3)
+    medians = [(event.current.p50 or 0) / (event.reference.p50 or 1) for event in first]
+    assert np.median(medians) == pytest.approx(np.exp(0.5 * sd), rel=0.1)
+
+
+def test_the_size_shown_is_that_of_the_alarm() -> None:
+    """What /metrics calls a feature's PSI is what its events say; in quiet, the window's."""
+    opened, *_, resolved = (event for event in EXPECTED if event.feature == "latency_ms")
+    watching = made.watcher()
+    for event in (opened, resolved):
+        watching.feed(DRIFTED.take(slice(watching.seen, event.record)))
+        assert watching.psi()["latency_ms"] == event.psi >= in_window(watching)["latency_ms"]
+    assert opened.psi > resolved.psi
+    quiet = made.watcher()
+    quiet.feed(DRIFTED.take(slice(0, WARMUP + WINDOW)))
+    assert quiet.path.sizes == {}
+    assert quiet.psi() == in_window(quiet)
+
+
+def in_window(watching: Watch) -> dict[str, float]:
+    """PSI of the whole window, by feature."""
+    names = [stream.name for stream in watching.window.baseline.streams]
+    psi = watching.path.psi(watching.window.current())
+    return dict(zip(names, psi.tolist(), strict=True))
+
+
+def test_small_change_is_as_small_on_the_records_since() -> None:
+    """What has a PSI of .04 does not come to .1 by being measured on few records."""
+    happened = [after_shift(0.2, seed) for seed in range(0, 22, 2)]
+    assert sum(1 for each in happened if each) <= 1
+
+
 def test_event_tells_both_sides_exactly() -> None:
-    """Counts, mean and quantiles are those of the reference's and the window's own values."""
+    """Counts, mean and quantiles are those of the reference's and of the newest values."""
     opened = next(event for event in EXPECTED if event.feature == "latency_ms")
     latency = DRIFTED.values[0]
     sides = [
         (opened.reference, latency[:WARMUP]),
-        (opened.current, latency[opened.record - WINDOW : opened.record]),
+        (opened.current, latency[opened.record - made.measured(opened) : opened.record]),
     ]
     for summary, values in sides:
         known = np.sort(values[~np.isnan(values)])
