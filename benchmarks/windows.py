@@ -27,6 +27,8 @@ WINDOWS = (200, 1_000, 5_000, 20_000)
 CASES = ((0.2, 0.1), (0.2, 0.03), (0.35, 0.1), (0.5, 0.1), (1.0, 0.1))
 """Shifts of the mean in standard deviations, and `alarms.min_psi`."""
 FEATURES = 12
+STRIDE = 100
+"""At most; a tenth of a window at most as well."""
 RATE = 50.0
 """Records a second: the budget is for a time, so that it matters, if only by its logarithm."""
 LONGEST = 10
@@ -62,7 +64,7 @@ def delay(window: int, shift: float, min_psi: float, seed: int) -> int | None:
     rng = np.random.default_rng([seed, window, round(100 * shift)])
     records = max(WarmupReference().records, REFERENCE_WINDOWS * window)
     config = Config(
-        windows=WindowsConfig(records=window, stride=window // 10),
+        windows=WindowsConfig(records=window, stride=min(STRIDE, window // 10)),
         reference=WarmupReference(records=records),
         alarms=AlarmsConfig(min_psi=min_psi),
     )

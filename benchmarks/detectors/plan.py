@@ -18,8 +18,8 @@ SHORTEST = 10_000
 SLOW = 50.0
 """Microseconds a record from which on a contestant gets no more than it can do in `seconds`."""
 
-TUNING_TIMES = 5
-"""So many times the seconds go into tuning: all comparisons of a contestant rest on its knob."""
+RACE_TIMES = 5
+"""So many times the seconds go into each tuning and each change: comparisons rest on them."""
 
 PIECE_SECONDS = 60.0
 """About how long a task may take, so that little is lost when a run is interrupted."""
@@ -33,8 +33,8 @@ class Plan:
 
     records: of each null stream. tuning: of each stream tuned on. seeds: trials of each change.
     afters: live records before the change. seconds: what a slow contestant may take for each null
-    stream and change, TUNING_TIMES as much for each tuning; it gets fewer records and seeds then,
-    and the tables say how many.
+    stream, RACE_TIMES as much for each tuning and change; it gets fewer records and seeds then, and
+    the tables say how many.
     """
 
     form: str
@@ -50,14 +50,14 @@ class Plan:
 
     def tuning_trials(self, name: str) -> tuple[int, int]:
         """The same for a stream that it is tuned on."""
-        return _trials(CONTESTANTS[name], 1, self.tuning, TUNING_TIMES * self.seconds)
+        return _trials(CONTESTANTS[name], 1, self.tuning, RACE_TIMES * self.seconds)
 
     def seeds_of(self, name: str, records: int) -> int:
         """How many trials of `records` records: what is affordable, at least four."""
         peer = CONTESTANTS[name]
         if not is_slow(peer):
             return self.seeds
-        affordable = int(self.seconds * 1e6 / (peer.cost * records))
+        affordable = int(RACE_TIMES * self.seconds * 1e6 / (peer.cost * records))
         return min(self.seeds, max(4, affordable))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detectors.plan import TUNING_TIMES
+from benchmarks.detectors.plan import RACE_TIMES
 from benchmarks.detectors.rows import Row
 from benchmarks.detectors.verdicts import (
     RACERS,
@@ -80,9 +80,10 @@ def _about(result: dict[str, Any]) -> str:
     text = (
         f"Form: {plan['form']}. Null streams of {plan['records']:,} records, {plan['seeds']} trials"
         f" of each change after {' and '.join(f'{a:,}' for a in plan['afters'])} records; slow"
-        f" contestants have {plan['seconds']:g} s for each, for tuning {TUNING_TIMES} times as"
-        f" much. Versions: {versions}. Written by `benchmarks/detectors/tables.py` from"
-        " `detectors.json`; what it means is in [the README](../detectors/README.md)."
+        f" contestants have {plan['seconds']:g} s for each quiet stream, {RACE_TIMES} times as much"
+        f" for each tuning and change. Versions: {versions}. Written by"
+        " `benchmarks/detectors/tables.py` from `detectors.json`; what it means is in"
+        " [the README](../detectors/README.md)."
     )
     if result["left_out"]:
         text += " **Left out for want of the data: " + "; ".join(result["left_out"]) + ".**"
