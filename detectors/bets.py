@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from detectors import dependence
 from detectors.base import Floats
 from detectors.streams import TAILS, CategoricalStream, NumericStream
 
-SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.0, 1.0: 0.2}
+SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.5, 1.0: 0.2}
 """Of the mean, in standard deviations of the normal scores of the ranks, up and down; and their
 parts of the stake. A part of 1 / e costs as many records as it takes a bet to win a factor of e:
 200 for a shift of .1, 8 for .5. So the small ones have most; the largest is there to be named."""
@@ -28,6 +29,9 @@ SCALES = (0.6, 0.85, 1.15, 1.4, 2.0)
 """Factors of the standard deviation of the normal scores."""
 TAIL_FACTOR = 3.0
 """How much more often a tail is met."""
+FAR_PART = 0.85
+"""What part of a stretched tail is in the next one of TAILS, where a third was. Of a tail whose
+values have doubled it is all, be it as heavy as a lognormal one with a deviation of 1.5."""
 MISSING_ODDS = {0.4: 1.0, 1.5: 2.0, 4.0: 4.0, 16.0: 1.0}
 """Factors of the odds that a value is missing, and their parts of the stake."""
 BIN_FACTOR = 2.0
@@ -80,7 +84,7 @@ def bets_on(stream: NumericStream | CategoricalStream) -> Bets:
         return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)), np.zeros(0))
     shares = shares_of(stream)
     if isinstance(stream, NumericStream):
-        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.05)]
+        families = [*_numeric(stream, shares), _on_bins(stream, shares, 0.03)]
     else:
         families = [_on_bins(stream, shares, 0.7)]
     families.append(_on_missing(shares))
@@ -125,27 +129,39 @@ def _numeric(stream: NumericStream, shares: Floats) -> list[_Family]:
     shifts = np.exp(scores[:, None] * theta)
     factors = np.array(SCALES)
     scales = np.exp(scores[:, None] ** 2 / 2 * (1 - 1 / factors**2))
-    tails = (
-        np.array([side for q in TAILS for side in (ranks > 1 - q, ranks < q)], float).T
-        * (TAIL_FACTOR - 1)
-        + 1
-    )
     return [
         _Family(
-            tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), _divided(0.67, parts)
+            tuple(f"mean {t:+g} sd" for t in theta), _fair(shifts, shares), _divided(0.66, parts)
         ),
         _Family(
             tuple(f"spread x{f:g}" for f in SCALES),
             _fair(scales, shares),
-            _divided(0.07, [1.0] * len(SCALES)),
+            _divided(0.05, [1.0] * len(SCALES)),
         ),
-        _Family(
-            tuple(f"{side} {q:.1%}" for q in TAILS for side in ("top", "bottom")),
-            _fair(tails, shares),
-            _divided(0.06, [1.0] * tails.shape[1]),
-            rare=True,
-        ),
+        _on_tails(ranks, shares),
     ]
+
+
+def _on_tails(ranks: Floats, shares: Floats) -> _Family:
+    """Bets on tails that are met more often, or that reach further out."""
+    present = shares[:-1] / shares[:-1].sum()
+    names, payments, parts = list[str](), list[Floats](), list[float]()
+    for side, depths in (("top", 1 - ranks), ("bottom", ranks)):
+        held = {q: float(present[depths < q].sum()) for q in TAILS}
+        for q in TAILS:
+            if held[q]:
+                names.append(f"{side} {q:.1%}")
+                payments.append(np.where(depths < q, TAIL_FACTOR, 1.0))
+                parts.append(1.0)
+        for far, near in pairwise(TAILS):
+            if 0 < held[far] < held[near]:
+                part = held[far] / held[near]
+                pays = np.where(depths < far, FAR_PART / part, (1 - FAR_PART) / (1 - part))
+                names.append(f"{side} {near:.1%} stretched")
+                payments.append(np.where(depths < near, pays, 1.0))
+                parts.append(2.0)
+    table = _fair(np.array(payments).reshape(-1, len(ranks)).T, shares)
+    return _Family(tuple(names), table, _divided(0.1, parts), rare=True)
 
 
 def _divided(weight: float, parts: Sequence[float]) -> Floats:
