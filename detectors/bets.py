@@ -161,7 +161,7 @@ def _on_tails(ranks: Floats, shares: Floats) -> _Family:
                 payments.append(np.where(depths < near, pays, 1.0))
                 parts.append(2.0)
     table = _fair(np.array(payments).reshape(-1, len(ranks)).T, shares)
-    return _Family(tuple(names), table, _divided(0.1, parts), rare=True)
+    return _Family(tuple(names), table, _divided(0.08, parts), rare=True)
 
 
 def _divided(weight: float, parts: Sequence[float]) -> Floats:
@@ -199,7 +199,7 @@ def _on_missing(shares: Floats) -> _Family:
     payments = np.ones((len(shares), 1)) * scale
     payments[-1] = odds * scale
     names = tuple(f"missing x{o:g}" for o in MISSING_ODDS)
-    return _Family(names, payments, _divided(0.13, parts), rare=True)
+    return _Family(names, payments, _divided(0.15, parts), rare=True)
 
 
 def _on_new(stream: NumericStream | CategoricalStream, shares: Floats) -> _Family:

@@ -285,7 +285,7 @@ class AlarmsConfig(_Section):
         description="Detectors whose findings are shown, but raise no alarm and use no budget.",
     )
     weights: Mapping[DetectorName, _Positive] = Field(
-        default={"e_detector": 12.0},
+        default={"e_detector": 20.0},
         description="A detector's part of the budget; those that are not named have 1.",
     )
     min_psi: _Positive = Field(

@@ -91,7 +91,7 @@ def test_defaults_need_no_file() -> None:
             "false_pages": 1.0,
             "per_days": 30.0,
             "advisory": ["adwin"],
-            "weights": {"e_detector": 12.0},
+            "weights": {"e_detector": 20.0},
             "min_psi": 0.1,
             "critical_psi": 0.25,
         },

@@ -555,7 +555,7 @@ def test_levels_share_out_the_budget(
     spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
     assert list(spent) == list(detectors)
     assert sum(spent.values()) == pytest.approx(total, rel=1e-3)
-    given_weights = {"e_detector": 12.0} if weights is None else weights
+    given_weights = {"e_detector": 20.0} if weights is None else weights
     parts = {name: given_weights.get(name, 1.0) for name in detectors}
     for name, part in parts.items():
         assert spent[name] == pytest.approx(total * part / sum(parts.values()), rel=1e-3)
@@ -567,7 +567,7 @@ def test_levels_of_the_default_configuration() -> None:
     watching.feed(made.stream(WARMUP, seed=1))
     spent = {name: level * STREAMS[name] for name, level in watching.levels.items()}
     adviser = spent.pop("adwin")
-    assert spent["e_detector"] == pytest.approx(sum(spent.values()) * 12 / 17)
+    assert spent["e_detector"] == pytest.approx(sum(spent.values()) * 20 / 25)
     assert adviser == pytest.approx(sum(spent.values()))
     for detector in watching.detectors:
         assert len(detector.streams) == STREAMS[detector.name]
