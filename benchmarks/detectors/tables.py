@@ -19,6 +19,7 @@ from benchmarks.detectors.verdicts import (
     promises,
     title,
     unfair_words,
+    worst_words,
 )
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
@@ -66,6 +67,7 @@ def _claims(result: dict[str, Any]) -> Iterator[list[str]]:
         for racer in RACERS:
             if racer in result["peers"]:
                 yield delay_words(result, rate, racer)
+        yield worst_words(result, rate)
         yield unfair_words(result, rate)
     yield cost_words(result)
 

@@ -73,12 +73,17 @@ def races(result: dict[str, Any], rate: float, racer: str) -> Iterator[Race]:
             rivals = {
                 name: _delay(row)
                 for name, row in there.items()
-                if result["peers"][name]["role"] == "peer"
-                and not too_loose(result, name, about["base"], rate)
+                if _is_rival(result, name, about["base"], rate)
             }
             if rivals:
                 best = min(rivals, key=lambda name: rivals[name])
                 yield Race(change, ours["after"], _delay(ours), rivals[best], best)
+
+
+def _is_rival(result: dict[str, Any], name: str, base: str, rate: float) -> bool:
+    """Whether it is a peer that keeps to the rate on these quiet streams."""
+    is_peer = result["peers"][name]["role"] == "peer"
+    return is_peer and not too_loose(result, name, base, rate)
 
 
 def _delay(row: Row) -> float:
@@ -155,6 +160,47 @@ def delay_words(result: dict[str, Any], rate: float, racer: str) -> list[str]:
             f" {title(result, race.peer)} {number(race.best)}."
         )
     return words
+
+
+def worst_words(result: dict[str, Any], rate: float) -> list[str]:
+    """How much later than the quickest each contestant is where it is worst.
+
+    Who is made for one size of change is first there, and somewhere else far behind.
+    """
+    field = _field(result, rate)
+    if not field:
+        return []
+    quickest = {change: min(delays.values()) for change, delays in field.items()}
+    worst: list[tuple[float, str, str, int]] = []
+    for name in result["peers"]:
+        ratios = {
+            change: delays[name] / quickest[change] if delays[name] < math.inf else math.inf
+            for change, delays in field.items()
+            if name in delays
+        }
+        if ratios:
+            change = max(ratios, key=lambda each: ratios[each])
+            worst.append((ratios[change], title(result, name), change, len(ratios)))
+    words = [f"**At worst, at {rate:g} in a million, so much later than whoever is quickest:**"]
+    for ratio, who, change, raced in sorted(worst):
+        late = f"{ratio:.1f} times" if ratio < math.inf else "missed"
+        where = result["change_streams"][change]["text"]
+        words.append(f"{who}: {late} ({where}), of {raced} changes.")
+    return words
+
+
+def _field(result: dict[str, Any], rate: float) -> dict[str, dict[str, float]]:
+    """Change, after the fewest records -> contestant -> median delay; of those that anybody saw."""
+    fewest = min(result["plan"]["afters"])
+    field: dict[str, dict[str, float]] = {}
+    for row in result["changes"]:
+        change, name = row["change"], row["peer"]
+        if (row["setting"], row["after"]) == (f"at_{rate:g}", fewest) and (
+            name in RACERS
+            or _is_rival(result, name, result["change_streams"][change]["base"], rate)
+        ):
+            field.setdefault(change, {})[name] = _delay(row)
+    return {c: delays for c, delays in field.items() if min(delays.values()) < math.inf}
 
 
 def unfair_words(result: dict[str, Any], rate: float) -> list[str]:

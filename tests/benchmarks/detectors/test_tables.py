@@ -137,6 +137,20 @@ def test_losses_are_said_in_words() -> None:
     assert "We lose on the mean_1 after 5,000 records: 300, Rival 100." in words
 
 
+def test_the_worst_race_of_each_is_said() -> None:
+    """By how much it is behind the quickest there, us included; the best of the worst first."""
+    rows = [change("plumbline", [300]), change("rival", [100])]
+    rows += [change("plumbline", [200], "tail"), change("rival", [None], "tail")]
+    head, first, second = verdicts.worst_words(result([], rows), 1.0)
+    assert head.startswith("**At worst")
+    assert first == "Plumbline: 3.0 times (the mean_1), of 2 changes."
+    assert second == "Rival: missed (the tail), of 2 changes."
+    loose = [null("rival", "at_1", 0.1, 50)]
+    (_, alone) = verdicts.worst_words(result(loose, rows), 1.0)
+    assert alone.startswith("Plumbline: 1.0 times")
+    assert verdicts.worst_words(result([], []), 1.0) == []
+
+
 def test_a_quarter_sooner_everywhere_is_a_yes() -> None:
     """No loss, and on average at least 25 % shorter; a tie alone is not enough."""
     rows = [change("plumbline", [40]), change("rival", [100])]
