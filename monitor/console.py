@@ -30,9 +30,9 @@ from monitor.report import Budget, Report
 
 COLOURS = {"warning": "yellow", "critical": "bold red"}
 PIPED_WIDTH = 160
+"""Columns of a table in a file or a pipe, which has no width of its own."""
 WARMING_UP = 5
 """Models that are named while they warm up; there may be hundreds."""
-"""Columns of a table in a file or a pipe, which has no width of its own."""
 
 
 def screen(*, stderr: bool = False) -> Console:
