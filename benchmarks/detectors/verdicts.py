@@ -59,25 +59,32 @@ def too_loose(result: dict[str, Any], name: str, base: str, rate: float) -> bool
 def races(result: dict[str, Any], rate: float, racer: str) -> Iterator[Race]:
     """A contestant of ours against the best peer on every change, at one rate.
 
-    Where no peer could be tuned there is no race. A peer whose rate is surely higher is left out.
-    One that forgets is measured after the fewest records only, and takes part with that everywhere.
+    Where no peer could be tuned there is no race.
     """
-    for change, about in result["change_streams"].items():
-        rows = [
-            r for r in result["changes"] if r["change"] == change and r["setting"] == f"at_{rate:g}"
-        ]
-        for ours in (r for r in rows if r["peer"] == racer):
-            fewest = min(result["plan"]["afters"])
-            there = {r["peer"]: r for r in rows if r["after"] in (fewest, ours["after"])}
-            there |= {r["peer"]: r for r in rows if r["after"] == ours["after"]}
-            rivals = {
-                name: _delay(row)
-                for name, row in there.items()
-                if _is_rival(result, name, about["base"], rate)
-            }
-            if rivals:
-                best = min(rivals, key=lambda name: rivals[name])
-                yield Race(change, ours["after"], _delay(ours), rivals[best], best)
+    for (change, after), delays in _field(result, rate).items():
+        ours = delays.pop(racer, None)
+        rivals = {name: delay for name, delay in delays.items() if name not in RACERS}
+        if ours is not None and rivals:
+            best = min(rivals, key=lambda name: rivals[name])
+            yield Race(change, after, ours, rivals[best], best)
+
+
+def _field(result: dict[str, Any], rate: float) -> dict[tuple[str, int], dict[str, float]]:
+    """(change, after so many records) -> contestant -> median delay at a rate.
+
+    A peer whose rate is surely higher is left out. One that forgets is measured after the fewest
+    records only, and takes part with that everywhere.
+    """
+    afters = sorted(result["plan"]["afters"])
+    field: dict[tuple[str, int], dict[str, float]] = {}
+    for row in sorted(result["changes"], key=lambda row: int(row["after"])):
+        change, name = row["change"], row["peer"]
+        base = result["change_streams"][change]["base"]
+        takes_part = name in RACERS or _is_rival(result, name, base, rate)
+        if row["setting"] == f"at_{rate:g}" and takes_part:
+            for after in afters if row["after"] == afters[0] else [row["after"]]:
+                field.setdefault((change, after), {})[name] = _delay(row)
+    return field
 
 
 def _is_rival(result: dict[str, Any], name: str, base: str, rate: float) -> bool:
@@ -167,40 +174,28 @@ def worst_words(result: dict[str, Any], rate: float) -> list[str]:
 
     Who is made for one size of change is first there, and somewhere else far behind.
     """
+    quickest, worst = dict[tuple[str, int], float](), dict[str, tuple[float, str, int]]()
     field = _field(result, rate)
-    if not field:
-        return []
-    quickest = {change: min(delays.values()) for change, delays in field.items()}
-    worst: list[tuple[float, str, str, int]] = []
+    for place, delays in field.items():
+        quickest[place] = min(delays.values())
     for name in result["peers"]:
         ratios = {
-            change: delays[name] / quickest[change] if delays[name] < math.inf else math.inf
-            for change, delays in field.items()
-            if name in delays
+            place: delays[name] / quickest[place]
+            for place, delays in field.items()
+            if name in delays and quickest[place] < math.inf
         }
         if ratios:
-            change = max(ratios, key=lambda each: ratios[each])
-            worst.append((ratios[change], title(result, name), change, len(ratios)))
+            place = max(ratios, key=lambda each: ratios[each])
+            worst[name] = ratios[place], place[0], len(ratios)
+    if not worst:
+        return []
     words = [f"**At worst, at {rate:g} in a million, so much later than whoever is quickest:**"]
-    for ratio, who, change, raced in sorted(worst):
+    for name in sorted(worst, key=lambda each: worst[each][0]):
+        ratio, change, raced = worst[name]
         late = f"{ratio:.1f} times" if ratio < math.inf else "missed"
         where = result["change_streams"][change]["text"]
-        words.append(f"{who}: {late} ({where}), of {raced} changes.")
+        words.append(f"{title(result, name)}: {late} ({where}), of {raced} changes.")
     return words
-
-
-def _field(result: dict[str, Any], rate: float) -> dict[str, dict[str, float]]:
-    """Change, after the fewest records -> contestant -> median delay; of those that anybody saw."""
-    fewest = min(result["plan"]["afters"])
-    field: dict[str, dict[str, float]] = {}
-    for row in result["changes"]:
-        change, name = row["change"], row["peer"]
-        if (row["setting"], row["after"]) == (f"at_{rate:g}", fewest) and (
-            name in RACERS
-            or _is_rival(result, name, result["change_streams"][change]["base"], rate)
-        ):
-            field.setdefault(change, {})[name] = _delay(row)
-    return {c: delays for c, delays in field.items() if min(delays.values()) < math.inf}
 
 
 def unfair_words(result: dict[str, Any], rate: float) -> list[str]:

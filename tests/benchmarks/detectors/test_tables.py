@@ -151,6 +151,18 @@ def test_the_worst_race_of_each_is_said() -> None:
     assert verdicts.worst_words(result([], []), 1.0) == []
 
 
+def test_who_forgets_takes_part_in_later_changes_too() -> None:
+    """Measured after the fewest records only, it races us after more of them with that."""
+    rows = [change("plumbline", [110]), change("rival", [100])]
+    both = result([], [*rows, rows[0] | {"after": 100_000, "median": 150.0}])
+    both["plan"]["afters"] = [5000, 100_000]
+    assert [(r.after, r.ours, r.best) for r in verdicts.races(both, 1.0, "plumbline")] == [
+        (5000, 110, 100),
+        (100_000, 150, 100),
+    ]
+    assert "Plumbline: 1.5 times (the mean_1), of 2 changes." in verdicts.worst_words(both, 1.0)
+
+
 def test_a_quarter_sooner_everywhere_is_a_yes() -> None:
     """No loss, and on average at least 25 % shorter; a tie alone is not enough."""
     rows = [change("plumbline", [40]), change("rival", [100])]
