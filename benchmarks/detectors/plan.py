@@ -77,7 +77,7 @@ def _trials(peer: Contestant, features: int, wanted: int, seconds: float) -> tup
 PLANS = {
     "smoke": Plan("smoke", 200_000, 400_000, 8, (5000,), 3),
     "quick": Plan("quick", 1_000_000, 10_000_000, 100, (5000,), 10),
-    "full": Plan("full", 10_000_000, 10_000_000, 200, (5000, 100_000), 400),
+    "full": Plan("full", 10_000_000, 10_000_000, 200, (5000, 100_000), 100),
 }
 
 

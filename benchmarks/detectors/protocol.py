@@ -7,6 +7,7 @@ is from normal and leaves the cut to the knob, so that all knobs share the work 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -112,12 +113,12 @@ class Joint(Peer, Protocol):
         ...
 
 
-class Scored:
+class Scored(ABC):
     """The alarms of a `Scorer`."""
 
+    @abstractmethod
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
         """See `Scorer`."""
-        raise NotImplementedError
 
     def cut(self, knob: float) -> float:
         """See `Scorer`; a score is compared with the knob itself unless this says otherwise."""

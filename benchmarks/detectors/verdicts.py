@@ -62,11 +62,10 @@ def races(result: dict[str, Any], rate: float, racer: str) -> Iterator[Race]:
     Where no peer could be tuned there is no race.
     """
     for (change, after), delays in _field(result, rate).items():
-        ours = delays.pop(racer, None)
         rivals = {name: delay for name, delay in delays.items() if name not in RACERS}
-        if ours is not None and rivals:
+        if racer in delays and rivals:
             best = min(rivals, key=lambda name: rivals[name])
-            yield Race(change, after, ours, rivals[best], best)
+            yield Race(change, after, delays[racer], rivals[best], best)
 
 
 def _field(result: dict[str, Any], rate: float) -> dict[tuple[str, int], dict[str, float]]:
@@ -174,10 +173,8 @@ def worst_words(result: dict[str, Any], rate: float) -> list[str]:
 
     Who is made for one size of change is first there, and somewhere else far behind.
     """
-    quickest, worst = dict[tuple[str, int], float](), dict[str, tuple[float, str, int]]()
-    field = _field(result, rate)
-    for place, delays in field.items():
-        quickest[place] = min(delays.values())
+    field, worst = _field(result, rate), dict[str, tuple[float, str, int]]()
+    quickest = {place: min(delays.values()) for place, delays in field.items()}
     for name in result["peers"]:
         ratios = {
             place: delays[name] / quickest[place]

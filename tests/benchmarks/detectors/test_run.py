@@ -90,8 +90,7 @@ def test_slow_contestants_get_what_they_can_afford() -> None:
     count, records = full.tuning_trials("river_kswin")
     assert full.seconds * 1e6 / 200 < count * records <= 5 * full.seconds * 1e6 / 200
     assert full.seeds_of("never", 10_000) == full.seeds
-    assert full.seeds_of("river_kswin", 25_000) == full.seeds
-    assert 4 <= plan.PLANS["quick"].seeds_of("river_kswin", 25_000) < 12
+    assert 4 <= full.seeds_of("river_kswin", 25_000) < full.seeds
     found = pieces("river_kswin", 25, 25_000)
     assert [n for first, size in found for n in range(first, first + size)] == list(range(25))
     assert len(found) > 5
