@@ -1,0 +1,1 @@
+"""Judged quality: rubrics, judge clients, panels, calibration, budget and RAGAS; no Kafka."""

@@ -1,0 +1,1 @@
+"""Deterministic checks of responses: a number for each sample, without a judge."""

@@ -1,0 +1,1 @@
+"""Rubrics, the calls made from them, and the verdicts of judges."""

@@ -1,0 +1,1 @@
+"""Trust in a judge: a golden set and canary attacks that are judged on a schedule."""

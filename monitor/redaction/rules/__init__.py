@@ -1,0 +1,1 @@
+"""The rules of redaction: a file for each family of data, and the list of all."""

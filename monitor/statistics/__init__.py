@@ -1,0 +1,1 @@
+"""Shared numerics: agreement, estimates that are corrected by human labels, correlations."""

@@ -1,0 +1,120 @@
+"""Live quality covers the truth once there are labels, and keeps versions apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from judges.live.quality import LEAST_SCORES, MAX_LABELS, MAX_SERIES, QualityHistory
+from monitor.events.evaluations import HUMAN, Evaluation
+
+
+def judged(number: int, score: float | None, **changed: object) -> Evaluation:
+    """Return the evaluation of a uniform sample."""
+    fields: dict[str, object] = {
+        "name": "judge.tone",
+        "request_id": f"r{number}",
+        "model": "m",
+        "time": float(number),
+        "score": score,
+        "evaluator": "j",
+        "version": "1",
+        "uniform": True,
+        "probability": 0.01,
+    }
+    return Evaluation(**(fields | changed))  # type: ignore[arg-type]  # fields of any type
+
+
+def label(number: int, score: float, judge: float, **changed: object) -> Evaluation:
+    """Return a human label."""
+    return judged(
+        number, score, **({"evaluator": HUMAN, "uniform": False, "judge_score": judge} | changed)
+    )
+
+
+def simulated(history: QualityHistory, seed: int, labels: int) -> None:
+    """Add 2,000 scores of a judge that is half a point too kind, and labels of some of them."""
+    rng = np.random.default_rng(seed)
+    for number in range(2_000):
+        truth = float(rng.integers(0, 5))  # mean 2
+        score = truth + float(rng.random() < 0.5)
+        history.add(judged(number, score))
+        if number < labels:
+            history.add(label(number, truth, score))
+
+
+def test_labels_correct_a_kind_judge() -> None:
+    """The naive interval misses the truth, the corrected one covers it as often as it says."""
+    covered = naive = 0
+    for seed in range(40):
+        with_labels, alone = QualityHistory(), QualityHistory()
+        simulated(with_labels, seed, 200)
+        simulated(alone, seed, 0)
+        [corrected], [judge] = with_labels.estimates(), alone.estimates()
+        assert corrected.corrected
+        assert not judge.corrected
+        covered += corrected.lower <= 2.0 <= corrected.upper
+        naive += judge.lower <= 2.0 <= judge.upper
+    assert naive == 0
+    assert covered >= 34  # of 40 at 95 %: fewer in 1 of 400 runs
+
+
+def test_the_newest_version_counts() -> None:
+    """Scores of an older version of a rubric are not mixed in, whatever the order of reading."""
+    old = [judged(i, 1.0) for i in range(100)]
+    new = [judged(100 + i, 4.0, version="2") for i in range(100)]
+    for order in (old + new, new + old, [*sum(zip(old, new, strict=True), ())]):
+        history = QualityHistory()
+        for each in order:
+            history.add(each)
+        assert [each.value for each in history.estimates()] == [pytest.approx(4.0)]
+
+
+def test_only_uniform_scores_count() -> None:
+    """Boosted samples and unscored ones are left out; few scores give no estimate."""
+    history = QualityHistory()
+    for number in range(LEAST_SCORES):
+        history.add(judged(number, 0.0, uniform=False))
+        history.add(judged(number, None, unscored="timeout"))
+    for number in range(LEAST_SCORES - 1):
+        history.add(judged(number, 3.0))
+    assert history.estimates() == []
+    history.add(judged(99, 3.0))
+    [estimate] = history.estimates()
+    assert estimate.value == pytest.approx(3.0)
+    assert estimate.scores == LEAST_SCORES
+
+
+def test_samples_count_by_their_inclusion_probability() -> None:
+    """A sample that was drawn at half the rate stands for twice as many records."""
+    history = QualityHistory()
+    for number in range(500):
+        history.add(judged(number, 4.0, probability=0.02))
+        history.add(judged(number, 1.0, probability=0.01))
+    [estimate] = history.estimates()
+    assert estimate.value == pytest.approx((4.0 + 2 * 1.0) / 3)
+
+
+def test_agreement_follows_from_the_votes() -> None:
+    """Equal votes have an alpha of 1, random ones of about 0; without votes there is none."""
+    rng = np.random.default_rng(1)
+    equal, random, none = QualityHistory(), QualityHistory(), QualityHistory()
+    for number in range(300):
+        score = float(rng.integers(0, 6))
+        equal.add(judged(number, score, votes=(score, score)))
+        random.add(judged(number, score, votes=(score, float(rng.integers(0, 6)))))
+        none.add(judged(number, score))
+    assert equal.agreement() == {"judge.tone": 1.0}
+    assert abs(random.agreement()["judge.tone"]) < 0.2
+    assert none.agreement() == {}
+
+
+def test_everything_is_bounded() -> None:
+    """A log may name any number of models and people may label any number of responses."""
+    history = QualityHistory()
+    for number in range(MAX_SERIES + 10):
+        history.add(judged(number, 1.0, model=f"m{number}"))
+    for number in range(MAX_LABELS + 10):
+        history.add(label(number, 1.0, 1.0))
+    assert len(history._series) == MAX_SERIES
+    assert len(history._series["m", "judge.tone", "1"].labels) == MAX_LABELS
