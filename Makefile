@@ -1,19 +1,22 @@
-# Everything a contributor runs. It needs Python, make and a package index, and nothing else.
+# Commands for contributors. They require Python, make and a package index.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
+STREAMING := .venv-streaming
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := $(PIP) install --require-hashes
-IN_C := monitor/decode/_scan.c
-# The project itself is built with the locked setuptools, so that no build fetches anything.
-EDITABLE := rm -f $(IN_C:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
+C_SOURCE := monitor/ingest/decode/_scan.c
+# The project is built with the locked setuptools, so that a build downloads nothing.
+EDITABLE := rm -f $(C_SOURCE:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 
-# Two workers because CI has two cores; a file stays on one worker, which shares its fixtures.
-PYTEST_FLAGS ?= -n 2 --dist loadfile
+# Three workers for the two cores of CI: tests with a broker mostly wait. Tests of a file run on one
+# worker and share its fixtures.
+PYTEST_FLAGS ?= -n 3 --dist loadfile
 DEMO_FLAGS ?=
 ALERTS_FLAGS ?=
+BENCH_FLAGS ?=
 DETECTOR_FLAGS ?= --form quick
 
 UV_VERSION := 0.13.8
@@ -26,97 +29,124 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test chaos lint format alerts chart bench bench-detectors peers soak lock clean
+.PHONY: help setup demo test coverage chaos lint format alerts chart bench bench-detectors bench-judges peers streaming-peers soak lock clean
 
-help: ## Say what there is to make
+help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/dev.stamp ## Install the locked development set and the project into .venv
 	@echo "Ready: $(BIN)/plumbline"
 
-demo: $(VENV)/core.stamp ## Show it at work: an embedded broker, traffic, a drift (DEMO_FLAGS=...)
+demo: $(VENV)/demo.stamp ## Run a demo with an embedded broker, traffic and a drift (DEMO_FLAGS=...)
 	@$(BIN)/plumbline demo $(DEMO_FLAGS)
 
-test: lint ## Lint, check types, run the tests (PYTEST_FLAGS=...)
+test: lint ## Check style and types, run the tests (PYTEST_FLAGS=...)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-chaos: setup ## Kill, stop and cut off processes and broker for some minutes, and count
+coverage: setup ## Run the tests and report line and branch coverage (PYTEST_FLAGS=...)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS) --cov --cov-report=term
+
+chaos: setup ## Run the chaos tests: kill, stop and disconnect processes and broker (minutes)
 	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 tests/integration/test_chaos.py
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
-format: setup ## Format the code and mend what can be mended
+format: setup ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-alerts: setup ## Make Grafana's alerting from the alert rules (ALERTS_FLAGS=...)
+alerts: setup ## Generate Grafana's alerting from the alert rules (ALERTS_FLAGS=...)
 	$(BIN)/python -m grafana.alerts build $(ALERTS_FLAGS)
 
-bench: setup ## Measure the throughput, restarts and what checkpoints cost
-	$(BIN)/python -m benchmarks.throughput
+bench: setup streaming-peers ## Measure throughput, restarts and the cost of checkpoints (BENCH_FLAGS=...)
+	$(BIN)/python -m benchmarks.throughput $(BENCH_FLAGS)
 	$(BIN)/python -m benchmarks.restart
 
-bench-detectors: setup peers ## Compare the detectors with other libraries' (DETECTOR_FLAGS=...)
+bench-detectors: setup peers ## Compare the detectors with other libraries (DETECTOR_FLAGS=...)
 	$(BIN)/python -m benchmarks.detectors.run $(DETECTOR_FLAGS)
 
-peers: $(PEERS)/peers.stamp ## Install those libraries into .venv-peers, apart from the project
+bench-judges: setup ## Measure the rate of judge calls against the client of the anthropic package
+	$(BIN)/python -m benchmarks.judges.run
+
+peers: $(PEERS)/peers.stamp ## Install these libraries into .venv-peers, separate from the project
 	@echo "Ready: $(PEERS)"
 
-soak: setup ## Put twenty million records through one daemon and watch its memory
+streaming-peers: $(STREAMING)/peers.stamp ## Install Quix Streams and Bytewax into .venv-streaming
+	@echo "Ready: $(STREAMING)"
+
+soak: setup ## Send 20 million records through one daemon and measure its memory
 	$(BIN)/python -m benchmarks.soak
 
-chart: setup ## Renew what in the chart follows from other files, and the golden renders
+chart: setup ## Generate the dependent files of the chart and its golden renders
 	$(BIN)/python -m helm.build
 	$(BIN)/python -m tests.helm.render
 
-# Pins that still fit are kept; `make lock UV_FLAGS=--upgrade` renews them all. all.txt comes first
-# and bounds the others, so that a package has one version throughout.
-lock: $(UV) ## Lock the dependencies anew, with hashes, after a change of pyproject.toml
+# Valid pins are kept; `make lock UV_FLAGS=--upgrade` upgrades all. all.txt is locked first and
+# constrains the others, so that a package has the same version in all locks.
+lock: $(UV) ## Lock the dependencies with hashes, after a change of pyproject.toml
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --extra all \
 		--output-file constraints/all.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
-		--output-file constraints/core.txt
+		--extra samples --output-file constraints/core.txt
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
+		--extra judges --output-file constraints/judges.txt
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
+		--extra samples --extra judge-client --output-file constraints/demo.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra dev --output-file constraints/dev.txt
 	@$(COMPILE) constraints/peers.in --output-file constraints/peers.txt
-	@echo "Locked: constraints/core.txt, constraints/dev.txt, constraints/all.txt, constraints/peers.txt"
+	@$(COMPILE) constraints/streaming-peers.in --output-file constraints/streaming-peers.txt
+	@echo "Locked in constraints: core.txt, demo.txt, judges.txt, dev.txt, all.txt, peers.txt, streaming-peers.txt"
 
-clean: ## Remove the environment and whatever else was made
-	rm -rf $(VENV) $(PEERS) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	rm -f $(IN_C:.c=.*.so)
+clean: ## Remove the environment and all generated files
+	rm -rf $(VENV) $(PEERS) $(STREAMING) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .import_linter_cache .coverage htmlcov
+	rm -f $(C_SOURCE:.c=.*.so)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamps say which lock is installed, and that what is in C was built of the source as it is. The
-# development set holds the core, hence both stamps.
-$(VENV)/dev.stamp: constraints/dev.txt pyproject.toml $(IN_C) $(VENV)/python.stamp
+# The stamps record the installed lock and the build of the C extension from its current source. The
+# development set includes that of the demo, hence both stamps.
+$(VENV)/dev.stamp: constraints/dev.txt constraints/embeddings.txt pyproject.toml $(C_SOURCE) $(VENV)/python.stamp
 	@echo "Installing constraints/dev.txt into $(VENV)"
 	@$(LOCKED) --requirement constraints/dev.txt
+	@$(LOCKED) --no-deps --requirement constraints/embeddings.txt
 	@$(EDITABLE)
-	@touch $(VENV)/core.stamp $@
+	@touch $(VENV)/demo.stamp $@
 
-$(VENV)/core.stamp: constraints/core.txt pyproject.toml $(IN_C) $(VENV)/python.stamp
-	@echo "Installing constraints/core.txt into $(VENV)"
-	@$(LOCKED) --requirement constraints/core.txt
+$(VENV)/demo.stamp: constraints/demo.txt pyproject.toml $(C_SOURCE) $(VENV)/python.stamp
+	@echo "Installing constraints/demo.txt into $(VENV)"
+	@$(LOCKED) --requirement constraints/demo.txt
 	@$(EDITABLE)
 	@touch $@
 
-# --no-deps: the lock is complete, and pip takes an extra (pandas[parquet]) for a new requirement.
+# --no-deps: the lock is complete, and pip would treat an extra (pandas[parquet]) as not locked.
 $(PEERS)/peers.stamp: constraints/peers.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
-		echo "alibi-detect needs Python 3.11 or 3.12: try make PYTHON=python3.12 peers" >&2; exit 1; }
+		echo "alibi-detect requires Python 3.11 or 3.12: run make PYTHON=python3.12 peers" >&2; exit 1; }
 	@echo "Installing constraints/peers.txt into $(PEERS) (2 GB)"
 	@$(PYTHON) -m venv --clear $(PEERS)
 	@$(PEERS)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes \
 		--no-deps --requirement constraints/peers.txt
 	@touch $@
 
+$(STREAMING)/peers.stamp: constraints/streaming-peers.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+		echo "Bytewax requires Python 3.11 or 3.12: run make PYTHON=python3.12 streaming-peers" >&2; \
+		exit 1; }
+	@echo "Installing constraints/streaming-peers.txt into $(STREAMING) (160 MB)"
+	@$(PYTHON) -m venv --clear $(STREAMING)
+	@$(STREAMING)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes \
+		--no-deps --requirement constraints/streaming-peers.txt
+	@touch $@
+
 $(VENV)/python.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "Plumbline needs Python 3.11 or newer, and '$(PYTHON)' is none:" \
-			"try make PYTHON=/path/to/python3.11" >&2; exit 1; }
+		echo "Plumbline requires Python 3.11 or newer, and '$(PYTHON)' is older or missing:" \
+			"run make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 

@@ -1,1 +1,1 @@
-"""Speed and false alarms, measured against alternatives in the same run."""
+"""Benchmarks of throughput, restarts, memory, detection delay and false alarms."""

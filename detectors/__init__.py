@@ -1,5 +1,5 @@
-"""Drift detectors: pure numerics, one detector a file.
+"""Drift detectors: numerical code only, one detector a file.
 
-This package knows nothing of Kafka, of records or of any other package here: a `Baseline` and a
-`Window` go in, `Readings` come out. `registry.create` is the door.
+A `Baseline` and a `Window` are the input, boolean masks and `Readings` the output. The package
+imports nothing else of the project. `registry.create` builds detectors by name.
 """

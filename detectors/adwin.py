@@ -1,8 +1,9 @@
-"""ADWIN: an adaptive window that cuts itself where its mean has changed."""
+"""ADWIN: an adaptive window that drops its oldest part when its mean has changed."""
 
 from __future__ import annotations
 
 import math
+from importlib.metadata import version
 from operator import length_hint
 from typing import ClassVar
 
@@ -10,49 +11,63 @@ import msgspec
 import numpy as np
 from river.drift import ADWIN
 
-from detectors.base import Bools, Floats, Kind, Readings
+from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
-from detectors.streams import NumericStream
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
+from detectors.readings import Readings
 from detectors.window import Window, Windows
 
 BLOCKS_PER_STRIDE = 5
-"""Means fed per stride. More would see small shifts sooner and cost as much more."""
+"""Block means per stride. More would detect small shifts sooner, at a proportional cost."""
 
-REACH = 2.5
+STRETCH_SDS = 2.5
 """Standard deviations of a block mean, to either side, that are stretched to fill [0, 1]."""
 
+_RIVER = version("river")
+
 Cut = tuple[float, float]
-"""The difference of the means of two parts, and eps for them."""
+"""The difference between the means of two parts of a window, and its threshold eps."""
+
+
+class _State(msgspec.Struct, array_like=True, frozen=True):
+    """A snapshot. river: version of the library, whose state has no version; "" if not saved."""
+
+    buckets: list[bytes]
+    stride_number: int
+    cuts: dict[int, Cut]
+    river: str = ""
 
 
 class Adwin:
     """Adaptive windowing (Bifet & Gavalda 2007), river's implementation, on block means of ranks.
 
-    Each value is replaced by its mid-rank in the reference and averaged over a fifth of a stride:
-    ADWIN's bound wants values in [0, 1], and ranks are that whatever the feature's scale or
-    tail. Means of them would fill but a little of it, so they are stretched about 1/2 to fill it
-    with REACH of their standard deviations, and clipped. It finds a change where two parts of
-    its window, n_0 and n_1 means long, differ by more than
+    The input is the mid-rank of each value in the reference, averaged over a fifth of a stride:
+    ADWIN's bound requires values in [0, 1], and ranks are in it whatever the feature's scale or
+    tail. Their means occupy a small part of [0, 1], so they are stretched around 1/2, until
+    STRETCH_SDS standard deviations fill it, and clipped. ADWIN finds a change where two parts of
+    its window, of n_0 and n_1 means, differ by more than
 
         eps = sqrt(2 m s^2 ln(2 ln(n) / delta)) + (2/3) m ln(2 ln(n) / delta),  m = 1/n_0 + 1/n_1
 
-    (their variance-aware cut, with river's correction for the number of places to cut). It looks
-    for one once a stride, so delta is the level.
+    (the paper's variance-aware cut, with river's correction for the number of places to cut). It
+    tests once per stride, so delta is the level.
 
-    statistic: the difference between the part that was cut off and the part that was kept, in
-    stretched ranks; 0 where no cut was made. threshold: eps for these parts, s^2 being the variance
-    of what was kept; none without a cut. There is no p-value.
+    statistic: the difference between the dropped and the kept part, in stretched ranks; 0 without a
+    cut. threshold: eps for these parts, with the variance of the kept part as s^2; NaN without a
+    cut. There is no p-value.
 
-    Trade-off: needs no window size and forgets no slow change, but its bound is loose: on a sudden
-    shift the window tests are some four times quicker. It compares recent traffic with less recent
-    traffic, not with the reference, and falls silent when drift has become the new normal.
+    Trade-off: needs no window size and detects slow changes, but its bound is loose: window tests
+    find a sudden shift about four times sooner. It compares recent with older traffic, not with
+    the reference, and stops reporting a drift that lasts.
     """
 
     name: ClassVar[str] = "adwin"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.BINARY})
+    state_version: ClassVar[int] = 1
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
-        self.streams = baseline.streams_of(self.kinds)
+        self.streams = baseline.stream_indices(self.kinds)
         self.blocks = min(BLOCKS_PER_STRIDE, window.stride)
         self.windows = [
             ADWIN(delta=level, clock=self.blocks)  # type: ignore[no-untyped-call] # no types
@@ -62,53 +77,60 @@ class Adwin:
         size = window.stride // self.blocks
         self.stretch = np.array([stretch(s, size) for s in baseline.numeric]).reshape(-1, 1)
         self.cuts: dict[tuple[int, int], Cut] = {}
-        self.number = 0
+        self.stride_number = 0
 
     def update(self, windows: Windows) -> Bools:
-        """Feed the new strides to every stream's adaptive window; where one was cut."""
-        ranks = self.ranks.take(windows.places[: len(self.streams)])
+        """Feed the new strides to every stream's adaptive window and return where one was cut."""
+        ranks = self.ranks.take(windows.cell_indices[: len(self.streams)])
         means = block_means(ranks, windows.stride, self.blocks)
         stretched = (0.5 + (means - 0.5) * self.stretch).clip(0.0, 1.0)
         gaps = np.isnan(stretched).any(axis=1).tolist()
         found: Bools = np.zeros((len(windows), len(self.streams)), bool)
-        self.cuts, self.number = {}, windows.number + len(windows) - 1
+        self.cuts, self.stride_number = {}, windows.stride_number + len(windows) - 1
         rows = zip(self.windows, stretched.tolist(), gaps, strict=True)
         for stream, (adwin, row, gap) in enumerate(rows):
             known = [i for i, m in enumerate(row) if not math.isnan(m)] if gap else range(len(row))
-            for place, cut in feed(adwin, [row[i] for i in known] if gap else row).items():
-                at = known[place] // self.blocks
+            for i, cut in feed(adwin, [row[i] for i in known] if gap else row).items():
+                at = known[i] // self.blocks
                 found[at, stream] = True
-                self.cuts[windows.number + at, stream] = cut
+                self.cuts[windows.stride_number + at, stream] = cut
         return found
 
     def readings(self, windows: Windows) -> Readings:
-        """Difference and threshold of the cut that the first of `windows` made, where it did."""
-        quiet = 0.0, math.nan
-        pairs = [self.cuts.get((windows.number, i), quiet) for i in range(len(self.streams))]
+        """Return difference and threshold of the cuts in the first of `windows`."""
+        no_cut = 0.0, math.nan
+        pairs = [
+            self.cuts.get((windows.stride_number, i), no_cut) for i in range(len(self.streams))
+        ]
         statistic, threshold = np.array(pairs, float).reshape(-1, 2).T
         return Readings(statistic, threshold, np.full(len(pairs), np.nan))
 
     def snapshot(self) -> bytes:
-        """The buckets of all adaptive windows, and the cuts of the newest stride."""
-        # river offers no public way to its state; its version is pinned for this
+        """Return the buckets of all adaptive windows and the cuts of the newest stride."""
+        # river has no public access to its state; its version is pinned for this reason
         buckets = [adwin._helper.__getstate__() for adwin in self.windows]
-        cuts = {stream: cut for (at, stream), cut in self.cuts.items() if at == self.number}
-        return msgspec.msgpack.encode((buckets, self.number, cuts))
+        cuts = {stream: cut for (at, stream), cut in self.cuts.items() if at == self.stride_number}
+        return msgspec.msgpack.encode(_State(buckets, self.stride_number, cuts, _RIVER))
 
     def restore(self, state: bytes) -> None:
-        """Take over the buckets and the last cuts."""
-        parts, self.number, cuts = msgspec.msgpack.decode(
-            state, type=tuple[list[bytes], int, dict[int, Cut]]
-        )
-        self.cuts = {(self.number, stream): cut for stream, cut in cuts.items()}
-        for adwin, part in zip(self.windows, parts, strict=True):
+        """Load the buckets and the last cuts.
+
+        Raises ValueError if another version of river wrote the buckets.
+        """
+        saved = msgspec.msgpack.decode(state, type=_State)
+        if saved.river not in ("", _RIVER):
+            raise ValueError(f"state of river {saved.river}, this is {_RIVER}")
+        self.stride_number = saved.stride_number
+        self.cuts = {(self.stride_number, stream): cut for stream, cut in saved.cuts.items()}
+        for adwin, part in zip(self.windows, saved.buckets, strict=True):
             adwin._helper.__setstate__(part)
 
 
 def block_means(values: Floats, stride: int, blocks: int) -> Floats:
-    """Means of `blocks` equal parts of each stride of each row, without NaN, shape (F, m * blocks).
+    """Return the means of `blocks` equal parts of each stride, by row, shape (F, m * blocks).
 
-    What does not fill a whole part is left out; a part without a value has mean NaN.
+    NaN in `values` is ignored; the mean of a part without a value is NaN. A stride's records that
+    do not fill a part are dropped.
     """
     size = stride // blocks
     rows, count = len(values), values.shape[1] // stride
@@ -124,22 +146,22 @@ def block_means(values: Floats, stride: int, blocks: int) -> Floats:
 
 
 def stretch(stream: NumericStream, size: int) -> float:
-    """By how much block means of `size` ranks are stretched; 1 for a constant stream."""
+    """Return the factor by which block means of `size` ranks are stretched; 1 if constant."""
     counts, ranks = stream.cell_counts()[:-1], stream.cell_ranks()[:-1]
     variance = float(counts @ (ranks - 0.5) ** 2) / max(1, stream.count)
     sd = np.sqrt(variance * stream.inflation / size)
-    return float(1 / (2 * REACH * sd)) if sd > 0 else 1.0
+    return float(1 / (2 * STRETCH_SDS * sd)) if sd > 0 else 1.0
 
 
 def feed(adwin: ADWIN, means: list[float]) -> dict[int, Cut]:
-    """Feed block means, none of them NaN; place -> the cut that was made there."""
-    # river's own update would forget the kept part of the window after a detection
+    """Feed block means, none of them NaN, and return the cuts by index of the mean."""
+    # river's own update would drop the kept part of the window after a detection
     helper, cuts = adwin._helper, {}
     fed, width, total = 0, helper.get_width(), helper.get_total()
-    waiting = iter(means)
-    # a loop in Python would cost as much as ADWIN itself; this one stops where a cut was made
-    while any(map(helper.update, waiting)):
-        at = len(means) - length_hint(waiting) - 1
+    remaining = iter(means)
+    # a loop in Python would cost as much as ADWIN itself; `any` stops at a cut
+    while any(map(helper.update, remaining)):
+        at = len(means) - length_hint(remaining) - 1
         for mean in means[fed : at + 1]:
             total += mean
         dropped, kept = width + at + 1 - fed - adwin.width, adwin.width
@@ -150,8 +172,8 @@ def feed(adwin: ADWIN, means: list[float]) -> dict[int, Cut]:
 
 
 def cut_threshold(adwin: ADWIN, n0: float, n1: float) -> float:
-    """eps for two parts of n0 and n1 means."""
+    """Return eps for two parts of n0 and n1 means."""
     m, logarithm = 1 / n0 + 1 / n1, np.log(2 * np.log(n0 + n1) / adwin.delta)
-    # river's `variance` is a sum of squares; just after a cut it can be below 0
+    # river's `variance` is a sum of squares and can be negative just after a cut
     variance = max(0.0, adwin.variance / adwin.width)
     return float(np.sqrt(2 * m * variance * logarithm) + 2 / 3 * m * logarithm)

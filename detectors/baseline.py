@@ -1,4 +1,4 @@
-"""The accepted baseline of one model: the references of its S streams, laid out for one pass."""
+"""The accepted baseline of one model: the references of its S streams in joint arrays."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Floats, Ints, Kind
-from detectors.streams import CategoricalStream, NumericStream
+from detectors import dependence
+from detectors.arrays import Bools, Floats, Ints
+from detectors.categorical_stream import CategoricalStream
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
 
 Stream = NumericStream | CategoricalStream
 
@@ -19,30 +22,35 @@ Stream = NumericStream | CategoricalStream
 class Baseline:
     """The references of all streams of one model: F numeric and binary ones, then C categorical.
 
-    What follows from them is laid out so that one numpy call serves all S = F + C streams.
+    Derived arrays cover all S = F + C streams, so that one numpy call processes them together.
+
+    of_values: whether its records are those with a value of a sparse stream (`sparse.values_of`).
     """
 
     records: int
     numeric: tuple[NumericStream, ...]
     categorical: tuple[CategoricalStream, ...]
+    of_values: bool = False
     counts: Floats = field(init=False)
     """Reference records with a value, by stream, shape (S,)."""
     bin_counts: Floats = field(init=False)
     """Reference records by stream and bin, shape (S, B), zero beyond a stream's own bins."""
+    missing_bins: Bools = field(init=False)
+    """Where a bin is that of missing values, shape (S, B)."""
     cell_counts: Floats = field(init=False)
     """Reference records by stream and cell, shape (S, G), zero beyond a stream's own cells."""
     cell_slack: Floats = field(init=False)
-    """What share of the reference one cell of several values holds at most, shape (F,)."""
+    """Largest share of the reference in a cell that can hold several values, shape (F,)."""
     inflation: Floats = field(init=False)
-    """What autocorrelation makes of the variances, by stream, shape (S,)."""
+    """Variance inflation by autocorrelation, by stream, shape (S,)."""
     cell_ranks: Floats = field(init=False)
-    """The mid-rank of every numeric stream's every cell, shape (F, G); NaN for missing values."""
+    """Mid-ranks of the cells of numeric streams, shape (F, G); NaN for missing values."""
     cell_scores: Floats = field(init=False)
-    """What stands for the values of every numeric stream's every cell; as cell_ranks."""
+    """Scores of the cells of numeric streams, shape (F, G); NaN for missing values."""
     _first_cells: Ints = field(init=False)
-    """Place in the raveled cell_counts of every bin's first cell; a bin's cells are in a row."""
-    _bin_places: Ints = field(init=False)
-    """Place in the raveled bin_counts of the same bins."""
+    """Index in the raveled cell_counts of every bin's first cell; a bin's cells are adjacent."""
+    _bin_indices: Ints = field(init=False)
+    """Index in the raveled bin_counts of the same bins."""
 
     def __post_init__(self) -> None:
         for name, value in _derived(self.numeric, self.categorical).items():
@@ -54,32 +62,47 @@ class Baseline:
         return (*self.numeric, *self.categorical)
 
     @property
-    def cells(self) -> int:
-        """G, the cells of the stream that has most."""
+    def max_cells(self) -> int:
+        """G, the largest number of cells of a stream."""
         return int(self.cell_counts.shape[1])
 
-    def streams_of(self, kinds: frozenset[Kind]) -> Ints:
-        """The streams whose values are of one of `kinds`, shape (k,)."""
+    def stream_indices(self, kinds: frozenset[Kind]) -> Ints:
+        """Return the indices of the streams of the given kinds, shape (k,)."""
         return np.array([i for i, s in enumerate(self.streams) if s.kind in kinds], np.intp)
 
-    def blocks(self) -> Floats:
-        """The reference's own counts by stream, block and cell, shape (S, K, G)."""
+    def bin_weights(self, window: int) -> Floats:
+        """Return the weights of bins in sums over bins, shape (S, B), at most 1.
+
+        Where records of a rare bin come in bursts, the variance of its count exceeds that of
+        independent records by more than the stream's inflation; its weight is the ratio.
+        window: records of the windows to compare with the reference.
+        """
+        weights = np.ones_like(self.bin_counts)
+        for row, stream in zip(weights, self.streams, strict=True):
+            if len(stream.blocks):
+                counts = dependence.sum_by_bin(stream.blocks, stream.bin_of_cell())
+                bursts = dependence.burst_inflation(counts, window)
+                row[: len(bursts)] = np.minimum(1.0, stream.inflation / bursts)
+        return weights
+
+    def stacked_blocks(self) -> Floats:
+        """Return the reference's counts by stream, block and cell, shape (S, K, G)."""
         count = min([len(stream.blocks) for stream in self.streams], default=0)
-        stacked = np.zeros((len(self.streams), count, self.cells))
+        stacked = np.zeros((len(self.streams), count, self.max_cells))
         for table, stream in zip(stacked, self.streams, strict=True):
             table[:, : stream.blocks.shape[1]] = stream.blocks[:count]
         return stacked
 
-    def by_bin(self, cell_counts: Floats) -> Floats:
-        """Counts by bin, shape (m, S, B), of counts by cell, shape (m, S, G)."""
+    def sum_by_bin(self, cell_counts: Floats) -> Floats:
+        """Return counts by bin, shape (m, S, B), from counts by cell, shape (m, S, G)."""
         flat = cell_counts.reshape(len(cell_counts), -1)
         counts = np.zeros((len(flat), self.bin_counts.size))
         if len(self._first_cells):
-            counts[:, self._bin_places] = np.add.reduceat(flat, self._first_cells, axis=1)
+            counts[:, self._bin_indices] = np.add.reduceat(flat, self._first_cells, axis=1)
         return counts.reshape(len(flat), *self.bin_counts.shape)
 
-    def cells_of(self, values: Floats, out: Ints) -> None:
-        """Put the cells of values into `out`, both of shape (F, n); as `NumericStream.cell_of`."""
+    def assign_cells(self, values: Floats, out: Ints) -> None:
+        """Write the cells of `values` (`NumericStream.cell_of`) to `out`, both of shape (F, n)."""
         for row, column, stream in zip(out, values, self.numeric, strict=True):
             row[:] = stream.cuts.searchsorted(column, "right")
         out += np.isnan(values)
@@ -88,34 +111,40 @@ class Baseline:
 def _derived(
     numeric: tuple[NumericStream, ...], categorical: tuple[CategoricalStream, ...]
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of a Baseline that follow from its streams."""
+    """Return the arrays of a Baseline that its streams determine."""
     streams: tuple[Stream, ...] = (*numeric, *categorical)
     bin_counts = _padded([s.bin_counts() for s in streams])
     bin_of_cell = _padded([s.bin_of_cell() for s in streams])
     rows = np.arange(len(streams))[:, None] * bin_counts.shape[1]
-    cells = bin_of_cell.shape[1]
-    places = (bin_of_cell + rows).astype(np.intp)
-    # what is beyond a stream's own cells is empty, and may as well go to its last bin
-    for row, stream in zip(places, streams, strict=True):
+    max_cells = bin_of_cell.shape[1]
+    bin_indices = (bin_of_cell + rows).astype(np.intp)
+    # cells beyond a stream's own are always empty, so they can belong to its last bin
+    for row, stream in zip(bin_indices, streams, strict=True):
         own = len(stream.bin_of_cell())
         row[own:] = row[own - 1]
-    first = np.flatnonzero(np.diff(places.ravel(), prepend=-1))
+    first = np.flatnonzero(np.diff(bin_indices.ravel(), prepend=-1))
     return {
         "counts": np.array([s.count for s in streams], float),
         "bin_counts": bin_counts,
-        "cell_counts": _padded([s.cell_counts() for s in streams], cells),
+        "missing_bins": np.arange(bin_counts.shape[1]) == _last_bins(streams)[:, None],
+        "cell_counts": _padded([s.cell_counts() for s in streams], max_cells),
         "cell_slack": np.array([s.cell_slack() for s in numeric], float),
         "inflation": np.array([s.inflation for s in streams], float),
-        "cell_ranks": _padded([s.cell_ranks() for s in numeric], cells),
-        "cell_scores": _padded([s.cell_scores() for s in numeric], cells),
+        "cell_ranks": _padded([s.cell_ranks() for s in numeric], max_cells),
+        "cell_scores": _padded([s.cell_scores() for s in numeric], max_cells),
         "_first_cells": first,
-        "_bin_places": places.ravel()[first],
+        "_bin_indices": bin_indices.ravel()[first],
     }
 
 
+def _last_bins(streams: Sequence[Stream]) -> Ints:
+    """Return the last bin of each stream, which is that of missing values, shape (S,)."""
+    return np.array([stream.bin_of_cell()[-1] for stream in streams], np.intp)
+
+
 def _padded(rows: Sequence[NDArray[Any]], width: int = 0) -> Floats:
-    """The rows one below the other, with zeros where one is shorter."""
+    """Return the rows as one array, padded with zeros to the longest row or `width`."""
     padded = np.zeros((len(rows), max([width, *map(len, rows)])))
-    for place, row in zip(padded, rows, strict=True):
-        place[: len(row)] = row
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
     return padded

@@ -1,9 +1,9 @@
-"""How much more than independent records a stream's means and shares vary, from its reference.
+"""Variance inflation: how much more means and shares vary than those of independent records.
 
-Lag-1 autocorrelation does not show it: traces of real traffic have block means whose variance is 25
-to 50 times that of independent records, at an autocorrelation of .1. So it is measured on means of
-blocks themselves, as long as the windows they will be compared with (Flyvbjerg & Petersen 1989).
-An inflation v makes n records worth n / v independent ones.
+Lag-1 autocorrelation does not show it: in traces of real traffic, the variance of block means is 25
+to 50 times that of independent records, at an autocorrelation of 0.1. So the inflation is measured
+on means of blocks as long as the windows to compare (Flyvbjerg & Petersen 1989). With an inflation
+v, n records carry the information of n / v independent ones.
 """
 
 from __future__ import annotations
@@ -12,71 +12,73 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtri
 
-from detectors.base import Floats, Ints
+from detectors.arrays import Floats, Ints
 
-BLOCK = 100
-"""Records a block: the grain at which a reference remembers order."""
+BLOCK_SIZE = 100
+"""Records per block: the time resolution of a reference."""
 
 MIN_PER_BLOCK = 5
-"""Bins that hold fewer records of a block say nothing of its variance."""
+"""Expected records of a block required in a bin to estimate the bin's variance."""
 
 MIN_BLOCKS = 20
-"""Fewer blocks say nothing of a variance."""
+"""Blocks required to estimate a variance."""
 
-GROWTH = 5
-"""By how much blocks grow from one scale to the next, in search of slow cycles."""
+BLOCK_GROWTH = 5
+"""Factor between the block lengths of successive scales, in the search for slow cycles."""
 
-RARELY = 0.05
-"""With this probability records that are independent show, in all their reference, more than is
-taken for chance."""
+SIGNIFICANCE = 0.05
+"""Probability that independent records show, over the whole reference, more than is attributed to
+chance."""
 
 Blocks = NDArray[np.uint8]
-"""Records by block and cell, shape (K, G); a block holds BLOCK records, so a byte is enough."""
+"""Records by block and cell, shape (K, G); a block has BLOCK_SIZE records, so a byte suffices."""
 
 
 def count_blocks(cells: Ints, width: int) -> Blocks:
-    """Records by block and cell of cells in the order of arrival; a part of a block is left out.
+    """Return records by block and cell; an incomplete last block is dropped.
 
-    cells: shape (N,), all below `width`.
+    cells: shape (N,), in the order of arrival, all below `width`.
     """
-    blocks = len(cells) // BLOCK
-    places = cells[: blocks * BLOCK] + np.repeat(np.arange(blocks) * width, BLOCK)
-    counts = np.bincount(places, minlength=blocks * width)
+    blocks = len(cells) // BLOCK_SIZE
+    indices = cells[: blocks * BLOCK_SIZE] + np.repeat(np.arange(blocks) * width, BLOCK_SIZE)
+    counts = np.bincount(indices, minlength=blocks * width)
     return counts.reshape(blocks, width).astype(np.uint8)
 
 
-def in_blocks_of(records: int, blocks: Blocks) -> Floats:
-    """Counts over longer blocks of about `records` records (a multiple of BLOCK), shape (K', G)."""
-    step = max(1, records // BLOCK)
+def merge_blocks(records: int, blocks: Blocks) -> Floats:
+    """Return counts of blocks of about `records` records (a multiple of BLOCK_SIZE), (K', G)."""
+    step = max(1, records // BLOCK_SIZE)
     whole = len(blocks) // step * step
     sums = blocks[:whole].reshape(-1, step, blocks.shape[1]).sum(axis=1, dtype=np.int64)
     return np.asarray(sums, np.float64)
 
 
-def inflation(blocks: Blocks, bin_of_cell: Ints, ranks: Floats | None, window: int) -> float:
-    """The largest inflation that the mean rank, shares of bins or any one window show, >= 1.
+def variance_inflation(
+    blocks: Blocks, bin_of_cell: Ints, ranks: Floats | None, window: int
+) -> float:
+    """Return the largest inflation of the mean rank, of shares of bins and of any window, >= 1.
 
-    bin_of_cell: shape (G,). ranks: shape (G,), NaN for missing values; None where cells have no
-    order. window: records of the windows to be compared with the reference.
+    bin_of_cell: shape (G,). ranks: shape (G,), NaN for missing values; None if cells have no
+    order. window: records of the windows to compare with the reference.
     """
-    found = [1.0, window_inflation(by_bin(blocks, bin_of_cell), window)]
-    for records in {BLOCK, max(BLOCK, window)}:
-        counts = in_blocks_of(records, blocks)
-        found.append(share_inflation(by_bin(counts, bin_of_cell)))
+    found = [1.0, window_inflation(sum_by_bin(blocks, bin_of_cell), window)]
+    for records in {BLOCK_SIZE, max(BLOCK_SIZE, window)}:
+        counts = merge_blocks(records, blocks)
+        found.append(share_inflation(sum_by_bin(counts, bin_of_cell)))
         if ranks is not None:
             found.append(mean_inflation(counts, ranks))
     return max(found)
 
 
 def window_inflation(counts: Floats, window: int) -> float:
-    """By how much the most unusual window of the reference exceeds what chance would make.
+    """Return by how much the most unusual window of the reference exceeds chance.
 
-    counts: records by block of BLOCK records and bin, shape (K, B). Variances say little of traffic
-    that is quiet but for an hour: what the reference itself has shown must not be rejected. So the
-    largest of the windows' Pearson statistics is held against chi-squared's quantile for as many
-    windows.
+    counts: records by block of BLOCK_SIZE records and bin, shape (K, B).
+    Variances miss a single unusual hour in otherwise quiet traffic, and a test must not reject
+    windows that the reference contains. So the largest Pearson statistic of its windows is divided
+    by chi-squared's quantile for the maximum of that many windows.
     """
-    step = max(1, window // BLOCK)
+    step = max(1, window // BLOCK_SIZE)
     if len(counts) < 2 * step:
         return 1.0
     upto = np.concatenate((np.zeros((1, counts.shape[1])), counts.cumsum(axis=0)))
@@ -86,11 +88,11 @@ def window_inflation(counts: Floats, window: int) -> float:
     if known.sum() < 2:
         return 1.0
     statistic = ((windows - expected)[:, known] ** 2 / expected[known]).sum(axis=1)
-    return float(statistic.max() / chdtri(known.sum() - 1.0, RARELY / len(windows)))
+    return float(statistic.max() / chdtri(known.sum() - 1.0, SIGNIFICANCE / len(windows)))
 
 
 def mean_inflation(counts: Floats, scores: Floats) -> float:
-    """How much more block means of scores vary than independent records would let them, >= 1.
+    """Return the variance of block means of scores over that of independent records, >= 1.
 
     counts: records by block and cell, shape (K, G). scores: shape (G,), NaN for missing values.
     """
@@ -109,34 +111,37 @@ def mean_inflation(counts: Floats, scores: Floats) -> float:
 
 
 def long_run_inflation(blocks: Blocks, scores: Floats, shares: Floats) -> Floats:
-    """Variance of sums of scores over that of independent records, shape (k,), >= 1, at any scale.
+    """Return the variance of sums of scores over that of independent records, shape (k,), >= 1.
+
+    The result is the largest inflation over all scales of at least MIN_BLOCKS blocks. The scale of
+    the window is not enough for the unbounded sums of sequential tests: over a daily cycle they
+    climb for half a day. An estimate counts only if it exceeds 1 by three standard errors of
+    independent records: the largest of many noisy estimates would cost power where records are
+    independent.
 
     scores: by cell, shape (G, k). shares: of records by cell, shape (G,), sum 1.
-    For sums that go on for ever, as those of sequential tests, the window's scale is not enough:
-    over a daily cycle they climb for half a day. So blocks grow until there are MIN_BLOCKS of them.
-    An estimate counts where independent records would hardly give it (three standard errors): the
-    worst of many noisy ones would cost power where there is no dependence.
     """
     variance = np.maximum(shares @ scores**2 - (shares @ scores) ** 2, 1e-300)
-    found, records = np.ones(scores.shape[1]), BLOCK
+    found, records = np.ones(scores.shape[1]), BLOCK_SIZE
     sums = blocks.astype(float) @ scores
     while len(sums) >= MIN_BLOCKS:
         ratio = sums.var(axis=0, ddof=1) / (records * variance)
         certain = ratio > 1 + 3 * np.sqrt(2 / (len(sums) - 1))
         found = np.where(certain, np.maximum(found, ratio), found)
-        records *= GROWTH
-        whole = len(sums) // GROWTH * GROWTH
-        sums = sums[:whole].reshape(-1, GROWTH, sums.shape[1]).sum(axis=1)
+        records *= BLOCK_GROWTH
+        whole = len(sums) // BLOCK_GROWTH * BLOCK_GROWTH
+        sums = sums[:whole].reshape(-1, BLOCK_GROWTH, sums.shape[1]).sum(axis=1)
     return found
 
 
 def share_inflation(counts: Floats) -> float:
-    """The same for the sum of shares of bins, however weighted, that varies most.
+    """Return the inflation of the weighted sum of bin shares that varies most, >= 1.
 
-    counts: records by block and bin, shape (K, B). That is the largest eigenvalue of the covariance
-    of the blocks' counts, each over the root of what is expected. Estimated from K blocks and d
-    bins, it exceeds 1 even for independent records, up to (1 + sqrt(d / K))^2; from there on the
-    bias can be taken off (Baik & Silverstein 2006).
+    counts: records by block and bin, shape (K, B).
+    The inflation is the largest eigenvalue of the covariance of the blocks' counts, each divided by
+    the root of its expectation. Estimated from K blocks and d bins, it exceeds 1 even for
+    independent records, up to (1 + sqrt(d / K))^2; above that the bias is removed (Baik &
+    Silverstein 2006).
     """
     blocks = len(counts)
     counts = counts[:, counts.sum(axis=0) >= max(1, MIN_PER_BLOCK * blocks)]
@@ -152,8 +157,35 @@ def share_inflation(counts: Floats) -> float:
     return float(middle + np.sqrt(middle**2 - 4 * largest)) / 2
 
 
-def by_bin(counts: NDArray[np.number], bin_of_cell: Ints) -> Floats:
-    """Counts by bin, shape (..., B), of counts by cell, shape (..., G)."""
+def burst_inflation(counts: Floats, window: int) -> Floats:
+    """Return the inflation of each bin's count by bursts, shape (B,), >= 1.
+
+    A bin of which a block expects less than MIN_PER_BLOCK records has no part in
+    `variance_inflation`: its variance has too large an error. But ten of its records in one block
+    are certainly a burst. So pairs of records in the same block are counted. Independent records of
+    mean m have K m^2 / 2 pairs, with a variance of K (m^2 / 2 + m^3); where there are more, by
+    three standard deviations and three pairs, the result is the index of dispersion,
+    sum(c^2) / sum(c) - m (Cox & Lewis 1966), the mean number of records in a burst.
+
+    counts: records by block of BLOCK_SIZE records and bin, shape (K, B). window: records of the
+    windows to compare with the reference.
+    """
+    found = np.ones(counts.shape[1])
+    for step in {1, max(1, window // BLOCK_SIZE)}:
+        whole = len(counts) // step * step
+        if whole < 2 * step:
+            continue
+        blocks = counts[:whole].reshape(-1, step, counts.shape[1]).sum(axis=1)
+        mean, pairs = blocks.mean(axis=0), (blocks * (blocks - 1)).sum(axis=0) / 2
+        expected = len(blocks) * mean**2 / 2
+        certain = pairs > expected + 3 * np.sqrt(expected * (1 + 2 * mean)) + 3
+        dispersion = (blocks**2).sum(axis=0) / np.maximum(blocks.sum(axis=0), 1) - mean
+        found = np.where(certain, np.maximum(found, dispersion), found)
+    return found
+
+
+def sum_by_bin(counts: NDArray[np.number], bin_of_cell: Ints) -> Floats:
+    """Return counts by bin, shape (..., B), from counts by cell, shape (..., G)."""
     table = np.zeros((len(bin_of_cell), int(bin_of_cell.max(initial=0)) + 1))
     table[np.arange(len(bin_of_cell)), bin_of_cell] = 1.0
     return np.asarray(counts @ table, np.float64)

@@ -1,4 +1,4 @@
-"""The e-detector: a sequential test that wastes no evidence, whatever the size of the change."""
+"""The e-detector: a sequential test that accumulates evidence for changes of any size."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import ClassVar
 import msgspec
 import numpy as np
 
-from detectors.base import Bools, Floats, Ints, Kind, Readings
+from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
-from detectors.bets import bets_on, floored
-from detectors.dependence import RARELY
+from detectors.bets import build_bets, round_down
+from detectors.dependence import SIGNIFICANCE
+from detectors.kinds import Kind
+from detectors.readings import Readings
 from detectors.window import Window, Windows
 
-CAUTION = 2.5
-"""Standard errors of the reference by which a long run of a bet pays less than it might."""
-MOST_SUM = 100.0
-"""What a sum of logarithms may gather, so that it comes back to 0 some time after a change."""
+MAX_CORRECTION = 2.5
+"""Largest correction per stride for the reference's error, in standard errors of a bet's payoff."""
+MAX_CUSUM = 100.0
+"""Upper bound of a bet's CUSUM, so that it returns to 0 some time after a change."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
-    """The bet that speaks for a found change: its name, and after which stride it began to pay."""
+class LeadingBet:
+    """The bet that explains a change best: its name, and the stride after which it began to win."""
 
     bet: str
     since: int
@@ -31,138 +33,168 @@ class Lead:
 class EDetector:
     """A mixture of Shiryaev-Roberts e-detectors over many ways to change.
 
-    Each bet k (see `detectors.bets`) multiplies what it holds by its payments L for a stride, and
-    is given a new stake of 1 with every stride:
+    Each bet k (see `detectors.bets`) multiplies its wealth by its payoff L for a stride, and
+    receives a new stake of 1 with every stride:
 
         M_k(t) = (1 + M_k(t-1)) L_k(t),   M(t) = sum_k w_k M_k(t).
 
     Without drift E L <= 1, so that M(t) - t is a supermartingale, and the expected time until
     M >= A is at least A strides: P(alarm within n strides) <= n / A for any n (Shin, Ramdas &
-    Rinaldo 2023, "E-detectors"). With A = 1 / level that is the level of every evaluation, however
-    long the detector has been running. No asymptotics and no table enter.
+    Rinaldo 2023, "E-detectors"). With A = 1 / level this is the level of every evaluation, however
+    long the detector runs. It needs no asymptotics and no table.
 
-    That holds of independent records and a reference without error. Where the reference's blocks
-    show dependence, bets are paid out more slowly; and so they are if they would have won more on
-    the reference itself than a bet without a change does but once in twenty times. The reference's
-    error is an offset g, per stride and in standard errors, of ln L: over r strides E exp(g r z) is
-    exp(g^2 r^2 / 2) for a standard normal z, so that thrice the exponent is taken off a run of r
-    strides, but no more than CAUTION g a stride.
+    This holds for independent records and a reference without error. Two corrections cover the
+    rest:
 
-    M is not let rise above A: when a change is over, the detector is quiet soon. Beside M_k a plain
-    sum of ln L_k is kept, begun anew whenever it falls below 0 (Page's CUSUM): where it was begun
-    last is when the change is likely to have come.
+    - Payoffs are reduced where the reference's blocks depend on each other, and where a bet would
+      win more on the reference itself than one reference in twenty lets it win by chance.
+    - The reference's error shifts ln L by g z per stride, with its standard error g and a standard
+      normal z. Over r strides E exp(g r z) is exp(g^2 r^2 / 2). Three times this exponent is
+      subtracted from a run of r strides, but no more than MAX_CORRECTION g per stride.
+
+    M is bounded by A, so that the detector becomes quiet soon after a change is over. Beside M_k,
+    the detector keeps the CUSUM of ln L_k (Page 1954), which restarts whenever it falls below 0.
+    Its last restart estimates the time of the change.
 
     statistic: ln M, 0 while M is below 1. threshold: ln A. p_value: 1 / M.
 
-    Trade-off: the quickest on small and middling changes of a kind that is bet on, and it needs no
-    window; a change of another kind is left to the window tests.
+    Trade-off: the fastest on small and medium changes that a bet covers, and it needs no window;
+    other changes are left to the window tests.
     """
 
     name: ClassVar[str] = "e_detector"
     kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    state_version: ClassVar[int] = 2
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
-        self.streams = baseline.streams_of(self.kinds)
+        self.streams = baseline.stream_indices(self.kinds)
         self.limit = 1 / level
-        self.reached = self.limit * (1 - 1e-12)  # as far as sums of floats go
-        bets = [bets_on(stream) for stream in baseline.streams]
+        self.alarm_limit = self.limit * (1 - 1e-12)  # tolerance for rounding in sums
+        bets = [build_bets(stream) for stream in baseline.streams]
         self.names = [bet.names for bet in bets]
-        most = max([0, *(len(bet.names) for bet in bets)])
-        self.logarithms = np.zeros((len(bets), baseline.cells, most))
-        self.weights, self.error = np.zeros((2, len(bets), most))
+        width = max([0, *(len(bet.names) for bet in bets)])
+        self.log_payoffs = np.zeros((len(bets), baseline.max_cells, width))
+        self.weights, self.error = np.zeros((2, len(bets), width))
         for i, bet in enumerate(bets):
-            self.logarithms[i, : len(bet.logarithms), : len(bet.names)] = bet.logarithms
+            self.log_payoffs[i, : len(bet.log_payoffs), : len(bet.names)] = bet.log_payoffs
             self.weights[i, : len(bet.names)] = bet.weights
-            self.error[i, : len(bet.names)] = bet.excess * window.stride
-        slowness = self._winnings(baseline)
-        self.logarithms = floored(self.logarithms / slowness[:, None])
-        self.error /= slowness
+            self.error[i, : len(bet.names)] = bet.error * window.stride
+        excess = self._reference_excess(baseline)
+        self.log_payoffs = round_down(self.log_payoffs / excess[:, None])
+        self.error /= excess
         with np.errstate(divide="ignore"):
-            self.caps = np.minimum(self.limit / self.weights, 1e300)
-        self.held = np.zeros_like(self.weights)
-        self.sums = np.zeros_like(self.weights)
-        self._pays = np.zeros_like(self.weights)  # a place to work in: nothing that is remembered
-        self.since: Ints = np.zeros(self.held.shape, np.intp)
-        self.number = 1
+            self.max_wealth = np.minimum(self.limit / self.weights, 1e300)
+        self.wealth = np.zeros_like(self.weights)
+        self.cusums = np.zeros_like(self.weights)
+        self._buffer = np.zeros_like(self.weights)  # avoids an allocation per stride
+        self.since: Ints = np.zeros(self.wealth.shape, np.intp)
+        self.stride_number = max(1, window.strides)
         self.mixtures: Floats = np.zeros((1, len(bets)))
-        self.leads: dict[int, tuple[Floats, Ints, Floats]] = {}
+        self.at_alarms: dict[int, tuple[Floats, Ints, Floats]] = {}
 
-    def _winnings(self, baseline: Baseline) -> Floats:
-        """How much more each bet won on the reference itself than it may, shape (S, K), >= 1."""
-        blocks = baseline.blocks()
+    def _reference_excess(self, baseline: Baseline) -> Floats:
+        """Return each bet's log wealth on the reference relative to chance, shape (S, K), >= 1."""
+        blocks = baseline.stacked_blocks()
         strides = blocks.shape[1]
-        held = most = np.zeros_like(self.weights)
+        wealth = maximum = np.zeros_like(self.weights)
         with np.errstate(over="ignore"):
-            for payment in np.exp((blocks @ self.logarithms).transpose(1, 0, 2)):
-                held = np.minimum((held + 1) * payment, 1e300)
-                most = np.maximum(most, held)
-        allowed = np.log(max(1, strides) / RARELY)
-        return np.asarray(np.maximum(1.0, np.log(np.maximum(most, 1.0)) / allowed))
+            for payoff in np.exp((blocks @ self.log_payoffs).transpose(1, 0, 2)):
+                wealth = np.minimum((wealth + 1) * payoff, 1e300)
+                maximum = np.maximum(maximum, wealth)
+        by_chance = np.log(max(1, strides) / SIGNIFICANCE)
+        return np.asarray(np.maximum(1.0, np.log(np.maximum(maximum, 1.0)) / by_chance))
 
     def update(self, windows: Windows) -> Bools:
-        """Play the new strides; where a stream's mixture has reached the limit."""
+        """Bet on the new strides and return where a stream's mixture reaches the limit."""
         counts = windows.newest_counts.transpose(1, 0, 2)
-        logarithms = (counts @ self.logarithms).transpose(1, 0, 2)
-        self.number = windows.number
-        self.mixtures = np.empty(logarithms.shape[:2])
-        self.leads = {}
-        # a single overwhelming stride may pay more than a float can hold
+        log_payoffs = (counts @ self.log_payoffs).transpose(1, 0, 2)
+        self.stride_number = windows.stride_number
+        self.mixtures = np.empty(log_payoffs.shape[:2])
+        self.at_alarms = {}
+        # the payoff of a single stride can exceed the largest float
         with np.errstate(over="ignore"):
-            for at, logarithm in enumerate(logarithms):
-                self._play(logarithm, windows.number + at)
-                mixture = np.vecdot(self.weights, self.held, out=self.mixtures[at])
-                if mixture.max(initial=0.0) >= self.reached:
-                    lead = self.sums.copy(), self.since.copy(), logarithm
-                    self.leads[windows.number + at] = lead
-        return np.asarray(self.mixtures >= self.reached)
+            for at, log_payoff in enumerate(log_payoffs):
+                self._bet(log_payoff, windows.stride_number + at)
+                mixture = np.vecdot(self.weights, self.wealth, out=self.mixtures[at])
+                if mixture.max(initial=0.0) >= self.alarm_limit:
+                    state = self.cusums.copy(), self.since.copy(), log_payoff
+                    self.at_alarms[windows.stride_number + at] = state
+        return np.asarray(self.mixtures >= self.alarm_limit)
 
-    def _play(self, logarithm: Floats, number: int) -> None:
-        """Play a stride: what each bet would pay but for the reference's error, shape (S, K)."""
-        held, sums, pays = self.held, self.sums, self._pays
-        self.since[sums <= 0] = number - 1
-        np.subtract(number - 0.5, self.since, out=pays)
-        pays *= 3 * self.error  # of a run of r strides r^2 - (r - 1)^2, times 1.5
-        np.minimum(pays, CAUTION, out=pays)
-        pays *= self.error
-        np.subtract(logarithm, pays, out=pays)
-        sums += pays
-        np.maximum(sums, 0.0, out=sums)
-        np.minimum(sums, MOST_SUM, out=sums)
-        np.exp(pays, out=pays)
-        held += 1
-        held *= pays
-        np.minimum(held, self.caps, out=held)
+    def _bet(self, log_payoff: Floats, stride_number: int) -> None:
+        """Update wealth and CUSUMs with the uncorrected log payoffs of a stride, shape (S, K)."""
+        wealth, cusums, buffer = self.wealth, self.cusums, self._buffer
+        self.since[cusums <= 0] = stride_number - 1
+        np.subtract(stride_number - 0.5, self.since, out=buffer)
+        buffer *= 3 * self.error  # for a run of r strides: r^2 - (r - 1)^2, times 1.5
+        np.minimum(buffer, MAX_CORRECTION, out=buffer)
+        buffer *= self.error
+        np.subtract(log_payoff, buffer, out=buffer)
+        cusums += buffer
+        np.maximum(cusums, 0.0, out=cusums)
+        np.minimum(cusums, MAX_CUSUM, out=cusums)
+        np.exp(buffer, out=buffer)
+        wealth += 1
+        wealth *= buffer
+        np.minimum(wealth, self.max_wealth, out=wealth)
 
-    def lead(self, windows: Windows, stream: int) -> Lead:
-        """The bet that explains best a change that was found in the first of `windows`.
+    def leading_bet(self, windows: Windows, stream: int, quiet: int = 0) -> LeadingBet | None:
+        """Return the bet that explains best a change found in the first of `windows`.
 
-        Where several have gathered all that they may, it is the one that paid most for the stride.
+        It is the bet with the largest CUSUM. Among several at the upper bound, it is the one with
+        the largest payoff for the stride.
+
+        The CUSUM of a bet on a small change stays positive long after the change, or while a small
+        change lasts that is not the present one. So bets are left out that gain less than others,
+        by a factor of the limit, in the records of the window: the others explain the present
+        level. Bets that began to win before the stream was last quiet count only if they are the
+        best of the later ones; None if no later bet reaches the limit.
+
+        quiet: number of strides before which no change began.
         """
-        sums, since, newest = (each[stream] for each in self.leads[windows.number])
-        best = int(np.lexsort((newest, sums))[-1])
-        return Lead(self.names[stream][best], int(since[best]))
+        cusums, since, newest = (each[stream] for each in self.at_alarms[windows.stride_number])
+        required = np.log(self.limit)
+        gains = self._gains(windows, stream)
+        present = gains >= gains.max() - required
+        later = since >= quiet
+        if not later[self._best(cusums, newest, present)]:
+            present = later & (cusums >= required)
+            if not present.any():
+                return None
+            present &= gains >= gains[present].max() - required
+        best = self._best(cusums, newest, present)
+        return LeadingBet(self.names[stream][best], int(since[best]))
+
+    def _gains(self, windows: Windows, stream: int) -> Floats:
+        """Return the largest log payoff of each bet for the newest strides of a window, (K,)."""
+        payoffs = windows.cells_by_stride(stream) @ self.log_payoffs[stream]
+        return np.asarray(payoffs[::-1].cumsum(axis=0).max(axis=0).clip(min=0.0), np.float64)
+
+    @staticmethod
+    def _best(cusums: Floats, newest: Floats, among: Bools) -> int:
+        return int(np.lexsort((newest, cusums, among))[-1])
 
     def readings(self, windows: Windows) -> Readings:
-        """ln M of every stream."""
-        mixture = self.mixtures[windows.number - self.number]
-        # statistic and threshold are compared by those who read them
-        reached = mixture >= self.reached
+        """Return ln M of every stream."""
+        mixture = self.mixtures[windows.stride_number - self.stride_number]
+        # callers compare statistic and threshold: they must be equal where M reaches the limit
+        reached = mixture >= self.alarm_limit
         threshold = np.full(len(mixture), np.log(self.limit))
         mixture = np.where(self.weights.any(axis=1), np.maximum(mixture, 1.0), np.nan)
         return Readings(np.where(reached, threshold, np.log(mixture)), threshold, 1 / mixture)
 
     def snapshot(self) -> bytes:
-        """What every bet holds, since when, and the last mixtures."""
-        number = self.number + len(self.mixtures) - 1
-        parts = self.held, self.sums, self.since, self.mixtures[-1]
+        """Return wealth, CUSUM and its start of every bet, and the last mixtures."""
+        number = self.stride_number + len(self.mixtures) - 1
+        parts = self.wealth, self.cusums, self.since, self.mixtures[-1]
         return msgspec.msgpack.encode((number, *(part.tobytes() for part in parts)))
 
     def restore(self, state: bytes) -> None:
-        """Take over a snapshot."""
-        self.number, held, sums, since, mixtures = msgspec.msgpack.decode(
+        """Load a snapshot."""
+        self.stride_number, wealth, cusums, since, mixtures = msgspec.msgpack.decode(
             state, type=tuple[int, bytes, bytes, bytes, bytes]
         )
-        self.sums = np.frombuffer(sums).reshape(self.held.shape).copy()
-        self.held = np.frombuffer(held).reshape(self.held.shape).copy()
+        self.cusums = np.frombuffer(cusums).reshape(self.wealth.shape).copy()
+        self.wealth = np.frombuffer(wealth).reshape(self.wealth.shape).copy()
         self.since = np.frombuffer(since, np.intp).reshape(self.since.shape).copy()
         self.mixtures = np.frombuffer(mixtures).reshape(1, -1).copy()

@@ -1,4 +1,4 @@
-"""Baselines of plain arrays, and detectors run over them: for tests, benchmarks and simulations."""
+"""Build baselines from arrays and run detectors on arrays: for tests, benchmarks and forecasts."""
 
 from __future__ import annotations
 
@@ -7,29 +7,36 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.base import Bools, Detector, Floats, Kind
+from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
+from detectors.categorical_stream import build_categorical_stream
+from detectors.detector import Detector
+from detectors.kinds import Kind
+from detectors.numeric_stream import build_numeric_stream
 from detectors.registry import create
-from detectors.streams import categorical_stream, numeric_stream
-from detectors.window import SPAN, Window
+from detectors.window import STRIDES_PER_BATCH, Window
 
 
-def baseline_of(reference: Floats, kind: Kind = Kind.NUMERIC, window: int = 1000) -> Baseline:
-    """A baseline of numeric (or binary) streams from an array of shape (F, N)."""
-    streams = tuple(numeric_stream(f"x{i}", kind, row, window) for i, row in enumerate(reference))
+def baseline_from_array(
+    reference: Floats, kind: Kind = Kind.NUMERIC, window: int = 1000
+) -> Baseline:
+    """Return a baseline of numeric (or binary) streams from an array of shape (F, N)."""
+    streams = tuple(
+        build_numeric_stream(f"x{i}", kind, row, window) for i, row in enumerate(reference)
+    )
     return Baseline(reference.shape[1], streams, ())
 
 
-def categorical_baseline(reference: Sequence[str | None], window: int = 1000) -> Baseline:
-    """A baseline of one categorical stream; None where missing."""
+def baseline_from_categories(reference: Sequence[str | None], window: int = 1000) -> Baseline:
+    """Return a baseline of one categorical stream; None where missing."""
     vocabulary = sorted({name for name in reference if name is not None})
     code_of = {None: -1} | {name: code for code, name in enumerate(vocabulary)}
     codes = np.array([code_of[name] for name in reference], np.intp)
-    stream = categorical_stream("x0", vocabulary, codes, window)
+    stream = build_categorical_stream("x0", vocabulary, codes, window)
     return Baseline(len(reference), (), (stream,))
 
 
-def verdicts(
+def run_detectors(
     levels: Mapping[str, float],
     baseline: Baseline,
     values: Floats,
@@ -37,18 +44,17 @@ def verdicts(
     window: int = 1000,
     stride: int = 100,
 ) -> dict[str, Bools]:
-    """Where each named detector finds a change, by stride, shape (strides, k) each.
+    """Return where each named detector finds a change, shape (strides, k) each.
 
-    levels: detector -> the level of its evaluations. values: shape (F, n), of a baseline without
-    categories.
+    levels: detector -> its level. values: shape (F, n), of a baseline without categorical streams.
     """
     categories = np.zeros((0, values.shape[1]), np.uint8)
-    found = rounds(levels, baseline, values, categories, window=window, stride=stride)
+    found = run_in_batches(levels, baseline, values, categories, window=window, stride=stride)
     by_detector = zip(*found, strict=True)
     return {name: np.concatenate(each) for name, each in zip(levels, by_detector, strict=True)}
 
 
-def rounds(
+def run_in_batches(
     levels: Mapping[str, float],
     baseline: Baseline,
     values: Floats,
@@ -57,20 +63,22 @@ def rounds(
     window: int,
     stride: int,
 ) -> Iterator[list[Bools]]:
-    """What each named detector finds, shape (m, k) each, some strides at a time.
+    """Yield where each named detector finds a change, shape (m, k) each, for batches of m strides.
 
-    values: shape (F, n); categories: shape (C, n), as `Window.extend` takes them. Records that
-    do not fill a stride are left out. The detectors are made at once, before the first round.
+    The call creates the detectors, before the first batch. Records that do not fill a stride are
+    dropped.
+
+    values: shape (F, n); categories: shape (C, n), as in `Window.extend`.
     """
-    ring = Window(baseline, window, stride)
-    return _rounds(ring, create(levels, baseline, ring), values, categories)
+    current = Window(baseline, window, stride)
+    return _run_in_batches(current, create(levels, baseline, current), values, categories)
 
 
-def _rounds(
-    ring: Window, detectors: Sequence[Detector], values: Floats, categories: NDArray[np.uint8]
+def _run_in_batches(
+    window: Window, detectors: Sequence[Detector], values: Floats, categories: NDArray[np.uint8]
 ) -> Iterator[list[Bools]]:
-    whole = values.shape[1] // ring.stride * ring.stride
-    for start in range(0, whole, SPAN * ring.stride):
-        part = slice(start, min(whole, start + SPAN * ring.stride))
-        windows = ring.extend(values[:, part], categories[:, part])
+    whole = values.shape[1] // window.stride * window.stride
+    for start in range(0, whole, STRIDES_PER_BATCH * window.stride):
+        part = slice(start, min(whole, start + STRIDES_PER_BATCH * window.stride))
+        windows = window.extend(values[:, part], categories[:, part])
         yield [detector.update(windows) for detector in detectors]

@@ -1,4 +1,4 @@
-"""Kolmogorov-Smirnov: the largest gap between two empirical distributions, exactly."""
+"""Kolmogorov-Smirnov test: the exact largest gap between two empirical distributions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from detectors.base import MIN_VALUES, Bools, Floats, Kind, Readings, WindowTest
-from detectors.streams import NumericStream
+from detectors.arrays import Bools, Floats
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
+from detectors.readings import Readings
 from detectors.window import Window, Windows
+from detectors.window_test import MIN_VALUES, WindowTest
 
 
 class KolmogorovSmirnov(WindowTest):
@@ -17,36 +20,36 @@ class KolmogorovSmirnov(WindowTest):
         D = sup_x |F_reference(x) - F_current(x)|,  rejected where
         D >= sqrt(-1/2 ln(level / 2) v (1/N + 1/n)),
 
-    N and n counting the values that are not missing, v being the variance inflation of the
+    where N and n count the values that are not missing, and v is the variance inflation by the
     reference's autocorrelation (1 without). The p-value 2 exp(-2 D^2 / (v (1/N + 1/n))) is the
     first term of Kolmogorov's series, an upper bound that is exact in the tail; with ties it is
     conservative (Smirnov 1948; Hodges 1958). D equals `scipy.stats.ks_2samp(...).statistic`.
 
-    Sorting the window at every stride would cost more than all other detectors together. Within
-    a cell (see `baseline`) D can exceed the larger of the gaps at its edges by no more than the
+    To sort the window at every stride would cost more than all other detectors together. Within
+    a cell (see `numeric_stream`), D exceeds the larger of the gaps at its edges by at most the
     cell's share of the reference, so the counts by cell decide most streams without a sort.
 
-    Trade-off: no bins to choose and blind to nothing in the middle of a distribution; weak in the
-    far tails, and it sees neither missing values nor how large a shift is in the feature's unit.
+    Trade-off: needs no bins and sees every change in the middle of a distribution. It is weak in
+    the far tails, ignores missing values, and does not measure a shift in the feature's unit.
     """
 
     name: ClassVar[str] = "ks"
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC})
 
     def prepare(self, window: Window) -> None:
-        """The reference's distribution at the cells' edges, and how far D may exceed it between."""
+        """Compute the reference's distribution at the edges of the cells, and the slack between."""
         baseline, streams = self.baseline, self.streams
         reference = baseline.counts[streams]
         self.reference_share = 1 / np.where(reference >= MIN_VALUES, reference, np.nan)
         self.inflation = baseline.inflation[streams]
-        # the missing values' cell comes last: up to there both distributions have reached 1
+        # both distributions have reached 1 before the last cell, that of missing values
         self.upto_cell = np.minimum(
             baseline.cell_counts[streams].cumsum(axis=1) / np.maximum(reference, 1)[:, None], 1
         )
         self.slack = baseline.cell_slack[streams]
 
     def rejects(self, windows: Windows) -> Bools:
-        """Where D reaches its threshold."""
+        """Return where D reaches its threshold."""
         count = self.count(windows)
         upto = windows.cell_counts[:, self.rows].cumsum(axis=2)
         upto /= np.maximum(count, 1)[:, :, None]
@@ -62,7 +65,7 @@ class KolmogorovSmirnov(WindowTest):
         return rejected
 
     def test(self, windows: Windows) -> Readings:
-        """D of every numeric stream with its p-value."""
+        """Return D of every numeric stream with its p-value."""
         count = self.count(windows)
         threshold = self.threshold(count)
         distance = np.empty(count.shape)
@@ -73,37 +76,40 @@ class KolmogorovSmirnov(WindowTest):
         return Readings(distance, threshold, np.minimum(1.0, p_value))
 
     def count(self, windows: Windows) -> Floats:
-        """Values in the windows that are not missing, shape (m, k)."""
+        """Return the number of values in the windows that are not missing, shape (m, k)."""
         return windows.present[:, self.rows]
 
     def scale(self, count: Floats) -> Floats:
-        """v (1/N + 1/n), shape (m, k); NaN where there are too few values for a verdict."""
+        """Return v (1/N + 1/n), shape (m, k); NaN where there are too few values for a verdict."""
         present = np.where(count >= MIN_VALUES, count, np.nan)
         return self.inflation * (self.reference_share + 1 / present)
 
     def threshold(self, count: Floats) -> Floats:
-        """D's threshold, shape (m, k); NaN where there is no verdict."""
+        """Return D's threshold, shape (m, k); NaN where there is no verdict."""
         return np.asarray(np.sqrt(self.scale(count) * (-np.log(self.level / 2) / 2)))
 
     def distance(self, windows: Windows, at: int, i: int) -> float:
-        """D of the i-th of the k streams in one of the windows."""
+        """Return D of the i-th of the k streams in one of the windows."""
         stream = int(self.streams[i])
         return ks_distance(self.baseline.numeric[stream], windows.values(stream, at))
 
 
 def ks_distance(reference: NumericStream, values: Floats) -> float:
-    """sup |F_reference - F_current|; NaN without a value on either side.
+    """Return sup |F_reference - F_current|; NaN if either side has no value.
+
+    Values within the resolution of a reference value are taken to equal it. The supremum is at a
+    current value: F_current - F_reference is largest at one, and
+    F_reference - F_current just before one.
 
     values: shape (n,), NaN where missing.
-    Only the current values need a look: just at each, F_current has jumped (the largest
-    F_current - F_reference), just before it has not (the largest F_reference - F_current).
     """
     current = np.sort(values[~np.isnan(values)])
     if not len(current) or not reference.count:
         return float("nan")
-    places = reference.support.searchsorted(current)
-    before = reference.below[places]
-    upto = reference.below[places + (reference.support.take(places, mode="clip") == current)]
+    with np.errstate(over="ignore"):  # infinity follows the largest number
+        margin = reference.resolution(current)
+        before = reference.below[reference.support.searchsorted(current - margin)]
+        upto = reference.below[reference.support.searchsorted(current + margin, "right")]
     steps = np.arange(len(current) + 1) / len(current)
     ahead = steps[1:] - upto / reference.count
     behind = before / reference.count - steps[:-1]

@@ -1,13 +1,13 @@
-"""The detectors by name. To add one: a file, and a line here."""
+"""The detectors by name. A new detector needs a file and an entry in DETECTORS."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from detectors.adwin import Adwin
-from detectors.base import Detector
 from detectors.baseline import Baseline
 from detectors.chi2 import ChiSquared
+from detectors.detector import Detector
 from detectors.e_detector import EDetector
 from detectors.ks import KolmogorovSmirnov
 from detectors.page_hinkley import PageHinkley
@@ -22,13 +22,14 @@ DETECTORS: dict[str, type[Detector]] = {
 
 
 def create(levels: Mapping[str, float], baseline: Baseline, window: Window) -> list[Detector]:
-    """A detector for each name, each allowed its level of false alarms per evaluation and stream.
+    """Return a detector for each name in `levels`, in that order.
 
+    levels: detector -> false-alarm probability of one evaluation of one stream.
     Raises KeyError for a name that is not in DETECTORS.
     """
     return [DETECTORS[name](baseline, window, level) for name, level in levels.items()]
 
 
-def streams_watched(names: Sequence[str], baseline: Baseline) -> dict[str, int]:
-    """How many of the baseline's streams each of the named detectors watches."""
-    return {name: len(baseline.streams_of(DETECTORS[name].kinds)) for name in names}
+def count_streams(names: Sequence[str], baseline: Baseline) -> dict[str, int]:
+    """Return the number of the baseline's streams that each named detector watches."""
+    return {name: len(baseline.stream_indices(DETECTORS[name].kinds)) for name in names}

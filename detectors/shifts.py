@@ -1,4 +1,4 @@
-"""Traffic as a reference has it, shifted by so many standard deviations: what detectors are for."""
+"""Shift records of a reference by a number of standard deviations, to measure detection delays."""
 
 from __future__ import annotations
 
@@ -6,44 +6,52 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from detectors.base import Floats, Kind
+from detectors.arrays import Floats
 from detectors.baseline import Baseline, Stream
-from detectors.streams import CategoricalStream, NumericStream
+from detectors.categorical_stream import CategoricalStream
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
 
 
-def shifted(
+def shift_records(
     baseline: Baseline,
     values: Floats,
     categories: NDArray[np.uint8],
     sd: float,
     rng: np.random.Generator,
 ) -> tuple[Floats, NDArray[np.uint8]]:
-    """Records of all streams after a shift of each by `sd` > 0 standard deviations.
+    """Return the records after a shift of every stream by `sd` > 0 standard deviations.
 
-    values, categories: as `Window.extend` takes them.
-    Of numbers, it is the standard deviation of their normal scores: as if the feature had been
-    stretched until it was bell-shaped, so that an outlier does not decide what a shift is. Of a
-    binary feature, the rarer value becomes more frequent by `sd` times sqrt(p (1 - p)); of a
-    categorical one, its most frequent category less frequent. A constant one stays as it is.
+    - Numeric stream: `sd` is in standard deviations of its normal scores, as if the feature were
+      transformed to a normal distribution. So an outlier does not determine the size of a shift.
+    - Binary stream: the share of the rarer value increases by `sd` times sqrt(p (1 - p)).
+    - Categorical stream: the share of the most frequent category decreases by as much.
+
+    A constant stream does not change.
+
+    values, categories: as in `Window.extend`.
     """
     moved, bins = values.copy(), categories.copy()
     for row, stream in zip(moved, baseline.numeric, strict=True):
-        here = ~np.isnan(row)
-        move = _flipped if stream.kind is Kind.BINARY else _raised
-        row[here] = move(stream, row[here], sd, rng)
+        present = ~np.isnan(row)
+        shift = _shift_binary if stream.kind is Kind.BINARY else _shift_numeric
+        row[present] = shift(stream, row[present], sd, rng)
     for codes, category in zip(bins, baseline.categorical, strict=True):
-        codes[:] = _spread(category, codes, sd, rng)
+        codes[:] = _shift_categorical(category, codes, sd, rng)
     return moved, bins
 
 
 def can_shift(stream: Stream) -> bool:
-    """Whether a stream is anything but constant."""
+    """Return whether a stream is not constant."""
     return int((stream.cell_counts()[:-1] > 0).sum()) > 1
 
 
-def middle(stream: Stream, sd: float) -> tuple[float, float]:
-    """Before and after a shift: the median of a number, the share of a flag's last value, that of
-    the most frequent category."""
+def center_before_and_after(stream: Stream, sd: float) -> tuple[float, float]:
+    """Return a stream's location before and after a shift by `sd` standard deviations.
+
+    The location is the median of a numeric stream, the share of the larger value of a binary one
+    and the share of the most frequent category of a categorical one.
+    """
     if isinstance(stream, NumericStream) and stream.kind is Kind.NUMERIC:
         return stream.quantile(0.5), stream.quantile(float(ndtr(sd)))
     if isinstance(stream, NumericStream):
@@ -54,8 +62,10 @@ def middle(stream: Stream, sd: float) -> tuple[float, float]:
     return share, min(1.0, max(0.0, share + step * float(np.sqrt(share * (1 - share)))))
 
 
-def _raised(stream: NumericStream, values: Floats, sd: float, rng: np.random.Generator) -> Floats:
-    """Each value by the one that is `sd` further up in the reference, in normal scores."""
+def _shift_numeric(
+    stream: NumericStream, values: Floats, sd: float, rng: np.random.Generator
+) -> Floats:
+    """Replace each value with the reference's value whose normal score is larger by `sd`."""
     low = stream.below[stream.support.searchsorted(values, "left")]
     high = stream.below[stream.support.searchsorted(values, "right")]
     ranks = (low + rng.random(len(values)) * (high - low)) / max(1, stream.count)
@@ -63,8 +73,10 @@ def _raised(stream: NumericStream, values: Floats, sd: float, rng: np.random.Gen
     return stream.support[stream.below[1:-1].searchsorted(places, "right")]
 
 
-def _flipped(stream: NumericStream, values: Floats, sd: float, rng: np.random.Generator) -> Floats:
-    """Some of the more frequent value turned into the other."""
+def _shift_binary(
+    stream: NumericStream, values: Floats, sd: float, rng: np.random.Generator
+) -> Floats:
+    """Replace some of the more frequent value with the other one."""
     share = float(np.diff(stream.below)[-1]) / max(1, stream.count)
     if not 0 < share < 1:
         return values
@@ -73,10 +85,10 @@ def _flipped(stream: NumericStream, values: Floats, sd: float, rng: np.random.Ge
     return np.where((values == usual) & (rng.random(len(values)) < chance), rare, values)
 
 
-def _spread(
+def _shift_categorical(
     stream: CategoricalStream, bins: NDArray[np.uint8], sd: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Some of the most frequent category given to the others, as these are frequent."""
+    """Replace some of the most frequent category with others, in proportion to their shares."""
     counts = stream.bin_counts()[:-1]
     top, others = int(counts.argmax()), counts.copy()
     others[top] = 0

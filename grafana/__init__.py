@@ -1,1 +1,1 @@
-"""What people look at in Grafana and Prometheus. It knows the daemon by its metrics alone."""
+"""Grafana dashboards and Prometheus alert rules. They depend on the daemon's metrics only."""

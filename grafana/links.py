@@ -1,7 +1,7 @@
-"""Where dashboards and alerts lead to."""
+"""Link targets of dashboards and alerts."""
 
 RUNBOOKS = "https://plumbline.example/runbooks/"
-"""The published folder docs/runbooks; a page is named after its alert, in lower case.
+"""Base URL of the published folder docs/runbooks; a page is named after its alert, in lower case.
 
-Nobody owns this address; `build --runbooks`, of dashboards and of alerts, writes yours.
+A placeholder: the option `--runbooks` of the dashboard and alert builds replaces it.
 """

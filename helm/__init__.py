@@ -1,1 +1,1 @@
-"""The Helm chart, and what makes those of its files that follow from others."""
+"""The Helm chart, and the program that generates parts of it."""

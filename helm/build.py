@@ -1,8 +1,8 @@
-"""Makes the parts of the chart that follow from other files: `python -m helm.build`.
+"""Generate the parts of the chart that depend on other files: `python -m helm.build`.
 
-A chart can only hold what lies within its folder, and some tools refuse links out of it. So rules
-and dashboards are copied, the configuration's schema is put into the chart's, and the README is
-made of the comments in values.yaml. A test holds that `outputs` says what is there.
+A chart contains only files of its own folder, and some tools do not follow symbolic links. So rules
+and dashboards are copied, the schema of the configuration is inserted into the chart's schema, and
+the README is generated from the comments in values.yaml. A test compares the files with `outputs`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from monitor.config import schema
+from monitor.config.schema import schema
 
 ROOT = Path(__file__).resolve().parents[1]
 CHART = ROOT / "helm" / "plumbline"
@@ -23,12 +23,12 @@ COPIES = {
     "grafana/alerts/*.rules.yaml": CHART / "files" / "alerts",
     "grafana/dashboards/*.json": CHART / "files" / "dashboards",
 }
-LONGEST_DEFAULT = 60
+MAX_DEFAULT_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A row of the README: a dotted key, its default as shown (none for a section), its comment."""
+    """A row of the README: dotted key, default as shown (empty for a section), and comment."""
 
     key: str
     default: str
@@ -36,17 +36,17 @@ class Value:
 
 
 def main() -> None:
-    """Write what follows from other files, and remove copies of files that are gone."""
-    wanted = outputs()
-    for stale in copies_present() - set(wanted):
+    """Write the generated files, and remove copies of files that no longer exist."""
+    expected = outputs()
+    for stale in copies_present() - set(expected):
         stale.unlink()
-    for path, content in wanted.items():
+    for path, content in expected.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
 def outputs() -> dict[Path, bytes]:
-    """Every file that is made, with the content that it should have."""
+    """Return all generated files with their expected content."""
     copies = {
         folder / source.name: source.read_bytes()
         for pattern, folder in COPIES.items()
@@ -61,7 +61,7 @@ def outputs() -> dict[Path, bytes]:
 
 
 def copies_present() -> set[Path]:
-    """The copies that the chart holds now."""
+    """Return the copies that exist in the chart."""
     return {
         path
         for pattern, folder in COPIES.items()
@@ -70,7 +70,7 @@ def copies_present() -> set[Path]:
 
 
 def values_schema() -> str:
-    """The chart's schema, in which `config` is the schema of plumbline.yaml as it is now."""
+    """Return the chart's schema with the current schema of plumbline.yaml as `config`."""
     chart = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
     config = schema()
     sections = config.pop("$defs")
@@ -79,15 +79,15 @@ def values_schema() -> str:
         (["host", "port"], sections["HttpConfig"]),
         (["bootstrap_servers", "partitions"], sections["KafkaConfig"]),
     ):
-        section["required"] = keys  # the templates read them; `null` removes the chart's default
+        section["required"] = keys  # read by templates; a `null` would remove the chart's default
     own = {name: each for name, each in chart["$defs"].items() if name[0].islower()}
-    chart["$defs"] = own | sections  # the configuration's sections are named in CamelCase
+    chart["$defs"] = own | sections  # sections of the configuration have CamelCase names
     chart["properties"]["config"] = config
     return json.dumps(chart, indent=2) + "\n"
 
 
 def readme(values: str) -> str:
-    """README.md of the chart: README.head.md, and a table of all values."""
+    """Return README.md of the chart: README.head.md and a table of all values."""
     head = (ROOT / "helm" / "README.head.md").read_text(encoding="utf-8")
     rows = "".join(
         f"| `{value.key}` | {value.default} | {value.comment} |\n" for value in documented(values)
@@ -96,23 +96,23 @@ def readme(values: str) -> str:
 
 
 def documented(values: str) -> list[Value]:
-    """The values in the text of values.yaml, in their order, each with its comment.
+    """Return the values in the text of values.yaml in order, each with its comment.
 
-    Raises ValueError where a value has no comment.
+    Raises ValueError if a value has no comment.
     """
     comments = dict(_comments(values))
     found = [
         Value(key, default, comments.get(key, ""))
         for key, default in _rows(yaml.safe_load(values), "", comments)
     ]
-    silent = [value.key for value in found if not value.comment]
-    if silent:
-        raise ValueError(f"values.yaml has no comment above {', '.join(silent)}")
+    undocumented = [value.key for value in found if not value.comment]
+    if undocumented:
+        raise ValueError(f"values.yaml: add a comment above {', '.join(undocumented)}")
     return found
 
 
 def _comments(values: str) -> Iterator[tuple[str, str]]:
-    """Each key that has a comment right above it, dotted, with the comment."""
+    """Yield each key with a comment directly above it, dotted, and the comment."""
     path: list[tuple[int, str]] = []
     comment: list[str] = []
     for line in values.splitlines():
@@ -132,21 +132,21 @@ def _comments(values: str) -> Iterator[tuple[str, str]]:
 def _rows(
     section: Mapping[str, Any], prefix: str, comments: Mapping[str, str]
 ) -> Iterator[tuple[str, str]]:
-    """Key and default of what is to be listed; a section is listed itself if it has a comment."""
+    """Yield key and default of each row; a section has a row of its own if it has a comment."""
     for name, value in section.items():
         key = f"{prefix}{name}"
         inner = any(other.startswith(f"{key}.") for other in comments)
         if not (isinstance(value, dict) and (inner or (value and key not in comments))):
-            yield key, _shown(value)
+            yield key, _cell(value)
             continue
         if key in comments:
             yield key, ""
         yield from _rows(value, f"{key}.", comments)
 
 
-def _shown(default: Any) -> str:
+def _cell(default: Any) -> str:
     text = json.dumps(default)
-    return f"`{text}`" if len(text) <= LONGEST_DEFAULT else "see values.yaml"
+    return f"`{text}`" if len(text) <= MAX_DEFAULT_CHARS else "see values.yaml"
 
 
 if __name__ == "__main__":

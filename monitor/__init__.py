@@ -1,10 +1,10 @@
-"""The daemon: from inference logs in Kafka to drift alarms. ARCHITECTURE.md shows the way."""
+"""The daemon: reads inference logs from Kafka and raises drift alarms. See ARCHITECTURE.md."""
 
 import os
 
 __version__ = "0.1.0"
 
-# The products of a stride are small. OpenBLAS would share them among as many threads as there are
-# cores and let these spin in between, at the cost of all that ingest does meanwhile. It reads this
-# when numpy is imported first, which is after this package.
+# The matrix products of a stride are small. OpenBLAS would split them among one thread per core,
+# and its idle threads spin, which slows ingest down. It reads this variable when numpy is imported,
+# which happens after this package is imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -1,5 +1,10 @@
-"""The error that a user can mend."""
+"""Errors that the user can fix."""
 
 
 class UserError(Exception):
-    """Something that the user can mend: shown as one line, without a traceback, exit status 2."""
+    """An error that the user can fix: printed on one line without a traceback, exit status 2."""
+
+
+def os_error_reason(error: OSError) -> str:
+    """Return the reason of an operating system error in lower case."""
+    return (error.strerror or type(error).__name__).lower()

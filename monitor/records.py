@@ -1,4 +1,4 @@
-"""A record, one inference as logged, and the reasons for which a message is none."""
+"""The record of one inference, and the reasons for rejecting a message."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 
-class Refusal(StrEnum):
-    """Why a message is refused: the `reason` of dead letters and of records_rejected_total."""
+class RejectReason(StrEnum):
+    """Why a message is rejected: `reason` in dead letters and in records_rejected_total."""
 
     EMPTY = "empty"
     TOO_LARGE = "too_large"
@@ -22,17 +22,20 @@ class Refusal(StrEnum):
     BAD_TIMESTAMP = "bad_timestamp"
 
 
-class RefusedError(Exception):
-    """A message that is no record. `detail` says where, never what: it may be anybody's text."""
+class RejectedRecord(Exception):
+    """A message is not a valid record.
 
-    def __init__(self, reason: Refusal, detail: str) -> None:
+    detail: where the problem is. It never repeats content, which may be private.
+    """
+
+    def __init__(self, reason: RejectReason, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
 
 
 class Part(msgspec.Struct, gc=False):
-    """A part of a chat message's content that is an object; only its text counts."""
+    """An object in the content of a chat message. Only its text is counted."""
 
     text: str | None = None
 
@@ -44,17 +47,17 @@ class Message(msgspec.Struct, gc=False):
 
     @property
     def chars(self) -> int:
-        """Characters of text."""
+        """Number of characters of text."""
         if isinstance(self.content, list):
             return sum(len(p if isinstance(p, str) else p.text or "") for p in self.content)
         return len(self.content or "")
 
 
 class Record(msgspec.Struct, gc=False):
-    """What the features need of one inference; anything else in a log is passed over.
+    """The fields of one inference that the features need. Other fields of a log are ignored.
 
-    timestamp: epoch seconds, once a decoder has returned it. None where the log says nothing:
-    missing is not zero.
+    timestamp: epoch seconds, after decoding.
+    A field that is absent from the log is None, not zero.
     """
 
     request_id: str
@@ -73,16 +76,105 @@ class Record(msgspec.Struct, gc=False):
 
     @property
     def prompt_chars(self) -> int | None:
-        """Characters of the prompt's text."""
+        """Number of characters of the prompt's text; None without a prompt."""
         if isinstance(self.prompt, list):
             return sum(message.chars for message in self.prompt)
         return None if self.prompt is None else len(self.prompt)
 
 
 class RecordWithMetadata(Record, gc=False):
-    """A record whose metadata the configuration asks for; decoding it costs, so only then.
+    """A record with metadata. Decoding metadata is slow, so it happens only if configured.
 
-    metadata: of any kind of value, since a log may keep more there than what is watched.
+    metadata: values of any type, because a log may contain keys that are not watched.
     """
 
     metadata: dict[str, Any] | None = None
+
+
+class ChatMessage(msgspec.Struct, gc=False):
+    """A chat message of a sampled prompt, with the text of all its parts."""
+
+    role: str
+    content: str
+
+
+class WholeRecord(msgspec.Struct, gc=False):
+    """All fields of one inference, with their texts. A field of a wrong type is missing.
+
+    timestamp: epoch seconds.
+    """
+
+    request_id: str
+    timestamp: float
+    model: str
+    prompt: str | list[ChatMessage] | None = None
+    response: str | None = None
+    contexts: list[str] | None = None
+    reference: str | None = None
+    experiments: dict[str, str] | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+    latency_ms: float | None = None
+    time_to_first_token_ms: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+    scores: dict[str, float] | None = None
+    feedback: float | None = None
+    metadata: dict[str, str | float] | None = None
+
+
+class Source(StrEnum):
+    """Where the values of a feature come from. Each source has its own windows and reference."""
+
+    LOG = "log"
+    JUDGE = "judge"
+    FEEDBACK = "feedback"
+
+
+class Inclusion(msgspec.Struct, gc=False, omit_defaults=True):
+    """How a sample was drawn.
+
+    uniform: drawn by the hash of its request id, at `probability`. Only such samples enter windows,
+    means and experiments.
+    probability: inclusion probability of the uniform draw, 0 to 1, also if it was not drawn.
+    boosted: why the record was chosen in addition, such as "error" or "refusal".
+    """
+
+    uniform: bool
+    probability: float
+    boosted: tuple[str, ...] = ()
+
+
+class Sample(msgspec.Struct, gc=False, omit_defaults=True):
+    """A whole record that was drawn for judging, replay or review, after redaction.
+
+    timestamp: epoch seconds. user: hash of the user id.
+    redacted: number of redacted places by kind. cut: fields whose text was cut.
+    """
+
+    request_id: str
+    timestamp: float
+    model: str
+    inclusion: Inclusion
+    prompt: str | list[ChatMessage] | None = None
+    response: str | None = None
+    contexts: list[str] | None = None
+    reference: str | None = None
+    experiments: dict[str, str] | None = None
+    user: str | None = None
+    session_id: str | None = None
+    latency_ms: float | None = None
+    time_to_first_token_ms: float | None = None
+    input_tokens: float | None = None
+    output_tokens: float | None = None
+    cost_usd: float | None = None
+    finish_reason: str | None = None
+    error: str | None = None
+    scores: dict[str, float] | None = None
+    feedback: float | None = None
+    metadata: dict[str, str | float] | None = None
+    redacted: dict[str, int] = {}
+    cut: tuple[str, ...] = ()

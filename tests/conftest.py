@@ -1,4 +1,4 @@
-"""For all tests."""
+"""Fixtures for all tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import structlog
 
 @pytest.fixture(autouse=True)
 def logging_defaults() -> Iterator[None]:
-    """What a test configures is undone: the next one may look for what is logged."""
+    """Reset the logging configuration after each test: the next one may capture logs."""
     yield
     structlog.reset_defaults()

@@ -1,7 +1,7 @@
-"""Gets programs out of Debian's packages, so that tests run the real Prometheus and Alertmanager.
+"""Provide programs from Debian packages, so that tests run the real Prometheus and Alertmanager.
 
-A package is downloaded and unpacked into a cache, not installed: that starts no service and, but
-for Alertmanager's templates, takes no root. A program on the PATH is preferred.
+A package is downloaded and unpacked to a cache, not installed: this starts no service and requires
+no root, except for Alertmanager's templates. Programs on the PATH take precedence.
 """
 
 import fcntl
@@ -20,58 +20,61 @@ PACKAGES = {
     "amtool": "prometheus-alertmanager",
 }
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
-"""What Debian calls a program, where that is not its own name."""
+"""Program -> its name in Debian, if different."""
 TEMPLATES = Path("/usr/share/prometheus/alertmanager")
-"""Debian's Alertmanager does not start without the templates that it looks for here alone."""
+"""Debian's Alertmanager does not start without its templates in this folder."""
 DOWNLOAD_TIMEOUT_S = 300
 
 
 class ProgramUnavailable(RuntimeError):
-    """A program cannot be had on this machine."""
+    """A program is not available on this machine."""
 
 
 @cache
 def needed(name: str) -> str:
-    """The path of a program. Without it the test is skipped, and fails where CI is set."""
+    """Return the path of a program. If it is unavailable, skip the test, or fail it in CI."""
     try:
         return program(name)
-    except ProgramUnavailable as reason:
+    except ProgramUnavailable as error:
         if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail(str(reason))
-        pytest.skip(str(reason))
+            pytest.fail(str(error))
+        pytest.skip(str(error))
 
 
 def program(name: str) -> str:
-    """The path of a program, unpacking its package on first use. Raises ProgramUnavailable."""
+    """Return the path of a program; unpack its package on first use.
+
+    Raises ProgramUnavailable.
+    """
     file = DEBIAN_NAMES.get(name, name)
     installed = shutil.which(name) or shutil.which(file)
     if installed:
         return installed
     folder = _unpacked(PACKAGES[name])
     if name == "alertmanager":
-        _put_templates(folder / TEMPLATES.relative_to("/"), TEMPLATES)
+        _link_templates(folder / TEMPLATES.relative_to("/"), TEMPLATES)
     return str(folder / "usr" / "bin" / file)
 
 
-def _put_templates(ours: Path, place: Path) -> None:
-    """Let the place lead to our templates, unless there are some."""
-    if place.exists():
+def _link_templates(source: Path, target: Path) -> None:
+    """Create `target` as a link to `source`, unless it exists."""
+    if target.exists():
         return
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)  # a link into a cache that is no more
-        place.symlink_to(ours)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)  # a link to a deleted cache
+        target.symlink_to(source)
     except FileExistsError:
-        pass  # another process was quicker
+        pass  # another process has created it
     except PermissionError:
         raise ProgramUnavailable(
-            f"Alertmanager looks for templates in {place} and only root can put them there:"
+            f"Alertmanager requires templates in {target}, which only root can create:"
             " install the Debian package prometheus-alertmanager."
         ) from None
 
 
 def _unpacked(package: str) -> Path:
-    """Where the package's files lie; one process at a time fetches them."""
+    """Return the folder of the unpacked package; a lock lets one process at a time fetch it."""
     base = Path(os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline").expanduser()
     base.mkdir(parents=True, exist_ok=True)
     folder = base / f"debian-{package}"
@@ -83,11 +86,11 @@ def _unpacked(package: str) -> Path:
 
 
 def _fetch(package: str, folder: Path) -> None:
-    """Unpack beside the folder, then rename: half a package is never taken for a whole one."""
+    """Unpack to a temporary folder, then rename it, so that the folder is always complete."""
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
             raise ProgramUnavailable(
-                f"This test needs a program of the Debian package {package}: put it on the PATH."
+                f"This test requires a program of the Debian package {package}: add it to the PATH."
             )
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -106,12 +109,12 @@ def _download(package: str, into: Path) -> None:
     except ProgramUnavailable:
         if os.geteuid() != 0:
             raise
-        _run(["apt-get", "update", "-q"], into)  # an image without package lists
+        _run(["apt-get", "update", "-q"], into)  # a fresh image has no package lists
         _run(command, into)
 
 
 def _run(command: list[str], folder: Path) -> None:
-    what = " ".join(command)
+    text = " ".join(command)
     try:
         done = subprocess.run(
             command,
@@ -123,7 +126,7 @@ def _run(command: list[str], folder: Path) -> None:
             text=True,
             timeout=DOWNLOAD_TIMEOUT_S,
         )
-    except subprocess.TimeoutExpired as late:
-        raise ProgramUnavailable(f"{what} did not finish in {DOWNLOAD_TIMEOUT_S} s.") from late
+    except subprocess.TimeoutExpired as error:
+        raise ProgramUnavailable(f"{text} did not finish in {DOWNLOAD_TIMEOUT_S} s.") from error
     if done.returncode != 0:
-        raise ProgramUnavailable(f"{what} failed:\n{done.stdout[-2000:]}")
+        raise ProgramUnavailable(f"{text} failed:\n{done.stdout[-2000:]}")

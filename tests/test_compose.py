@@ -1,8 +1,7 @@
-"""docker-compose.yaml can be started: what it names is there, pinned, on loopback and understood.
+"""Tests of docker-compose.yaml without a Docker engine: files exist, images are pinned.
 
-No Docker engine runs where tests run. What each program would be given is given to the program
-itself, where it is to be had: Plumbline its settings, the made traffic its arguments, Prometheus
-its configuration and rules, Alertmanager its routes.
+The programs themselves check their input: Plumbline its settings, the traffic producer its
+arguments, Prometheus its configuration and rules, Alertmanager its routes.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ import pytest
 import yaml
 
 from monitor import app
-from monitor.config import WarmupReference
-from monitor.config_file import load
-from monitor.demo import produce
-from monitor.demo.traffic import PROFILES
+from monitor.cli.demo import produce
+from monitor.cli.demo.traffic import MODELS
+from monitor.config.load import load
+from monitor.config.sections.detection import WarmupReference
+from monitor.roles import names
 from tests.debian import needed
 
 ROOT = Path(__file__).parents[1]
@@ -32,22 +32,22 @@ services = pytest.mark.parametrize("name", SERVICES)
 
 
 def settings(name: str) -> dict[str, str]:
-    """The environment of a service, as it arrives there."""
+    """Return the environment of a service as strings."""
     return {key: str(value) for key, value in SERVICES[name]["environment"].items()}
 
 
 def mounts(name: str) -> dict[str, str]:
-    """What a service mounts: target -> a path of the repository, or a volume."""
+    """Return the mounts of a service: target -> path in the repository, or volume."""
     found = {}
     for mount in SERVICES[name].get("volumes", []):
         source, target, *options = mount.split(":")
-        assert not source.startswith("./") or options == ["ro"], f"{mount} can be written"
+        assert not source.startswith("./") or options == ["ro"], f"{mount} is writable"
         found[target] = source
     return found
 
 
-def test_everything_is_there() -> None:
-    """The issue's six services, and no other."""
+def test_services() -> None:
+    """The file has exactly these six services."""
     assert list(SERVICES) == [
         "kafka",
         "plumbline",
@@ -60,34 +60,34 @@ def test_everything_is_there() -> None:
 
 @services
 def test_images_are_pinned(name: str) -> None:
-    """Every image has a tag that names a whole version, and only ours is built."""
+    """Every image has a full version as its tag, and only Plumbline's image is built."""
     image = SERVICES[name]["image"]
     assert re.fullmatch(r"[a-z/-]+:v?\d+\.\d+\.\d+", image)
     assert ("build" in SERVICES[name]) == (name == "plumbline")
-    ours = {"plumbline": "build", "traffic": "never"}  # nobody else's of the same name is pulled
-    assert SERVICES[name].get("pull_policy") == ours.get(name)
+    policies = {"plumbline": "build", "traffic": "never"}  # do not pull an image of the same name
+    assert SERVICES[name].get("pull_policy") == policies.get(name)
 
 
 @services
 def test_ports_are_on_loopback(name: str) -> None:
-    """Nothing is reachable from other machines."""
+    """All ports are published on the loopback interface only."""
     for port in SERVICES[name].get("ports", []):
         assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", port)
 
 
 @services
-def test_mounted_files_are_there(name: str) -> None:
-    """Every mounted path of the repository exists; Docker would make an empty folder of it."""
+def test_mounted_files_exist(name: str) -> None:
+    """Every mounted path exists; Docker would create an empty folder for a missing one."""
     for source in mounts(name).values():
         if source.startswith("./"):
-            assert (ROOT / source).exists(), f"{name} mounts {source}, which is not there"
+            assert (ROOT / source).exists(), f"{name} mounts {source}, which does not exist"
         else:
             assert source in COMPOSE["volumes"]
 
 
 @services
-def test_health_is_asked_for(name: str) -> None:
-    """Each service says whether it is well: by a healthcheck here, or by its image's own."""
+def test_services_have_a_healthcheck(name: str) -> None:
+    """Each service has a healthcheck in this file or in its image, except the producer."""
     check = SERVICES[name].get("healthcheck", {})
     assert "test" in check or name in {"plumbline", "traffic"}
     for port in re.findall(r"127\.0\.0\.1:(\d+)", " ".join(check.get("test", []))):
@@ -97,7 +97,7 @@ def test_health_is_asked_for(name: str) -> None:
 
 @services
 def test_services_wait_for_each_other(name: str) -> None:
-    """Dependencies exist, and those waited for to be healthy can say so."""
+    """Dependencies exist, and those with the condition `service_healthy` have a healthcheck."""
     for other, condition in SERVICES[name].get("depends_on", {}).items():
         assert other in SERVICES
         if condition["condition"] == "service_healthy":
@@ -106,7 +106,7 @@ def test_services_wait_for_each_other(name: str) -> None:
 
 @services
 def test_services_are_confined(name: str) -> None:
-    """All but Kafka, which writes beside its data, have a read-only root and no capabilities."""
+    """All services except Kafka have a read-only root and no capabilities."""
     service = SERVICES[name]
     confined = (service.get("read_only"), service.get("cap_drop"), service.get("security_opt"))
     assert confined == (
@@ -114,8 +114,8 @@ def test_services_are_confined(name: str) -> None:
     )
 
 
-def test_plumbline_takes_its_settings() -> None:
-    """The environment is a good configuration that reaches the broker and can be scraped."""
+def test_plumbline_accepts_its_settings() -> None:
+    """The environment is a valid configuration with the broker's address and the scraped port."""
     config = load(None, settings("plumbline"))
     listeners = SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     assert f"INSIDE://{config.kafka.bootstrap_servers}," in listeners
@@ -125,43 +125,44 @@ def test_plumbline_takes_its_settings() -> None:
     assert scrape["static_configs"] == [{"targets": [f"plumbline:{config.http.port}"]}]
 
 
-def test_plumbline_may_leave_in_time() -> None:
-    """It is killed only after it has had the time that its roles allow themselves."""
+def test_grace_period_is_longer_than_a_shutdown() -> None:
+    """Plumbline is killed only after the time limits of its roles' shutdown."""
     grace = int(SERVICES["plumbline"]["stop_grace_period"].removesuffix("s"))
-    assert grace > len(app.ROLES) * app.DRAIN_SECONDS
+    assert grace > len(names.ROLES) * app.DRAIN_SECONDS
 
 
-def test_traffic_takes_its_arguments() -> None:
-    """The traffic is made by our own module, and its first phase is long enough for a reference."""
+def test_traffic_accepts_its_arguments() -> None:
+    """The producer accepts its arguments, and its first phase is long enough for a reference."""
     assert SERVICES["traffic"]["entrypoint"] == ["python", "-m", produce.__name__]
     arguments = produce._parser().parse_args(SERVICES["traffic"]["command"])
     assert arguments.bootstrap == "kafka:9092"
     reference = load(None, settings("plumbline")).reference
     assert isinstance(reference, WarmupReference)
-    share = min(profile.share for profile in PROFILES)
+    share = min(model.share for model in MODELS)
     assert arguments.rate * arguments.phase * share > 2 * reference.records
 
 
-def test_kafka_listens_where_it_says() -> None:
-    """Each listener has a protocol, an address to bind, and, but the controller's, one to give."""
+def test_kafka_listeners_are_consistent() -> None:
+    """Each listener has a protocol and a bind address; all but the controller are advertised."""
     environment = SERVICES["kafka"]["environment"]
 
     def ports(key: str) -> dict[str, str]:
         parts = (listener.split("://") for listener in environment[key].split(","))
         return {name: address.rpartition(":")[2] for name, address in parts}
 
-    bound, given = ports("KAFKA_LISTENERS"), ports("KAFKA_ADVERTISED_LISTENERS")
+    bound, advertised = ports("KAFKA_LISTENERS"), ports("KAFKA_ADVERTISED_LISTENERS")
     protocols = dict(
         pair.split(":") for pair in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
     )
     assert protocols.keys() == bound.keys()
-    assert given == {name: port for name, port in bound.items() if name != "CONTROLLER"}
+    assert advertised == {name: port for name, port in bound.items() if name != "CONTROLLER"}
     assert environment["KAFKA_CONTROLLER_QUORUM_VOTERS"].endswith(f":{bound['CONTROLLER']}")
-    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{given['OUTSIDE']}:{given['OUTSIDE']}"]
+    outside = advertised["OUTSIDE"]
+    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{outside}:{outside}"]
 
 
 def test_grafana_is_provisioned() -> None:
-    """Datasources are the services of this file, dashboards lie where their provider looks."""
+    """Data sources are services of this file, and dashboards are in the provider's folder."""
     [sources] = [
         yaml.safe_load(path.read_text()) for path in PROVISIONING.glob("datasources/*.yaml")
     ]
@@ -180,8 +181,8 @@ def test_grafana_is_provisioned() -> None:
     assert "panels" in json.loads((folder / Path(home).name).read_text())
 
 
-def test_grafana_asks_for_no_login() -> None:
-    """Who can reach it looks at once, nobody administrates, and no default password is open."""
+def test_grafana_requires_no_login() -> None:
+    """Anonymous users can view, but not administrate, and password logins are disabled."""
     environment = SERVICES["grafana"]["environment"]
     assert environment["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
     assert environment["GF_AUTH_ANONYMOUS_ORG_ROLE"] != "Admin"
@@ -190,13 +191,13 @@ def test_grafana_asks_for_no_login() -> None:
 
 
 def placed(name: str, target: str, tmp_path: Path) -> Path:
-    """A mounted configuration as the container has it, with the container's paths moved here."""
+    """Copy the mounted files below a folder, and return one with its paths adapted to it."""
     root = tmp_path / "root"
     for inside, source in mounts(name).items():
         if source.startswith("./"):
-            place = root / inside.lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / source, place)
+            path = root / inside.lstrip("/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / source, path)
     file = root / target.lstrip("/")
     file.write_text(file.read_text().replace("/etc/", f"{root}/etc/"))
     return file
@@ -209,8 +210,8 @@ def placed(name: str, target: str, tmp_path: Path) -> Path:
         ("alertmanager", ["amtool", "check-config"]),
     ],
 )
-def test_programs_take_their_configuration(name: str, check: list[str], tmp_path: Path) -> None:
-    """Prometheus and Alertmanager read, with their own tools, what they are given."""
+def test_programs_accept_their_configuration(name: str, check: list[str], tmp_path: Path) -> None:
+    """promtool and amtool accept the configurations of Prometheus and Alertmanager."""
     [option] = [word for word in SERVICES[name]["command"] if word.startswith("--config.file=")]
     file = placed(name, option.partition("=")[2], tmp_path)
     command = [needed(check[0]), *check[1:], str(file)]
@@ -221,8 +222,8 @@ def test_programs_take_their_configuration(name: str, check: list[str], tmp_path
         assert re.search(r"SUCCESS: [1-9]\d* rules found", done.stdout)
 
 
-def test_compose_itself_agrees() -> None:
-    """Docker's compose finds nothing wrong, where it is installed; the tests above need it not."""
+def test_docker_compose_accepts_the_file() -> None:
+    """`docker compose config` succeeds if Docker is installed."""
     command = ["docker", "compose", "--file", str(ROOT / "docker-compose.yaml"), "config"]
     if (
         shutil.which("docker") is None

@@ -1,4 +1,4 @@
-"""Programs of Debian's packages: found, unpacked, or told why not."""
+"""Tests of `tests.debian`: programs are found or unpacked, or the error has the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.debian import ProgramUnavailable, needed, program
 
 
 def script(folder: Path, name: str, text: str = "exit 0") -> Path:
-    """A program that does as little as a test needs."""
+    """Create a shell script."""
     path = folder / name
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
@@ -20,7 +20,7 @@ def script(folder: Path, name: str, text: str = "exit 0") -> Path:
 
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine whose PATH is one empty folder, with an empty cache beside it."""
+    """Set PATH to an empty folder and the cache to another one; return the former."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -30,30 +30,30 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_what_is_on_the_path_is_taken(bare: Path) -> None:
-    """Under its own name, or Debian's."""
+def test_programs_on_the_path_take_precedence(bare: Path) -> None:
+    """A program is found by its own name or by its name in Debian."""
     for name, file in (("promtool", "promtool"), ("alertmanager", "prometheus-alertmanager")):
-        there = script(bare, file)
-        assert program(name) == str(there)
+        installed = script(bare, file)
+        assert program(name) == str(installed)
 
 
 def test_without_debian_a_test_is_skipped(bare: Path) -> None:
-    """The reason names the package."""
+    """The reason contains the package."""
     with pytest.raises(pytest.skip.Exception, match="Debian package prometheus:"):
         needed("promtool")
 
 
-def test_in_ci_nothing_is_skipped(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There it fails, so that no claim goes unchecked."""
+def test_in_ci_a_test_fails_instead(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In CI a missing program is a failure, so that no test is skipped unnoticed."""
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="Debian package prometheus:"):
         needed("promtool")
 
 
-def test_a_failed_download_says_why_and_leaves_nothing(
+def test_a_failed_download_is_reported_and_leaves_no_folder(
     bare: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next test tries again instead of taking half a package for a whole one."""
+    """The next test tries the download again."""
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     script(bare, "dpkg-deb")
     script(bare, "apt-get", "echo no such package; exit 100")
@@ -65,44 +65,40 @@ def test_a_failed_download_says_why_and_leaves_nothing(
     assert not (bare.parent / "cache" / "debian-prometheus").exists()
 
 
-def test_root_fetches_the_lists_where_there_are_none(
-    bare: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A fresh image has no package lists; with them the download succeeds."""
+def test_root_updates_missing_package_lists(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh image has no package lists; after an update the download succeeds."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    there = bare.parent / "lists"
+    lists = bare.parent / "lists"
     script(bare, "dpkg-deb", "/bin/mkdir -p usr/bin; echo > usr/bin/promtool")
     script(
         bare,
         "apt-get",
-        f'if [ "$1" = update ]; then echo > {there}; exit 0; fi\n[ -e {there} ] && echo > x.deb',
+        f'if [ "$1" = update ]; then echo > {lists}; exit 0; fi\n[ -e {lists} ] && echo > x.deb',
     )
     assert Path(program("promtool")).exists()
 
 
-def test_templates_are_put_where_they_are_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What is there stays; a link into a cache that is no more is made anew."""
-    ours, place = tmp_path / "ours", tmp_path / "share" / "alertmanager"
-    ours.mkdir()
+def test_templates_are_linked(tmp_path: Path) -> None:
+    """An existing folder stays; a link to a deleted cache is replaced."""
+    source, target = tmp_path / "source", tmp_path / "share" / "alertmanager"
+    source.mkdir()
     for _ in range(2):
-        debian._put_templates(ours, place)
-        assert place.resolve() == ours
-    place.unlink()
-    place.symlink_to(tmp_path / "gone")
-    debian._put_templates(ours, place)
-    assert place.resolve() == ours
+        debian._link_templates(source, target)
+        assert target.resolve() == source
+    target.unlink()
+    target.symlink_to(tmp_path / "gone")
+    debian._link_templates(source, target)
+    assert target.resolve() == source
 
 
-def test_templates_that_only_root_may_put_are_told(
+def test_templates_that_require_root_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody else is told which package to install."""
+    """Without root the error names the package to install."""
 
-    def refuse(*_: object) -> None:
+    def deny(*_: object) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(Path, "symlink_to", refuse)
+    monkeypatch.setattr(Path, "symlink_to", deny)
     with pytest.raises(ProgramUnavailable, match="install the Debian package"):
-        debian._put_templates(tmp_path, tmp_path / "place")
+        debian._link_templates(tmp_path, tmp_path / "target")

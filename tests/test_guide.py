@@ -1,4 +1,4 @@
-"""The guide is whole and true: its pages hang together, and its tables are those of the code."""
+"""The guide is complete: all pages are linked, and its tables agree with the code."""
 
 from __future__ import annotations
 
@@ -8,20 +8,28 @@ from itertools import islice
 from pathlib import Path
 from typing import get_args
 
-import msgspec
 import pytest
 import yaml
 
-from monitor import columns, reference, state
-from monitor.backtest import backtest
-from monitor.config import Config
-from monitor.config_errors import KNOWN_KEYS
-from monitor.config_file import load
-from monitor.demo.traffic import traffic
-from monitor.events import Change
-from monitor.kafka import DAY_MS, Topics
-from monitor.metrics import Metrics, registry
-from monitor.records import RecordWithMetadata, Refusal
+from benchmarks.refusals.__main__ import HELD_OUT, RESPONSES, labelled, measure
+from detectors.registry import DETECTORS
+from detectors.window import Window
+from detectors.window_test import WindowTest
+from judges.calls import UnscoredReason
+from monitor.cli.backtest import backtest
+from monitor.cli.demo.traffic import traffic
+from monitor.config.keys import KNOWN_KEYS
+from monitor.config.load import load
+from monitor.config.schema import Config
+from monitor.detect.checkpoint import state_topic
+from monitor.detect.reference import profile
+from monitor.events.types import Transition
+from monitor.ingest.chunk import LOG_VERSION, SOURCE_VERSION
+from monitor.kafka.topics import DAY_MS, Topics
+from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.exporter import registry
+from monitor.telemetry.judging import JudgeMetrics
 from tests.test_documents import DOCUMENTS, ROOT, blocks
 
 DOCS = ROOT / "docs"
@@ -29,7 +37,7 @@ CONFIGURED = ("quickstart.md", "connect.md", "windows-and-references.md")
 
 
 def links(path: Path) -> list[tuple[Path, str]]:
-    """The files of ours that a page links to, each with the heading meant, if any."""
+    """Return the relative links of a page as (file, heading or empty)."""
     found = re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", path.read_text())
     return [
         ((path.parent / target).resolve() if target else path, heading)
@@ -39,13 +47,13 @@ def links(path: Path) -> list[tuple[Path, str]]:
 
 
 def headings(path: Path) -> set[str]:
-    """The names that links give to the headings of a page."""
+    """Return the anchors of the headings of a page."""
     titles = re.findall(r"^#+ (.*)$", path.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def table(page: str, first: str) -> list[list[str]]:
-    """The rows of the table of a page whose head begins with this cell."""
+    """Return the rows of the table of a page whose first header cell is `first`."""
     _, _, rest = (DOCS / page).read_text().partition(f"\n| {first} |")
     assert rest, f"{page} has no table that begins with {first}"
     lines = rest.split("\n\n")[0].splitlines()[2:]
@@ -53,37 +61,69 @@ def table(page: str, first: str) -> list[list[str]]:
 
 
 def test_every_page_is_reachable() -> None:
-    """Whoever begins at docs/README.md can get to every page of docs/ by links."""
-    reached, waiting = set[Path](), {DOCS / "README.md"}
-    while waiting:
-        page = waiting.pop()
+    """Every page of docs/ can be reached from docs/README.md by links."""
+    reached, pending = set[Path](), {DOCS / "README.md"}
+    while pending:
+        page = pending.pop()
         reached.add(page)
         if page.suffix == ".md" and page.exists():
-            waiting |= {target for target, _ in links(page)} - reached
+            pending |= {target for target, _ in links(page)} - reached
     assert sorted(set(DOCS.glob("**/*.md")) - reached) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_find_their_headings(path: Path) -> None:
-    """A link to a heading of a page names one that it has."""
+def test_linked_headings_exist(path: Path) -> None:
+    """A link to a heading leads to an existing heading."""
     for target, heading in links(path):
         if heading and target.exists():
             assert heading in headings(target), f"{target.name}#{heading}"
 
 
 @pytest.mark.parametrize("page", CONFIGURED)
-def test_shown_configurations_are_good(page: str, tmp_path: Path) -> None:
-    """Every configuration that the guide shows is accepted as it stands."""
-    shown = blocks(DOCS / page, "yaml")
-    assert shown
-    for text in shown:
-        file = tmp_path / "shown.yaml"
+def test_configurations_are_valid(page: str, tmp_path: Path) -> None:
+    """Every configuration in the guide is accepted unchanged."""
+    found = blocks(DOCS / page, "yaml")
+    assert found
+    for text in found:
+        file = tmp_path / "plumbline.yaml"
         file.write_text(text)
         load(file, {})
 
 
-def test_the_quick_start_finds_what_it_promises(tmp_path: Path) -> None:
-    """Its short file shows a drift by its small configuration, and none by the defaults."""
+def test_configuration_of_judges_is_valid(tmp_path: Path) -> None:
+    """The configuration in docs/judged-quality.md is accepted unchanged, and judges."""
+    [text] = blocks(DOCS / "judged-quality.md", "yaml")
+    file = tmp_path / "plumbline.yaml"
+    file.write_text(text)
+    config = load(file, {}, secrets=False).judges
+    assert config.enabled
+    page = (DOCS / "judged-quality.md").read_text()
+    assert f"A window has {config.windows.records} scored samples" in page
+    assert f"a reference {config.reference.records:,} " in page
+
+
+def test_every_reason_without_a_score_is_documented() -> None:
+    """The tables of the guide and of the runbook list the reasons of the code."""
+    reasons = [reason.value for reason in UnscoredReason]
+    rows = table("judged-quality.md", "reason")
+    assert sorted(row[0].strip("`") for row in rows) == sorted(reasons)
+    cells = " ".join(row[0] for row in table("runbooks/plumblinejudgeunscored.md", "reason"))
+    assert set(re.findall(r"`(\w+)`", cells)) == set(reasons) - {
+        UnscoredReason.NO_BUDGET,
+        UnscoredReason.NOT_APPLICABLE,
+    }
+
+
+def test_shipped_rubrics_are_documented() -> None:
+    """docs/judged-quality.md names each rubric that is shipped."""
+    page = (DOCS / "judged-quality.md").read_text()
+    shipped = [path.stem for path in (ROOT / "judges" / "rubrics" / "shipped").glob("*.yaml")]
+    assert len(shipped) > 5
+    assert [name for name in shipped if not re.search(rf"\b{name}\b", page)] == []
+
+
+def test_quick_start_finds_the_documented_drift(tmp_path: Path) -> None:
+    """Its short log has a drift with the small configuration, and none with the defaults."""
     file = tmp_path / "logs.jsonl"
     lines = traffic(9_000, change_at=6_000, seed=1, rate=50.0, start=1.7e9)
     file.write_bytes(b"\n".join(islice(lines, 9_000)) + b"\n")
@@ -93,35 +133,51 @@ def test_the_quick_start_finds_what_it_promises(tmp_path: Path) -> None:
     assert backtest([file], Config()).events == []
 
 
-def test_every_field_of_a_record_is_told() -> None:
-    """The table of fields has those that are read, and no other."""
-    told = {name for row in table("connect.md", "field") for name in re.findall(r"`(\w+)`", row[0])}
-    assert told == {field.name for field in msgspec.structs.fields(RecordWithMetadata)}
+def test_every_field_of_a_record_is_documented() -> None:
+    """The table of fields has all fields that are decoded and no others."""
+    documented = {
+        name for row in table("connect.md", "field") for name in re.findall(r"`(\w+)`", row[0])
+    }
+    decoded = {*RecordWithMetadata.__struct_fields__, *WholeRecord.__struct_fields__}
+    assert documented == decoded
 
 
-def test_every_reason_of_a_refusal_is_told() -> None:
-    """The table of reasons has those that are given, and no other."""
-    told = [n for row in table("connect.md", "reason") for n in re.findall(r"`(\w+)`", row[0])]
-    assert sorted(told) == sorted(Refusal)
+def test_every_reject_reason_is_documented() -> None:
+    """The table of reasons has all reject reasons and no others."""
+    documented = [
+        n for row in table("connect.md", "reason") for n in re.findall(r"`(\w+)`", row[0])
+    ]
+    assert sorted(documented) == sorted(RejectReason)
 
 
-def test_the_formats_are_those_of_the_code() -> None:
-    """The versions that decide how to upgrade are the ones that are written."""
-    told = {row[0]: int(row[2]) for row in table("upgrading.md", "what")}
-    written = {"chunk": columns, "checkpoint": state, "reference": reference}
-    assert told == {name: module.VERSION for name, module in written.items()}
+def test_format_versions_are_documented() -> None:
+    """The versions in the table of formats are those that this version writes."""
+    documented = {row[0]: int(row[2]) for row in table("upgrading.md", "what")}
+    written = {
+        "chunk of the log": LOG_VERSION,
+        "chunk of another source": SOURCE_VERSION,
+        "checkpoint of the log": state_topic.LOG_VERSION,
+        "checkpoint of several sources": state_topic.SOURCES_VERSION,
+        "reference": profile.VERSION,
+        "state of the windows": Window.state_version,
+    } | {
+        f"state of `{name}`": detector.state_version
+        for name, detector in DETECTORS.items()
+        if not issubclass(detector, WindowTest)
+    }
+    assert documented == written
 
 
-def test_retention_is_as_told() -> None:
-    """Topics are made to be kept for as long as the guide says."""
+def test_retention_is_documented() -> None:
+    """Topics are created with the retention in the guide."""
     kept = {row[0].strip("`"): row[2] for row in table("security.md", "where")}
-    for topic, settings in Topics("plumbline").settings().items():
+    for topic, settings in Topics("plumbline").settings(judged=True).items():
         days = int(settings.get("retention.ms", 0)) // DAY_MS
         assert kept[topic].startswith(f"{days} days" if days else "compacted")
 
 
-def test_the_delays_are_those_measured() -> None:
-    """The table of delays by window is the committed result."""
+def test_delays_are_those_measured() -> None:
+    """The table of delays by window agrees with the committed result."""
     result = json.loads((ROOT / "benchmarks" / "results" / "windows.json").read_text())
     measured = [
         [f"{int(window):,}"]
@@ -131,24 +187,44 @@ def test_the_delays_are_those_measured() -> None:
     assert table("windows-and-references.md", "window") == measured
 
 
-def test_symptoms_are_named_as_they_are_seen() -> None:
-    """What the troubleshooting tells to look for is a metric, a setting, a topic, or is said."""
-    families = [family.name for family in registry(Metrics()).collect()]
+def test_figures_of_judged_samples_are_those_measured() -> None:
+    """Delay, trials and samples in the text agree with the committed result."""
+    result = json.loads((ROOT / "benchmarks" / "results" / "judged.json").read_text())
+    text = " ".join((DOCS / "windows-and-references.md").read_text().split())
+    assert (result["trials"], result["false_pages"]) == (30, 0)
+    delay = result["delay"]
+    assert f"page after {int(delay['median'])} judged samples in the median of thirty" in text
+    assert f"and after {delay['largest']} at most" in text
+    assert f"Thirty times {result['samples']:,} judged samples without a change" in text
+
+
+def test_symptoms_exist() -> None:
+    """Each term in troubleshooting.md is a metric, a setting, a topic or a text of the program."""
+    judged = Metrics(judging=JudgeMetrics(remaining=1.0))
+    families = [family.name for family in registry(judged).collect()]
     metrics = {name.removeprefix("plumbline_") for name in families}
     settings = {".".join(map(str, key)) for key in KNOWN_KEYS}
     topics = {
-        f"plumbline.{name}" for name in ("*", *(t.split(".")[1] for t in Topics("p").settings()))
+        f"plumbline.{name}"
+        for name in ("*", *(t.split(".")[1] for t in Topics("p").settings(judged=True)))
     }
     other = {"grep", "/metrics", "/healthz", "other", "event", "exception", "error", "reason"}
-    other |= {f"drift {change}" for change in get_args(Change)}
-    said = "\n".join(path.read_text() for path in (ROOT / "monitor").glob("**/*.py"))
+    other |= {f"drift {change}" for change in get_args(Transition)}
+    files = [path for folder in ("monitor", "judges") for path in (ROOT / folder).glob("**/*.py")]
+    source = "\n".join(path.read_text() for path in files)
     text = (DOCS / "troubleshooting.md").read_text()
     unknown = [
         span
         for span in re.findall(r"`([^`]+)`", text)
         if span.removesuffix("_total") not in metrics
         and span not in settings | topics | other
-        and f'"{span}' not in said
-        and f" {span}" not in said
+        and f'"{span}' not in source
+        and f" {span}" not in source
     ]
     assert unknown == []
+
+
+def test_accuracy_of_refusals_is_measured() -> None:
+    """The table of precision and recall is that of `python -m benchmarks.refusals`."""
+    rows = measure([*labelled(RESPONSES), *labelled(HELD_OUT)])
+    assert table("detectors.md", "language") == [row.cells() for row in rows]

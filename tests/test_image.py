@@ -1,9 +1,9 @@
-"""The Dockerfile holds together, and its steps work: there is no Docker where tests run.
+"""Tests of the Dockerfile without a Docker engine.
 
-The stages up to the daemon's environment are built here, in a folder that stands for the image's
-root: COPY copies what `.dockerignore` lets through, RUN is run, with the compiler of this machine.
-What needs root or Docker itself is only read: the compiler's stage, the final stage's user, and the
-base image.
+The stages up to the daemon's environment are built in a folder that represents the image's root:
+COPY copies files that `.dockerignore` includes, and RUN executes with the compiler of this machine.
+Parts that require root or Docker are only parsed: the compiler stage, the user of the final stage,
+and the base image.
 """
 
 from __future__ import annotations
@@ -24,36 +24,38 @@ import pytest
 from dockerfile_parse import DockerfileParser
 
 from monitor import __version__
-from monitor.decode.shorten import BUILT as BUILT_IN_C
-from monitor.health import Health
-from monitor.metrics import Metrics, registry
-from monitor.web.server import WebServer
-from tests.monitor.decode.alike import require_scanner
+from monitor.ingest.decode.shorten import SCANNER_BUILT as BUILT_IN_C
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.exporter import registry
+from monitor.telemetry.health import Health
+from monitor.telemetry.http.server import WebServer
+from tests.monitor.ingest.decode.alike import require_scanner
 
 ROOT = Path(__file__).parents[1]
+IMAGES = ("replay", "judge", "plumbline")
 BUILT = ("core", "wheel", "environment")
-KEPT_OUT = re.findall(r"(?m)^\*\*/(.*)$", (ROOT / ".dockerignore").read_text())
+EXCLUDED = re.findall(r"(?m)^\*\*/(.*)$", (ROOT / ".dockerignore").read_text())
 
 
 @dataclass(slots=True)
 class Stage:
-    """A FROM and what follows it: its base, and its other instructions with their values."""
+    """A build stage: its base, and its instructions with their values."""
 
     base: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def values(self, instruction: str) -> list[str]:
-        """The values of an instruction, in their order."""
+        """Return the values of an instruction in order."""
         return [value for name, value in self.steps if name == instruction]
 
     def value(self, instruction: str) -> str:
-        """The value of an instruction that is there once."""
+        """Return the value of an instruction that occurs once."""
         [value] = self.values(instruction)
         return value
 
 
 def read() -> dict[str, Stage]:
-    """The stages of the Dockerfile, by their names, in their order."""
+    """Return the stages of the Dockerfile by name, in order."""
     stages: dict[str, Stage] = {}
     for step in DockerfileParser(str(ROOT / "Dockerfile")).structure:
         name, value = step["instruction"], step["value"]
@@ -70,37 +72,37 @@ RUNTIME = STAGES["runtime"]
 
 
 def ancestors(stage: str) -> Iterator[str]:
-    """A stage and those that it builds on."""
+    """Yield a stage and the stages that it is based on."""
     while stage in STAGES:
         yield stage
         stage = STAGES[stage].base
 
 
-def kept(source: str) -> bool:
-    """Whether .dockerignore lets a top-level name into the build."""
+def included(source: str) -> bool:
+    """Return whether .dockerignore includes the top-level folder of a path."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     return f"!{source.partition('/')[0]}" in lines
 
 
 def copy(value: str, root: Path, workdir: Path) -> None:
-    """Do what COPY does: files into a folder, a folder's content, or from another stage."""
+    """Execute COPY: files to a folder, or the content of a folder."""
     *sources, target = [word for word in value.split() if not word.startswith("--from")]
     if "--from" in value:
-        return  # stages share one root here
+        return  # all stages share one root in these tests
     for source in sources:
-        assert kept(source), f"{source} is kept out of the build by .dockerignore"
+        assert included(source), f".dockerignore excludes {source} from the build"
         path = ROOT / source
         if path.is_dir():
-            shutil.copytree(path, workdir / target, ignore=shutil.ignore_patterns(*KEPT_OUT))
+            shutil.copytree(path, workdir / target, ignore=shutil.ignore_patterns(*EXCLUDED))
         else:
-            place = workdir / target / (source if target.endswith("/") else "")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, place)
+            copied = workdir / target / (source if target.endswith("/") else "")
+            copied.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copied)
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of an image in which the stages of the daemon's environment were built."""
+    """Build the stages of the daemon's environment and return the root folder."""
     root = tmp_path_factory.mktemp("image")
     (root / "bin").mkdir()
     (root / "bin" / "python").symlink_to(sys.executable)
@@ -108,8 +110,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = {
         **os.environ,
         "PATH": path,
-        "PIP_NO_COMPILE": "1",
-    }  # bytecode takes half the time
+        "PIP_NO_COMPILE": "1",  # compiling bytecode would double the time
+    }
     for stage in BUILT:
         workdir = root / "src"
         workdir.mkdir(exist_ok=True)
@@ -117,9 +119,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if name == "COPY":
                 copy(value, root, workdir)
             if name == "RUN" and (BUILT_IN_C or "_scan" not in value):
-                here = re.sub(r"(?<=[\s=])/(?=opt/|wheels)", f"{root}/", f" {value}")
+                command = re.sub(r"(?<=[\s=])/(?=opt/|wheels)", f"{root}/", f" {value}")
                 done = subprocess.run(
-                    ["sh", "-ec", here],
+                    ["sh", "-ec", command],
                     cwd=workdir,
                     env=environment,
                     capture_output=True,
@@ -131,44 +133,44 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def packages(python: Path) -> set[str]:
-    """The names of the packages that an environment holds."""
+    """Return the names of the packages in an environment."""
     code = "from importlib.metadata import distributions as d; print(*{x.name for x in d()})"
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.lower().split())
 
 
-def test_environment_holds_plumbline_and_no_builder(image: Path) -> None:
-    """The steps give an environment that runs, with what is locked and without what builds."""
+def test_environment_contains_locked_packages_only(image: Path) -> None:
+    """The environment runs Plumbline, and contains locked packages and no build tools."""
     binaries = image / "opt" / "plumbline" / "bin"
     found = packages(binaries / "python")
-    assert {"plumbline", "confluent-kafka", "numpy", "scipy"} <= found
+    assert {"plumbline-monitor", "confluent-kafka", "numpy", "scipy"} <= found
     assert not found & {"pip", "setuptools", "wheel"}
     lock = re.findall(r"(?m)^([a-z0-9-]+)==", (ROOT / "constraints" / "core.txt").read_text())
-    assert {re.sub(r"[_.]", "-", name) for name in found} - {"plumbline"} <= set(lock)
+    assert {re.sub(r"[_.]", "-", name) for name in found} - {"plumbline-monitor"} <= set(lock)
     python = [str(binaries / "python"), "-I"]
     command = [*python, str(binaries / "plumbline"), "version"]
     done = subprocess.run(command, cwd=image, capture_output=True, text=True, check=True)
     assert done.stdout == f"plumbline {__version__}\n"
-    produce = [*python, "-m", "monitor.demo.produce", "--help"]
+    produce = [*python, "-m", "monitor.cli.demo.produce", "--help"]
     subprocess.run(produce, cwd=image, capture_output=True, check=True)
 
 
-def test_what_is_in_c_is_built(image: Path) -> None:
-    """The image decodes as fast as it can, and what built it stays behind."""
+def test_the_c_extension_is_built(image: Path) -> None:
+    """The image contains the compiled decoder and no compiler."""
     require_scanner()
     python = image / "opt" / "plumbline" / "bin" / "python"
-    code = "from monitor.decode._scan import shorten; print(shorten([], b'', 0, 0))"
+    code = "from monitor.ingest.decode._scan import shorten; print(shorten([], b'', 0, 0))"
     done = subprocess.run(
         [python, "-I", "-c", code], cwd=image, capture_output=True, text=True, check=True
     )
     assert done.stdout == "(b'[]', b'')\n"
     assert "compiler" in ancestors("wheel")
-    for stage in ("environment", "environment-replay", "plumbline", "replay"):
+    for stage in STAGES.keys() - {"compiler", "wheel"}:
         assert "compiler" not in ancestors(stage)
 
 
 def test_every_package_is_copied() -> None:
-    """What the project installs is in the build."""
+    """The build copies every package that the project installs."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     included = project["tool"]["setuptools"]["packages"]["find"]["include"]
     copied = {word for value in STAGES["wheel"].values("COPY") for word in value.split()}
@@ -176,47 +178,67 @@ def test_every_package_is_copied() -> None:
 
 
 def test_stages_resolve() -> None:
-    """Each stage builds on one before it or on the pinned base; the daemon's image is the last."""
+    """Each stage is based on an earlier one or the pinned base; the daemon's image is the last."""
     names = list(STAGES)
     for number, (name, stage) in enumerate(STAGES.items()):
         assert stage.base == "${BASE}" or stage.base in names[:number], name
         for value in stage.values("COPY"):
             if source := re.match(r"--from=(\S+)", value):
                 assert source[1] in names[:number], value
-    assert names[-2:] == ["replay", "plumbline"]
-    assert all("runtime" in ancestors(name) for name in names[-2:])
+    assert tuple(names[-3:]) == IMAGES
+    assert all("runtime" in ancestors(name) for name in IMAGES)
     arguments = re.findall(r"(?m)^ARG (.*)$", (ROOT / "Dockerfile").read_text())
     assert len(arguments) == 1
     assert re.fullmatch(r"BASE=python:3\.\d+-slim-[a-z]+(@sha256:[0-9a-f]{64})?", arguments[0])
 
 
 def test_dependencies_are_pinned_by_hash() -> None:
-    """Whatever is installed from an index is locked; only our own wheel is not."""
+    """All packages are installed with hashes, except Plumbline's own wheel."""
     for stage in STAGES.values():
         for run in stage.values("RUN"):
             for install in re.findall(r"pip [^&]*\binstall\b[^&]*", run):
                 assert "--require-hashes" in install or "--no-deps" in install, install
+    runs = " ".join(STAGES["environment-judge"].values("RUN"))
+    for lock in ("judges", "embeddings"):
+        assert re.search(rf"--require-hashes [^&]*--requirement constraints/{lock}.txt", runs)
+    assert re.search(r"--no-deps [^&]*constraints/embeddings.txt", runs)  # it depends on torch
     runs = " ".join(STAGES["environment-replay"].values("RUN"))
     assert "--require-hashes --no-build-isolation --requirement constraints/all.txt" in runs
 
 
+def locked(name: str) -> dict[str, str]:
+    """Return version by package of a lock file."""
+    text = (ROOT / "constraints" / f"{name}.txt").read_text()
+    return dict(re.findall(r"(?m)^([a-z0-9-]+)==(\S+)", text))
+
+
+def test_the_image_of_judges_has_judges_and_no_torch() -> None:
+    """It has the versions of the other images, and what judges need beside those of the daemon."""
+    judges, core, every = locked("judges"), locked("core"), locked("all")
+    assert {"aiohttp", "anthropic", "ragas", "onnxruntime", "tokenizers"} <= judges.keys()
+    assert not {"torch", "transformers", "lm-eval", "sentence-transformers"} & judges.keys()
+    assert "torch" in every
+    assert core.items() <= judges.items() <= every.items()
+    assert "hyperscan" in core  # redaction in ingest is several times faster with it
+
+
 def test_image_is_confined() -> None:
-    """It runs as the chart's user, by number, and without a shell that would keep signals."""
+    """The image runs as the numeric user of the chart, and without a shell that blocks signals."""
     user, group = map(int, RUNTIME.value("USER").split(":"))
     values = (ROOT / "helm" / "plumbline" / "values.yaml").read_text()
     assert user == group == int(re.findall(r"runAsUser: (\d+)", values)[0]) > 0
     assert RUNTIME.value("STOPSIGNAL") == "SIGTERM"
     assert json.loads(RUNTIME.value("ENTRYPOINT")) == ["plumbline"]
     assert json.loads(RUNTIME.value("CMD")) == ["run"]
-    for stage in ("plumbline", "replay"):
+    for stage in IMAGES:
         assert {name for name, _ in STAGES[stage].steps} == {"COPY"}  # no root after the user
     after = [name for name, _ in RUNTIME.steps][[n for n, _ in RUNTIME.steps].index("USER") :]
     assert "RUN" not in after
 
 
-@pytest.mark.parametrize(("age", "status"), [(0.0, 0), (120.0, 1)], ids=["turns", "stalled"])
-def test_healthcheck_asks_the_daemon(age: float, status: int) -> None:
-    """The very command of HEALTHCHECK tells a loop that turns from one that is stuck."""
+@pytest.mark.parametrize(("age", "status"), [(0.0, 0), (120.0, 1)], ids=["running", "stalled"])
+def test_healthcheck_queries_the_daemon(age: float, status: int) -> None:
+    """The command of HEALTHCHECK distinguishes a running loop from a stalled one."""
     command = json.loads(RUNTIME.value("HEALTHCHECK").partition("CMD")[2])
     assert command[0] == "python"
     now = [0.0]
@@ -235,7 +257,7 @@ def test_healthcheck_asks_the_daemon(age: float, status: int) -> None:
 
 
 def test_healthcheck_fails_without_a_daemon() -> None:
-    """Nobody there is not healthy."""
+    """The command of HEALTHCHECK fails if no daemon listens."""
     command = json.loads(RUNTIME.value("HEALTHCHECK").partition("CMD")[2])
     environment = {**os.environ, "PLUMBLINE__HTTP__PORT": "1"}
     done = subprocess.run(
@@ -245,7 +267,7 @@ def test_healthcheck_fails_without_a_daemon() -> None:
 
 
 def test_build_context_is_small() -> None:
-    """What is let into a build is what is copied, all of it."""
+    """.dockerignore includes exactly the paths that the Dockerfile copies."""
     copied = {
         word.partition("/")[0]
         for stage in STAGES.values()

@@ -1,7 +1,7 @@
-"""docs/install.md tells the truth about commands that cannot be run here: no engine, no cluster.
+"""Tests of the commands in docs/install.md that require Docker or a cluster.
 
-Blocks in `sh` are run by test_documents. Those in `console` need Docker or Kubernetes, or would
-build an environment that test_image builds already; what can be wrong in them is checked.
+test_documents runs the `sh` blocks. The `console` blocks require Docker or Kubernetes, or build an
+environment that test_image builds already; these tests check their arguments.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SERVICES = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())["services"
 
 
 def blocks(language: str) -> list[str]:
-    """The fenced blocks of a language."""
+    """Return the fenced code blocks of a language."""
     return re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
 COMMANDS = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
-[VALUES] = [yaml.safe_load(block) for block in blocks("yaml")]
-LEAST = {"image": {"repository": "a"}, "config": {"kafka": {"bootstrap_servers": "a:1"}}}
+VALUES, ADDITIONS, JUDGES = (yaml.safe_load(block) for block in blocks("yaml"))
+MINIMAL = {"image": {"repository": "a"}, "config": {"kafka": {"bootstrap_servers": "a:1"}}}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -43,7 +43,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def helm(words: list[str]) -> None:
-    """The chart is there, and takes the values; the release has the name that kubectl uses."""
+    """Check that the chart exists and renders with the given values."""
     parser = _Parser()
     parser.add_argument("action", choices=["install", "upgrade"])
     parser.add_argument("release")
@@ -62,11 +62,11 @@ def helm(words: list[str]) -> None:
 
 
 def kubectl(words: list[str]) -> None:
-    """What is waited for is what the chart makes; a Secret has the keys that the values name."""
+    """Check that the chart creates the workload, and that a Secret has the keys in the values."""
     assert words[:2] == ["--namespace", "plumbline"]
     if words[2:4] == ["rollout", "status"]:
         with helm_python.Chart.load(CHART) as chart:
-            text = chart.render(LEAST, name="plumbline")["plumbline/templates/workloads.yaml"]
+            text = chart.render(MINIMAL, name="plumbline")["plumbline/templates/workloads.yaml"]
         assert words[4] == f"deployment/{yaml.safe_load(text)['metadata']['name']}"
         return
     assert words[2:6] == ["create", "secret", "generic", VALUES["credentials"]["existingSecret"]]
@@ -75,14 +75,15 @@ def kubectl(words: list[str]) -> None:
 
 
 def docker(words: list[str]) -> None:
-    """Stages, services and the tag exist; a container gets arguments that it takes."""
+    """Check that stages, services and the tag exist, and that a container's arguments are valid."""
     if words[0] == "compose":
         assert words[1] in {"up", "ps", "logs", "down"}
         assert [word for word in words[2:] if not word.startswith("-")] in ([], ["plumbline"])
         assert "plumbline" in SERVICES
         return
     [image] = [word for word in words if re.fullmatch(r"plumbline(-replay)?:.+", word)]
-    assert image.endswith(f":{__version__}")
+    suffix = "-judge" if "judge" in words else ""  # as the chart names this image
+    assert image.endswith(f":{__version__}{suffix}")
     if words[0] == "build":
         assert words[-1] == "."
         target = words[words.index("--target") + 1] if "--target" in words else "plumbline"
@@ -93,7 +94,7 @@ def docker(words: list[str]) -> None:
 
 
 def pip(words: list[str]) -> None:
-    """Locks exist; the steps are those of the image, which test_image runs."""
+    """Check that locks exist, and that the steps equal those of the image."""
     if "--requirement" in words:
         assert "--require-hashes" in words
         assert (ROOT / words[words.index("--requirement") + 1]).exists()
@@ -102,7 +103,7 @@ def pip(words: list[str]) -> None:
 
 
 def curl(words: list[str]) -> None:
-    """The daemon's default address, and a page that it has."""
+    """Check that the URL is an endpoint at the daemon's default address."""
     assert re.fullmatch(r"http://127\.0\.0\.1:9464/(metrics|readyz)", words[-1])
 
 
@@ -117,33 +118,48 @@ CHECKS: dict[str, Callable[[list[str]], None]] = {
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_a_shown_command_can_work(command: list[str]) -> None:
-    """Each command names what exists, and gives what the other side takes."""
+def test_shown_commands_are_valid(command: list[str]) -> None:
+    """Each command refers to existing files, targets and options."""
     CHECKS[command[0]](command[1:])
 
 
-def test_shown_refusals_are_those_of_the_chart() -> None:
-    """The sentences that a reader is promised are what Helm says."""
+def test_shown_errors_are_those_of_the_chart() -> None:
+    """The shown error messages equal the messages of Helm."""
     wrong: list[dict[str, Any]] = [
         {"config": {"kafka": {"bootstrap_servers": ""}}},
+        {"fullnameOverride": "drift.watch"},
         {"mode": "split", "pods": {"detect": {"replicas": 9}}},
         {"credentials": {"existingSecret": "a", "inline": {"sasl.password": "b"}}},
     ]
     [shown] = blocks("text")
     for values, sentence in zip(wrong, shown.splitlines(), strict=True):
-        with pytest.raises(helm_python.HelmError) as refused:
-            render(merged(LEAST, values))
-        assert str(refused.value).endswith(sentence)
+        with pytest.raises(helm_python.HelmError) as raised:
+            render(merged(MINIMAL, values))
+        assert str(raised.value).endswith(sentence)
 
 
-def test_laptop_addresses_are_those_of_compose() -> None:
-    """Every address of the table is a published port."""
+def test_additional_values_are_accepted() -> None:
+    """The chart accepts the shown variables, volumes and rules beside the shown values."""
+    [workload, *_] = of_kind(manifests(merged(VALUES, ADDITIONS)), "Deployment")
+    [container] = workload["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == ADDITIONS["extraEnv"]
+
+
+def test_values_of_judges_are_accepted() -> None:
+    """The chart accepts the shown values of judges beside the others, and adds their pods."""
+    found = of_kind(manifests(merged(VALUES, JUDGES)), "Deployment")
+    names = [each["metadata"]["name"] for each in found]
+    assert [name.rpartition("-")[2] for name in names] == ["ingest", "detect", "judge"]
+
+
+def test_addresses_are_those_of_compose() -> None:
+    """The table lists exactly the published ports."""
     ports = {port.rpartition(":")[2] for s in SERVICES.values() for port in s.get("ports", [])}
     table = DOCUMENT.split("| what | where |")[1].split("\n\n")[0]
     assert set(re.findall(r"127\.0\.0\.1:(\d+)", table)) == ports
 
 
-def test_versions_are_this_one() -> None:
-    """Image tags in documents and in compose are Plumbline's version."""
+def test_image_tags_equal_the_version() -> None:
+    """Image tags in docker-compose.yaml equal Plumbline's version."""
     assert SERVICES["plumbline"]["image"] == SERVICES["traffic"]["image"]
     assert SERVICES["plumbline"]["image"] == f"plumbline:{__version__}"

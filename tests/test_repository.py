@@ -1,4 +1,4 @@
-"""What holds for every file of the repository: portable, reproducible, and honest about ignores."""
+"""Tests of all files of the repository: no local paths, locked dependencies, explained ignores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import monitor
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = sorted((ROOT / "constraints").glob("*.txt"))
 
-# In halves, so that this file does not hold what it forbids.
+# Split, so that this file does not contain the forbidden names.
 REGISTRIES = [
     f"{name}.{domain}"
     for name, domain in (
@@ -39,7 +39,7 @@ REGISTRIES = [
         ("index.crates", "io"),
     )
 ]
-# Directories that files name with good reason, wherever the checkout happens to be.
+# Directories that files may name, even if the checkout is in one of them.
 WELL_KNOWN = {Path(p) for p in ("/", "/app", "/home", "/opt", "/root", "/srv", "/tmp", "/var/tmp")}
 
 MARKER = re.compile(
@@ -55,7 +55,7 @@ PIN = re.compile(r"^([a-z0-9-]+)(?:\[[^]]*\])?==(\S+)", re.MULTILINE)
 
 @cache
 def files() -> tuple[Path, ...]:
-    """The files in git, and those that would be added to it."""
+    """Return the files in git and the untracked files that git does not ignore."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")
@@ -65,10 +65,10 @@ def files() -> tuple[Path, ...]:
 
 
 def lines() -> Iterator[tuple[str, str]]:
-    """Every line of every text file, with its place."""
+    """Yield every line of every text file with its location."""
     for path in files():
         content = path.read_bytes()
-        if b"\0" in content:  # an image or an archive
+        if b"\0" in content:  # a binary file
             continue
         for number, line in enumerate(content.decode("utf-8", "replace").splitlines(), start=1):
             yield f"{path.relative_to(ROOT)}:{number}", line
@@ -76,12 +76,12 @@ def lines() -> Iterator[tuple[str, str]]:
 
 @cache
 def project() -> dict[str, Any]:
-    """pyproject.toml."""
+    """Return the content of pyproject.toml."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def pins(lock: str) -> dict[str, set[str]]:
-    """Package -> the versions that a lock file holds, one for each kind of environment."""
+    """Return the locked versions by package, one for each kind of environment."""
     found: dict[str, set[str]] = {}
     for name, version in PIN.findall((ROOT / "constraints" / lock).read_text(encoding="utf-8")):
         found.setdefault(name, set()).add(version)
@@ -89,13 +89,13 @@ def pins(lock: str) -> dict[str, set[str]]:
 
 
 def machine_path(checkout: Path) -> re.Pattern[str]:
-    """Finds paths of the machine that holds this checkout: the checkout, and what is beside it."""
+    """Return a pattern that matches paths of this machine: the checkout and its parent."""
     own = [str(path) for path in (checkout.parent, checkout) if path not in WELL_KNOWN]
     return re.compile(rf"(?<![\w.~-])({'|'.join(map(re.escape, own)) or '(?!)'})(?![\w.-])")
 
 
 def unexplained(source: str) -> list[int]:
-    """The lines of a Python source that silence a check without saying why."""
+    """Return the lines of a Python source that disable a check without a reason."""
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     comments = [(t.start[0], t.string) for t in tokens if t.type == tokenize.COMMENT]
     return [
@@ -106,9 +106,9 @@ def unexplained(source: str) -> list[int]:
 
 
 def test_no_path_of_this_machine() -> None:
-    """No file names the place that this checkout happens to lie in."""
-    ours = machine_path(ROOT)
-    assert [place for place, line in lines() if ours.search(line)] == []
+    """No file contains the path of this checkout."""
+    pattern = machine_path(ROOT)
+    assert [location for location, line in lines() if pattern.search(line)] == []
 
 
 @pytest.mark.parametrize(
@@ -123,18 +123,18 @@ def test_no_path_of_this_machine() -> None:
     ],
 )
 def test_machine_paths_are_recognised(checkout: str, line: str, found: bool) -> None:
-    """The checkout and its surroundings are found; a directory that every machine has is not."""
+    """The pattern matches the checkout and its parent, but no directory that all machines have."""
     assert bool(machine_path(Path(checkout)).search(line)) == found
 
 
 def test_no_package_registry() -> None:
-    """No file names a package registry: which one serves is for the machine to say."""
+    """No file contains the host of a package registry: each machine configures its own."""
     host = re.compile("|".join(map(re.escape, REGISTRIES)), re.IGNORECASE)
-    assert [place for place, line in lines() if host.search(line)] == []
+    assert [location for location, line in lines() if host.search(line)] == []
 
 
-def test_every_ignore_says_why() -> None:
-    """A check that is silenced carries its reason on the same line."""
+def test_every_ignore_has_a_reason() -> None:
+    """A comment that disables a check states the reason on the same line."""
     sources = [path for path in files() if path.suffix == ".py"]
     assert sources
     assert [
@@ -159,23 +159,25 @@ def test_every_ignore_says_why() -> None:
     ],
 )
 def test_reasons_are_recognised(comment: str, explained: bool) -> None:
-    """Codes are no reason; words are."""
+    """A code is not a reason; text is."""
     assert unexplained(f"x = '# noqa'\ny = 1  {comment}\n") == ([] if explained else [2])
 
 
-def test_version_is_said_once() -> None:
-    """The package and its metadata agree on the version."""
+def test_versions_agree() -> None:
+    """The package and its metadata have the same version."""
     assert project()["project"]["version"] == monitor.__version__
 
 
-def test_lock_files_are_there() -> None:
-    """`make lock` writes these four."""
-    assert [path.name for path in LOCKS] == ["all.txt", "core.txt", "dev.txt", "peers.txt"]
+def test_lock_files_exist() -> None:
+    """The repository has the files that `make lock` writes, and the one without dependencies."""
+    names = ["all.txt", "core.txt", "demo.txt", "dev.txt", "embeddings.txt", "judges.txt"]
+    names += ["peers.txt", "streaming-peers.txt"]
+    assert [path.name for path in LOCKS] == names
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_lock_holds_pins_and_hashes_only(path: Path) -> None:
-    """A lock names no URL, no index and no path, and every pin has a hash."""
+def test_lock_contains_pins_and_hashes_only(path: Path) -> None:
+    """A lock contains no URL, index or path, and every pin has a hash."""
     text = path.read_text(encoding="utf-8")
     assert [line for line in text.splitlines() if not LOCKED_LINE.fullmatch(line)] == []
     assert re.findall(r"\w+://\S*|(?<!\S)/\S+", text) == []
@@ -185,35 +187,38 @@ def test_lock_holds_pins_and_hashes_only(path: Path) -> None:
 @pytest.mark.parametrize(
     ("lock", "extras"),
     [
-        ("core", []),
+        ("core", ["samples"]),
+        ("demo", ["samples", "judge-client"]),
+        ("judges", ["judges"]),
         ("dev", ["dev", "dashboards"]),
         ("all", ["dashboards", "judges", "replay"]),
     ],
 )
-def test_lock_answers_the_project(lock: str, extras: list[str]) -> None:
-    """Each lock pins every requirement of the project that it is for, within its bounds."""
+def test_lock_satisfies_the_requirements(lock: str, extras: list[str]) -> None:
+    """Each lock pins the requirements of its extras, within their version ranges."""
     metadata, pinned = project()["project"], pins(f"{lock}.txt")
-    wanted = [*metadata["dependencies"], *project()["build-system"]["requires"]]
-    wanted += [text for extra in extras for text in metadata["optional-dependencies"][extra]]
-    for requirement in [r for r in map(Requirement, wanted) if r.name != metadata["name"]]:
+    required = [*metadata["dependencies"], *project()["build-system"]["requires"]]
+    required += [text for extra in extras for text in metadata["optional-dependencies"][extra]]
+    for requirement in [r for r in map(Requirement, required) if r.name != metadata["name"]]:
         versions = pinned.get(canonicalize_name(requirement.name), set())
         assert versions, f"{requirement.name} is not locked; run make lock"
         for version in versions:
             assert requirement.specifier.contains(version), f"{requirement}; run make lock"
 
 
-def test_the_peers_are_locked_and_no_dependency() -> None:
-    """What detectors are compared with is pinned for itself and asked for by nobody."""
-    wanted = (ROOT / "constraints" / "peers.in").read_text(encoding="utf-8").splitlines()
-    texts = [text for line in wanted if (text := line.partition("#")[0].strip())]
+@pytest.mark.parametrize("lock", ["peers", "streaming-peers"])
+def test_benchmark_peers_are_locked_separately(lock: str) -> None:
+    """The libraries of the benchmarks are locked, and are not dependencies."""
+    source = (ROOT / "constraints" / f"{lock}.in").read_text(encoding="utf-8").splitlines()
+    texts = [text for line in source if (text := line.partition("#")[0].strip())]
     names = {canonicalize_name(Requirement(text).name) for text in texts}
-    assert names <= pins("peers.txt").keys()
+    assert names <= pins(f"{lock}.txt").keys()
     assert not names & pins("core.txt").keys()
 
 
 def test_locks_agree() -> None:
-    """A package has the same versions in every lock, so that tests run what is deployed."""
+    """A package has the same versions in every lock, so that tests run the deployed versions."""
     everything = pins("all.txt")
-    for lock in ("core.txt", "dev.txt"):
+    for lock in ("core.txt", "demo.txt", "dev.txt", "judges.txt"):
         shared = pins(lock).items()
         assert {n: v for n, v in shared if not v <= everything.get(n, v)} == {}

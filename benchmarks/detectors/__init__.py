@@ -1,1 +1,1 @@
-"""Drift detectors against each other: false alarms, and delay at equal false-alarm rate."""
+"""Comparison of drift detectors: false alarms, and delay at equal false-alarm rates."""

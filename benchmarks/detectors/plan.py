@@ -1,4 +1,4 @@
-"""How much is measured: the forms of the benchmark, and what slow contestants can afford."""
+"""The size of the benchmark: its forms, and the shares of slow contestants."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.detectors import streams
-from benchmarks.detectors.peers import CONTESTANTS, Contestant
+from benchmarks.detectors.contestants import CONTESTANTS, ContestantInfo
 
 RATES = (1.0, 10.0)
-"""False alarms in a million records to which everybody is tuned."""
+"""False alarms per million records that contestants are tuned to."""
 
 TRIAL = 100_000
-"""Live records of a null trial, which has a reference of its own: its noise is part of the rate."""
+"""Live records of a null trial. Each has its own reference, whose noise is part of the rate."""
 
-SHORTEST = 10_000
-SLOW = 50.0
-"""Microseconds a record from which on a contestant gets no more than it can do in `seconds`."""
+MIN_RECORDS = 10_000
+SLOW_US = 50.0
+"""Microseconds per record from which a contestant is slow: its work is limited by `seconds`."""
 
-RACE_TIMES = 5
-"""So many times the seconds go into each tuning and each change: comparisons rest on them."""
+COMPARISON_FACTOR = 5
+"""Multiple of `seconds` for each tuning and each change, on which comparisons depend."""
 
-PIECE_SECONDS = 60.0
-"""About how long a task may take, so that little is lost when a run is interrupted."""
+TASK_SECONDS = 60.0
+"""Approximate duration of a task: the work lost when a run is interrupted."""
 
 Task = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """Size of a run.
 
-    records: of each null stream. tuning: of each stream tuned on. seeds: trials of each change.
-    afters: live records before the change. seconds: what a slow contestant may take for each null
-    stream, RACE_TIMES as much for each tuning and change; it gets fewer records and seeds then, and
-    the tables say how many.
+    records: of each null stream. tuning: records of each stream used for tuning. seeds: trials of
+    each change. afters: live records before the change. seconds: time of a slow contestant for each
+    null stream; COMPARISON_FACTOR times as much for each tuning and change. It then gets fewer
+    records and seeds, and the tables show their number.
     """
 
     form: str
@@ -45,30 +45,32 @@ class Plan:
     seconds: float
 
     def null_trials(self, name: str, features: int) -> tuple[int, int]:
-        """How many null trials of how many records a contestant gets."""
+        """Return the number of null trials of a contestant, and the records of each."""
         return _trials(CONTESTANTS[name], features, self.records, self.seconds)
 
     def tuning_trials(self, name: str) -> tuple[int, int]:
-        """The same for a stream that it is tuned on."""
-        return _trials(CONTESTANTS[name], 1, self.tuning, RACE_TIMES * self.seconds)
+        """Return the number of tuning trials of a contestant, and the records of each."""
+        return _trials(CONTESTANTS[name], 1, self.tuning, COMPARISON_FACTOR * self.seconds)
 
-    def seeds_of(self, name: str, records: int) -> int:
-        """How many trials of `records` records: what is affordable, at least four."""
-        peer = CONTESTANTS[name]
-        if not is_slow(peer):
+    def change_trials(self, name: str, records: int) -> int:
+        """Return the number of change trials of `records` records; at least four."""
+        contestant = CONTESTANTS[name]
+        if not is_slow(contestant):
             return self.seeds
-        affordable = int(RACE_TIMES * self.seconds * 1e6 / (peer.cost * records))
+        affordable = int(COMPARISON_FACTOR * self.seconds * 1e6 / (contestant.cost * records))
         return min(self.seeds, max(4, affordable))
 
 
-def is_slow(peer: Contestant) -> bool:
-    """Whether it cannot be run on everything."""
-    return peer.cost >= SLOW
+def is_slow(contestant: ContestantInfo) -> bool:
+    """Return whether its work is limited by `Plan.seconds`."""
+    return contestant.cost >= SLOW_US
 
 
-def _trials(peer: Contestant, features: int, wanted: int, seconds: float) -> tuple[int, int]:
-    affordable = seconds * 1e6 / (peer.cost * features)
-    records = int(max(SHORTEST, affordable)) if is_slow(peer) else wanted
+def _trials(
+    contestant: ContestantInfo, features: int, wanted: int, seconds: float
+) -> tuple[int, int]:
+    affordable = seconds * 1e6 / (contestant.cost * features)
+    records = int(max(MIN_RECORDS, affordable)) if is_slow(contestant) else wanted
     records = min(wanted, records)
     trial = min(TRIAL, records // 1000 * 1000)
     return records // trial, trial
@@ -81,8 +83,8 @@ PLANS = {
 }
 
 
-def pieces(name: str, trials: int, records: int) -> list[list[int]]:
-    """[first, count] of pieces of `trials` trials that take some PIECE_SECONDS each."""
+def split_trials(name: str, trials: int, records: int) -> list[list[int]]:
+    """Split `trials` trials into tasks of about TASK_SECONDS: [first trial, count] each."""
     seconds = CONTESTANTS[name].cost * (records + streams.REFERENCE) / 1e6
-    size = max(1, min(trials, int(PIECE_SECONDS / seconds)))
+    size = max(1, min(trials, int(TASK_SECONDS / seconds)))
     return [[first, min(size, trials - first)] for first in range(0, trials, size)]

@@ -1,7 +1,7 @@
-"""What every contestant is: one knob, and alarms on a trial; and how alarms are counted.
+"""The interface of a contestant, and how alarms are counted.
 
-A contestant is a `Peer`. Most are written as a `Scorer`, which says how far each look at the window
-is from normal and leaves the cut to the knob, so that all knobs share the work of one pass.
+A contestant has one knob and returns its alarms on a trial. Most are a `ScoringContestant`: they
+return a score for every evaluation, so that one pass serves all values of the knob.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from benchmarks.detectors.streams import Trial
 
 REVISION = 3
-"""To be raised with every change of streams, counting or tuning: what was measured is void."""
+"""Raise this after a change of streams, counting or tuning: it invalidates earlier answers."""
 
 WINDOW = 1000
-"""Records of the current window, where a detector has one, and of the latch."""
+"""Records of the current window, if the contestant has one, and of the latch."""
 
 STRIDE = 100
-"""Records between two looks at the window, where a detector lets us choose."""
+"""Records between two evaluations, if the contestant allows a choice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Knob:
     """The one parameter that is tuned, on a logarithmic scale.
 
-    default: what its documents give. loosest, strictest: the ends of what it admits.
-    exponential: whether the logarithm of the false-alarm rate falls in a line with the knob, as for
-    a threshold, and not with the knob's logarithm, as for a probability.
+    default: the documented default. loosest, strictest: ends of the admissible range.
+    exponential: True if the logarithm of the false-alarm rate is linear in the knob, as for a
+    threshold; False if it is linear in the knob's logarithm, as for a probability.
     """
 
     name: str
@@ -39,31 +39,31 @@ class Knob:
     strictest: float
     exponential: bool = False
 
-    def tail(self, value: float) -> float:
-        """The scale on which the logarithm of the rate is a line, far out."""
+    def to_linear(self, value: float) -> float:
+        """Map a value to the scale on which the logarithm of the rate is linear in the tail."""
         return value if self.exponential else math.log(value)
 
-    def at_tail(self, place: float) -> float:
-        """The inverse of `tail`."""
-        return place if self.exponential else math.exp(place)
+    def from_linear(self, position: float) -> float:
+        """Return the inverse of `to_linear`."""
+        return position if self.exponential else math.exp(position)
 
-    def at(self, strictness: float) -> float:
-        """The value at a strictness between 0 and 1."""
+    def value_at(self, strictness: float) -> float:
+        """Return the value at a strictness between 0 and 1."""
         low, high = math.log(self.loosest), math.log(self.strictest)
         return math.exp(low + strictness * (high - low))
 
     def strictness(self, value: float) -> float:
-        """The inverse of `at`."""
+        """Return the inverse of `value_at`."""
         low, high = math.log(self.loosest), math.log(self.strictest)
         return (math.log(value) - low) / (high - low)
 
 
 @runtime_checkable
-class Peer(Protocol):
-    """A detector as it takes part.
+class Contestant(Protocol):
+    """A detector under test.
 
-    kinds: the kinds of stream that it can read. memory: live records after which what came before
-    is forgotten, None if never.
+    kinds: kinds of stream that it reads. memory: number of live records after which earlier ones
+    no longer have an effect; None if they always have.
     """
 
     kinds: ClassVar[frozenset[str]]
@@ -71,67 +71,67 @@ class Peer(Protocol):
     memory: ClassVar[int | None]
 
     def version(self) -> str:
-        """Of the library that it comes from."""
+        """Return the version of its library."""
         ...
 
     def alarms(self, trial: Trial, knob: float) -> Iterable[int]:
-        """How many live records had been read at each alarm, for a trial of one feature."""
+        """Return the number of live records read at each alarm, for a trial of one feature."""
         ...
 
     def state(self, trial: Trial) -> Any:
-        """What it keeps of a feature after reading the trial, to be pickled and weighed."""
+        """Return the state of one feature after the trial; its pickled size is measured."""
         ...
 
 
 @runtime_checkable
-class Scorer(Peer, Protocol):
-    """A detector that gives a score at every look; an alarm is a score that reaches the cut."""
+class ScoringContestant(Contestant, Protocol):
+    """A contestant with a score per evaluation; a score that reaches the cut is an alarm."""
 
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """Live records read and score, at every look at a full window."""
+        """Yield live records read and score, at every evaluation of a full window."""
         ...
 
     def cut(self, knob: float) -> float:
-        """The score from which on there is an alarm."""
+        """Return the lowest score that is an alarm."""
         ...
 
 
 @runtime_checkable
-class Joint(Peer, Protocol):
-    """A detector that reads the features of a model together.
+class JointContestant(Contestant, Protocol):
+    """A contestant that reads the features of a model together.
 
-    Its knob is a budget that they share: so many times as many features with so many times the
-    knob have as many alarms each.
+    Its knob is a budget that the features share: with n times the features and n times the knob,
+    each feature has the same alarms.
     """
 
     def alarms_by_feature(self, trial: Trial, knob: float) -> list[Sequence[int]]:
-        """As `alarms`, for every feature of the trial."""
+        """Return the alarms as `alarms` does, for every feature of the trial."""
         ...
 
     def live(self, trial: Trial) -> Iterator[object]:
-        """Read the trial as the daemon does, an item a stride: what its cost is measured by."""
+        """Read the trial as the daemon does and yield once per stride; used to measure the cost."""
         ...
 
 
-class Scored(ABC):
-    """The alarms of a `Scorer`."""
+class ScoreBased(ABC):
+    """Base class that derives the alarms of a `ScoringContestant` from its scores."""
 
     @abstractmethod
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """See `Scorer`."""
+        """See `ScoringContestant`."""
 
     def cut(self, knob: float) -> float:
-        """See `Scorer`; a score is compared with the knob itself unless this says otherwise."""
+        """Return the knob itself; see `ScoringContestant`."""
         return knob
 
     def alarms(self, trial: Trial, knob: float) -> Iterator[int]:
-        """The looks whose score reaches the cut."""
+        """Return the evaluations whose score reaches the cut."""
         cut = self.cut(knob)
         return (position for position, score in self.scores(trial) if score >= cut)
 
 
-def episodes(alarms: Iterable[int], latch: int = WINDOW) -> int:
-    """Alarms, each taken together with those that follow it within `latch` records."""
+def count_episodes(alarms: Iterable[int], latch: int = WINDOW) -> int:
+    """Count alarms; an alarm and those within `latch` records after it count as one."""
     count, quiet_from = 0, 0
     for position in alarms:
         if position >= quiet_from or not count:
@@ -140,13 +140,16 @@ def episodes(alarms: Iterable[int], latch: int = WINDOW) -> int:
 
 
 def first_after(alarms: Iterable[int], change: int, horizon: int) -> int | None:
-    """Records from the change to the first alarm after it; None where it was missed."""
+    """Return records from the change to the first alarm after it.
+
+    Returns None if there is none within `horizon` records.
+    """
     for position in alarms:
         if position > change:
             return position - change if position <= change + horizon else None
     return None
 
 
-def looks(records: int, window: int, stride: int) -> range:
-    """After how many live records a window is looked at: when first full, then every stride."""
+def evaluation_points(records: int, window: int, stride: int) -> range:
+    """Return the live records read at each evaluation, from the first full window on."""
     return range(window, records + 1, stride)

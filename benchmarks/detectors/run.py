@@ -1,9 +1,8 @@
-"""Run the benchmark of detectors: tune, measure, write the result, its tables and its plots.
+"""Run the benchmark of detectors: tune, measure, and write result, tables and plots.
 
-Every task goes to a worker process of the environment that its contestant needs. What it answers is
-kept in a journal under a key of all that the answer depends on, the contestant's version included:
-an interrupted run goes on where it was, and after a change of our own detectors only our own tasks
-are done again.
+Every task runs in a worker process of the environment of its contestant. A journal keeps the
+answers under keys that contain all inputs, including the contestant's version. An interrupted run
+continues from it, and after a change of Plumbline's detectors only Plumbline's tasks run again.
 """
 
 from __future__ import annotations
@@ -21,14 +20,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detectors import streams, tables
-from benchmarks.detectors.peers import CONTESTANTS, OURS, THEIRS
-from benchmarks.detectors.plan import PLANS, RATES, TRIAL, Plan, Task, is_slow, pieces
+from benchmarks.detectors import streams
+from benchmarks.detectors.contestants import CONTESTANTS, PEER_ENVIRONMENT, PROJECT_ENVIRONMENT
+from benchmarks.detectors.plan import PLANS, RATES, TRIAL, Plan, Task, is_slow, split_trials
 from benchmarks.detectors.protocol import REVISION, STRIDE, WINDOW
-from benchmarks.detectors.rows import Head, Row, change_rows, null_rows
-from benchmarks.detectors.workers import (
+from benchmarks.detectors.report import tables
+from benchmarks.detectors.report.rows import Row, TaskKey, change_rows, null_rows
+from benchmarks.detectors.workers.pool import (
+    PEER_PYTHON,
     ROOT,
-    THEIR_PYTHON,
     Answer,
     BenchmarkError,
     Journal,
@@ -36,11 +36,12 @@ from benchmarks.detectors.workers import (
 )
 
 OUT = ROOT / "benchmarks" / "results" / "detectors.json"
+PROMISE_OUT = OUT.with_name("promise.json")
 JOURNAL = ROOT / "build" / "detectors.jsonl"
 FALLBACK = "normal"
-"""What a contestant is tuned on for null streams on which nobody is tuned."""
+"""The stream whose knobs are used on null streams without tuning."""
 
-Jobs = Iterator[tuple[Head, Task]]
+Jobs = Iterator[tuple[TaskKey, Task]]
 
 
 class Benchmark:
@@ -60,32 +61,43 @@ class Benchmark:
         self.knobs: dict[str, dict[str, dict[str, Any]]] = {}
         self.libraries: dict[str, dict[str, str]] = {}
 
-    def say(self, text: str) -> None:
-        """Progress, for whoever waits."""
+    def report(self, text: str) -> None:
+        """Print progress to stderr."""
         print(f"[{time.monotonic() - self.started:5.0f} s] {text}", file=sys.stderr, flush=True)
 
     def run(self) -> dict[str, Any]:
-        """Everything, in an order in which each step knows what it needs."""
+        """Run all tasks and return the result; measurements need the tuned knobs."""
+        return self._run(tune=True)
+
+    def run_promise(self) -> dict[str, Any]:
+        """Measure the budgets of Plumbline, without tuning: minutes instead of hours."""
+        return self._run(tune=False)
+
+    def _run(self, *, tune: bool) -> dict[str, Any]:
         try:
-            self.peers = self._hello()
-            for head, answer in self._answers(self._tunings()):
-                self.knobs.setdefault(head.peer, {})[head.subject] = answer["knobs"]
+            self.contestants = self._describe()
+            if tune:
+                for key, answer in self._answers(self._tunings()):
+                    self.knobs.setdefault(key.contestant, {})[key.subject] = answer["knobs"]
             return self._result(
                 nulls=list(null_rows(self._answers(self._nulls()))),
                 changes=list(change_rows(self._answers(self._changes()))),
-                costs=self._costs(),
+                costs=self._costs() if tune else [],
             )
         finally:
-            self.workers.end()
+            self.workers.stop()
 
-    def _hello(self) -> dict[str, Any]:
-        """What the contestants say of themselves; both environments must draw the same streams."""
+    def _describe(self) -> dict[str, Any]:
+        """Return version, streams and knob of each contestant.
+
+        Raises BenchmarkError if the environments draw different streams.
+        """
         found: dict[str, Any] = {}
         fingerprints = set()
-        for environment in (OURS, THEIRS):
+        for environment in (PROJECT_ENVIRONMENT, PEER_ENVIRONMENT):
             names = [n for n in self.names if CONTESTANTS[n].environment == environment]
             if names:
-                answer = self.workers.ask(environment, {"do": "hello", "peers": names})
+                answer = self.workers.call(environment, {"do": "describe", "peers": names})
                 fingerprints.add(answer["fingerprint"])
                 found |= answer["peers"]
                 self.libraries[environment] = answer["libraries"]
@@ -93,24 +105,24 @@ class Benchmark:
             raise BenchmarkError("the two environments draw different streams from the same seeds")
         return found
 
-    def _answers(self, jobs: Jobs) -> Iterator[tuple[Head, Answer]]:
-        """The answers to all tasks in their order, from the journal or from the workers."""
-        heads, tasks = zip(*jobs, strict=True)
-        self.say(f"{tasks[0]['do']}: {len(tasks)} tasks")
+    def _answers(self, jobs: Jobs) -> Iterator[tuple[TaskKey, Answer]]:
+        """Yield the answers to all tasks in order, from the journal or from the workers."""
+        keys, tasks = zip(*jobs, strict=True)
+        self.report(f"{tasks[0]['do']}: {len(tasks)} tasks")
         with ThreadPoolExecutor(self.jobs) as pool:
-            yield from zip(heads, pool.map(self._answer, tasks), strict=True)
+            yield from zip(keys, pool.map(self._answer, tasks), strict=True)
 
     def _answer(self, task: Task) -> Answer:
         name = task["peer"]
-        # where the data lies does not matter, what it is does not change
-        context = {"version": self.peers[name]["version"], "revision": REVISION}
+        # The key excludes the folder of the data: its location has no effect.
+        context = {"version": self.contestants[name]["version"], "revision": REVISION}
         key = json.dumps(task | {"data": None} | context)
         known = self.journal.get(key)
         if known is None:
-            known = self.workers.ask(CONTESTANTS[name].environment, task)
+            known = self.workers.call(CONTESTANTS[name].environment, task)
             self.journal.put(key, known)
-            what = " ".join(str(task[k]) for k in ("stream", "change", "after") if k in task)
-            self.say(f"{task['do']} {name} {what}: {known['seconds']:.0f} s")
+            subject = " ".join(str(task[k]) for k in ("stream", "change", "after") if k in task)
+            self.report(f"{task['do']} {name} {subject}: {known['seconds']:.0f} s")
         return known
 
     def _tunings(self) -> Jobs:
@@ -120,54 +132,55 @@ class Benchmark:
                     count, records = self.plan.tuning_trials(name)
                     task = {"do": "tune", "peer": name, "stream": base, "rates": RATES}
                     yield (
-                        Head(name, base, (), ()),
+                        TaskKey(name, base, (), ()),
                         task | {"records": records, "trials": [0, count]},
                     )
 
     def _nulls(self) -> Jobs:
-        """False alarms; on streams on which nobody is tuned, with the knobs of N(0, 1)."""
+        """Yield the tasks for false alarms; streams without tuning use the knobs of N(0, 1)."""
         for name in self.names:
             for stream in self.streams.values():
                 if not self._reads(name, stream.name) or _too_wide(name, stream.features):
                     continue
                 base = stream.name if stream.name in streams.BASES else FALLBACK
                 settings = self._settings(name, base)
-                head = Head(name, stream.name, (base, stream.features), tuple(settings.items()))
+                key = TaskKey(name, stream.name, (base, stream.features), tuple(settings.items()))
                 count, records = self.plan.null_trials(name, stream.features)
                 task = {"do": "null", "peer": name, "stream": stream.name, "records": records}
                 task["knobs"] = list(settings.values())
                 if stream.name in streams.TRACES:
                     task["data"] = self.data
-                for piece in pieces(name, count, records * stream.features):
-                    yield head, task | {"trials": piece}
+                for trials in split_trials(name, count, records * stream.features):
+                    yield key, task | {"trials": trials}
 
     def _changes(self) -> Jobs:
-        """Delays. What forgets all within its window cannot tell 5,000 from 100,000."""
+        """Yield the tasks for delays; a contestant with a short memory is measured once."""
         for name in self.names:
-            memory = self.peers[name]["memory"]
+            memory = self.contestants[name]["memory"]
             forgets = memory is not None and memory <= min(self.plan.afters)
             for change in streams.CHANGES.values():
                 if not self._reads(name, change.base):
                     continue
                 settings = self._settings(name, change.base)
                 for after in self.plan.afters[:1] if forgets else self.plan.afters:
-                    head = Head(name, change.name, (after,), tuple(settings.items()))
+                    key = TaskKey(name, change.name, (after,), tuple(settings.items()))
                     task = {"do": "change", "peer": name, "change": change.name, "after": after}
                     task["knobs"] = list(settings.values())
                     records = after + change.horizon
-                    for piece in pieces(name, self.plan.seeds_of(name, records), records):
-                        yield head, task | {"trials": piece}
+                    count = self.plan.change_trials(name, records)
+                    for trials in split_trials(name, count, records):
+                        yield key, task | {"trials": trials}
 
     def _reads(self, name: str, stream: str) -> bool:
         kind = "normal" if stream in streams.TRACES else stream
-        return kind in self.peers[name]["reads"]
+        return kind in self.contestants[name]["reads"]
 
     def _settings(self, name: str, base: str) -> dict[str, float]:
-        """The knobs with which a contestant is measured; tuned ones are those of `base`.
+        """Return the knobs to measure a contestant with; tuned ones are those of `base`.
 
-        Ours also at what it promises, untuned: one and ten false pages in a million records.
+        Plumbline is also measured untuned, at budgets of one and ten false pages per million.
         """
-        found: dict[str, float] = {"default": self.peers[name]["knob"]["default"]}
+        found: dict[str, float] = {"default": self.contestants[name]["knob"]["default"]}
         if CONTESTANTS[name].role == "ours":
             found |= {f"promise_{rate:g}": rate for rate in RATES}
         for rate, tuned in self.knobs.get(name, {}).get(base, {}).items():
@@ -176,13 +189,13 @@ class Benchmark:
         return found
 
     def _costs(self) -> list[Row]:
-        """Time and memory, one contestant after the other; anew in every run, to be compared."""
+        """Measure CPU time and memory one after the other, in every run, on the same machine."""
         rows = []
         for name in self.names:
             records = int(min(60_000, max(6000, 1e6 / CONTESTANTS[name].cost))) // 300 * 300
             task = {"do": "cost", "peer": name, "records": records}
-            rows.append({"peer": name} | self.workers.ask(CONTESTANTS[name].environment, task))
-            self.say(f"cost {name}: {rows[-1]['us']:.3f} us")
+            rows.append({"peer": name} | self.workers.call(CONTESTANTS[name].environment, task))
+            self.report(f"cost {name}: {rows[-1]['us']:.3f} us")
         return rows
 
     def _result(self, nulls: list[Row], changes: list[Row], costs: list[Row]) -> dict[str, Any]:
@@ -210,7 +223,7 @@ class Benchmark:
                 c.name: {"text": c.text, "base": c.base, "shift": c.shift, "horizon": c.horizon}
                 for c in streams.CHANGES.values()
             },
-            "peers": {name: titles[name] | self.peers[name] for name in self.names},
+            "peers": {name: titles[name] | self.contestants[name] for name in self.names},
             "knobs": self.knobs,
             "nulls": nulls,
             "changes": changes,
@@ -219,39 +232,51 @@ class Benchmark:
 
 
 def _too_wide(name: str, features: int) -> bool:
-    """Forty features cost a contestant that reads one at a time forty times as much."""
+    """Return whether a slow contestant would need too long for several features."""
     return features > 1 and is_slow(CONTESTANTS[name])
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors.run", description=__doc__)
     parser.add_argument(
         "--form", choices=PLANS, default="quick", help="quick: minutes, full: hours"
     )
     parser.add_argument(
-        "--data", type=Path, help="folder of azure_llm_2023_*.csv.gz; without it no real traffic"
+        "--data", type=Path, help="folder with azure_llm_2023_*.csv.gz; without it, no real traffic"
     )
     parser.add_argument(
         "--only", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), help="contestants"
     )
+    parser.add_argument(
+        "--promise",
+        action="store_true",
+        help="measure only false pages and delays of Plumbline at its budgets, without tuning",
+    )
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
-    parser.add_argument("--seconds", type=float, help="what slow contestants may take, see README")
-    parser.add_argument("--journal", type=Path, default=JOURNAL, help="what has been done already")
-    parser.add_argument("--out", type=Path, default=OUT)
-    return parser.parse_args(argv)
+    parser.add_argument("--seconds", type=float, help="time of slow contestants, see README")
+    parser.add_argument("--journal", type=Path, default=JOURNAL, help="answers of earlier runs")
+    parser.add_argument("--out", type=Path, help=f"{OUT.name}, with --promise {PROMISE_OUT.name}")
+    args = parser.parse_args(argv)
+    if args.promise:
+        args.only = [name for name in args.only if CONTESTANTS[name].role == "ours"]
+    args.out = args.out or (PROMISE_OUT if args.promise else OUT)
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run it; 0 when there is a result."""
+    """Run the benchmark; return 0 if there is a result."""
     args = arguments(argv)
-    if not THEIR_PYTHON.exists() and any(CONTESTANTS[n].environment == THEIRS for n in args.only):
-        print("benchmark: the peers have no environment yet: make peers", file=sys.stderr)
+    needs_peers = any(CONTESTANTS[name].environment == PEER_ENVIRONMENT for name in args.only)
+    if needs_peers and not PEER_PYTHON.exists():
+        text = "benchmark: the environment of the peers is missing; create it with: make peers"
+        print(text, file=sys.stderr)
         return 2
     plan = PLANS[args.form]
     plan = replace(plan, seconds=args.seconds) if args.seconds else plan
     try:
-        result = Benchmark(plan, args.only, args.data, args.jobs, args.journal).run()
+        benchmark = Benchmark(plan, args.only, args.data, args.jobs, args.journal)
+        result = benchmark.run_promise() if args.promise else benchmark.run()
     except (BenchmarkError, FileNotFoundError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
@@ -260,14 +285,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def write(result: dict[str, Any], out: Path) -> None:
-    """The result, its tables beside it and, where the peers' environment is, its plots."""
+    """Write result and tables and, if the environment of the peers exists, the plots."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    text = tables.markdown(result)
+    text = tables.markdown(result) if result["knobs"] else tables.promise(result)
     out.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
-    if THEIR_PYTHON.exists():
-        plots = [str(THEIR_PYTHON), "-m", "benchmarks.detectors.plots", str(out.resolve())]
+    if result["knobs"] and PEER_PYTHON.exists():
+        plots = [str(PEER_PYTHON), "-m", "benchmarks.detectors.report.plots", str(out.resolve())]
         subprocess.run(plots, cwd=ROOT, check=True)
 
 

@@ -1,9 +1,10 @@
-"""The knob at which a contestant has a given rate of false alarms, found by bisection on counts.
+"""Find the knob at which a contestant has a given false-alarm rate, by bisection on counts.
 
-The count at a knob is of episodes on null streams whose seeds nothing else uses. The loosest knob
-is taken at which no more are counted than asked for. Where the affordable sample is so small that
-fewer than ENOUGH would be asked for, the logarithm of the count is continued in a straight line
-from where there are enough (`Knob.tail`), not too far, and the result says `extrapolated`.
+The count at a knob is the number of episodes on null streams with seeds of their own.
+The result is the loosest knob whose count does not exceed the target. If the affordable sample is
+so small that the target is below MIN_COUNT, the logarithm of the count is extrapolated linearly
+(`Knob.to_linear`) from knobs with enough counts, within limits. The result is then marked as
+`extrapolated`.
 """
 
 from __future__ import annotations
@@ -15,21 +16,22 @@ from typing import Any
 
 from benchmarks.detectors.protocol import WINDOW, Knob
 
-ENOUGH = 4
-FAR = 8
-"""The line goes through the knobs at which ENOUGH and FAR times as many are counted."""
-FARTHEST = 40
-"""A knob is not extrapolated to rates this many times below that of ENOUGH."""
-STEPS = 11
-"""Halvings of the logarithmic range: 60 decades are resolved to a 34th of one."""
+MIN_COUNT = 4
+"""Smallest count that a knob is tuned to directly."""
+FAR_FACTOR = 8
+"""The line goes through the knobs with MIN_COUNT and FAR_FACTOR times as many counts."""
+MAX_EXTRAPOLATION = 40
+"""Largest ratio of the rate at MIN_COUNT to an extrapolated rate."""
+BISECTION_STEPS = 11
+"""Halvings of the logarithmic range: 60 decades are resolved to 1/34 of a decade."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
+class TunedKnob:
     """A knob for a rate.
 
-    value: None where none was found; `reason` then says why. rate: false alarms asked for in a
-    million records. count: episodes counted at it in `records` records.
+    value: None if there is none; `reason` then says why. rate: target, false alarms per million
+    records. count: episodes at this knob in `records` records.
     """
 
     value: float | None
@@ -40,54 +42,56 @@ class Tuned:
     reason: str = ""
 
 
-def enough(rate: float, records: int) -> int:
-    """More episodes than this need not be counted: no comparison here asks for as many."""
-    return int(max(2 * FAR * ENOUGH, 3 * rate * records / 1e6))
+def count_limit(rate: float, records: int) -> int:
+    """Return a count above which tuning to `rate` does not depend on the exact number."""
+    return int(max(2 * FAR_FACTOR * MIN_COUNT, 3 * rate * records / 1e6))
 
 
-def tuned(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> Tuned:
-    """The knob for `rate` false alarms in a million records.
+def tune_knob(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> TunedKnob:
+    """Return the knob for `rate` false alarms per million records.
 
     count: episodes in `records` records at a value of the knob; it falls as the knob gets stricter.
     """
-    if count(knob.strictest) > max(ENOUGH, 2 * rate * records / 1e6):
+    if count(knob.strictest) > max(MIN_COUNT, 2 * rate * records / 1e6):
         reason = f"even {knob.name} {knob.strictest:g} gives more alarms"
-        return Tuned(None, rate, count(knob.strictest), records, reason=reason)
-    wanted = rate * records / 1e6
-    if wanted >= ENOUGH:
-        value = knob.at(strictness_of(knob, count, wanted))
-        return Tuned(value, rate, count(value), records)
-    return _extrapolated(knob, count, records, rate)
+        return TunedKnob(None, rate, count(knob.strictest), records, reason=reason)
+    target = rate * records / 1e6
+    if target >= MIN_COUNT:
+        value = knob.value_at(find_strictness(knob, count, target))
+        return TunedKnob(value, rate, count(value), records)
+    return _extrapolate(knob, count, records, rate)
 
 
-def strictness_of(knob: Knob, count: Callable[[float], int], most: float) -> float:
-    """The least strictness at which no more than `most` are counted."""
+def find_strictness(knob: Knob, count: Callable[[float], int], limit: float) -> float:
+    """Return the least strictness with a count of at most `limit`."""
     loose, strict = 0.0, 1.0
-    for _ in range(STEPS):
+    for _ in range(BISECTION_STEPS):
         middle = (loose + strict) / 2
-        if count(knob.at(middle)) > most:
+        if count(knob.value_at(middle)) > limit:
             loose = middle
         else:
             strict = middle
     return strict
 
 
-def _extrapolated(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> Tuned:
-    wanted = rate * records / 1e6
-    values = [knob.at(strictness_of(knob, count, most)) for most in (ENOUGH, FAR * ENOUGH)]
+def _extrapolate(knob: Knob, count: Callable[[float], int], records: int, rate: float) -> TunedKnob:
+    target = rate * records / 1e6
+    limits = (MIN_COUNT, FAR_FACTOR * MIN_COUNT)
+    values = [knob.value_at(find_strictness(knob, count, limit)) for limit in limits]
     near, far = (count(value) for value in values)
-    # counts near what the latch lets through say nothing of the tail
-    if wanted * FARTHEST < ENOUGH or records / WINDOW / 4 < FAR * ENOUGH or not 0 < near < far:
-        return Tuned(None, rate, near, records, reason="too few records to tune on")
-    places = [knob.tail(value) for value in values]
-    slope = math.log(far / near) / (places[1] - places[0])
-    value = knob.at_tail(places[0] + math.log(wanted / near) / slope)
+    # Counts close to the maximum that the latch permits contain no information about the tail.
+    latched = records / WINDOW / 4 < FAR_FACTOR * MIN_COUNT
+    if target * MAX_EXTRAPOLATION < MIN_COUNT or latched or not 0 < near < far:
+        return TunedKnob(None, rate, near, records, reason="too few records to tune on")
+    positions = [knob.to_linear(value) for value in values]
+    slope = math.log(far / near) / (positions[1] - positions[0])
+    value = knob.from_linear(positions[0] + math.log(target / near) / slope)
     if knob.strictness(value) > 1:
         reason = f"beyond {knob.name} {knob.strictest:g}"
-        return Tuned(None, rate, near, records, reason=reason)
-    return Tuned(value, rate, count(value), records, extrapolated=True)
+        return TunedKnob(None, rate, near, records, reason=reason)
+    return TunedKnob(value, rate, count(value), records, extrapolated=True)
 
 
-def as_json(by_rate: Mapping[float, Tuned]) -> dict[str, Any]:
-    """For the result file, by rate."""
+def as_json(by_rate: Mapping[float, TunedKnob]) -> dict[str, Any]:
+    """Return the knobs by rate, for the result file."""
     return {f"{rate:g}": asdict(found) for rate, found in by_rate.items()}

@@ -1,4 +1,4 @@
-"""The daemon's consumer group from outside: keeping its log away, and asking how far it is."""
+"""Access to the daemon's consumer group: hold its partitions, and read its committed offsets."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, TopicPartition
 
-from monitor import kafka
-from monitor.config import KafkaConfig
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.kafka.clients import consumer_settings
 
-HOLD_SECONDS = 90.0
+HOLD_SECONDS = 180.0
 
 
 class HoldError(Exception):
-    """The partitions could not be kept from the daemon."""
+    """The dummy members were not assigned one partition each."""
 
 
 @contextmanager
 def holding(config: KafkaConfig, topic: str, partitions: int) -> Iterator[Callable[[], None]]:
-    """Members of ingest's group, one a partition, that keep the log away until they are released.
+    """Hold the log with one member of ingest's group per partition; yield a function that leaves.
 
-    Sticky assignment leaves each its one partition when the daemon joins. A thread polls them all
-    the while, for a rebalance waits for every member.
+    Sticky assignment leaves each member its partition when the daemon joins. A thread polls all
+    members, because a rebalance waits for each of them.
     """
-    settings = kafka.consumer_settings(config, "ingest") | {
+    settings = consumer_settings(config, "ingest") | {
         "fetch.max.bytes": 1_000_000,
         "queued.max.messages.kbytes": 1_000,
         "heartbeat.interval.ms": 100,
@@ -34,9 +34,9 @@ def holding(config: KafkaConfig, topic: str, partitions: int) -> Iterator[Callab
     members = [Consumer(settings) for _ in range(partitions)]
     leaving = threading.Event()
 
-    def pause(consumer: Consumer, given: list[TopicPartition]) -> None:
-        consumer.incremental_assign(given)
-        consumer.pause(given)
+    def pause(consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        consumer.incremental_assign(assigned)
+        consumer.pause(assigned)
 
     def poll() -> None:
         while not leaving.is_set():
@@ -60,24 +60,28 @@ def holding(config: KafkaConfig, topic: str, partitions: int) -> Iterator[Callab
         member.subscribe([topic], on_assign=pause)
     poller.start()
     try:
-        deadline = time.monotonic() + HOLD_SECONDS
-        while any(len(member.assignment()) != 1 for member in members):
-            time.sleep(0.02)
-            if time.monotonic() > deadline:
-                raise HoldError("the partitions of the log could not be held")
+        _wait_for_assignment(members)
         yield release
     finally:
         release()
 
 
+def _wait_for_assignment(members: list[Consumer]) -> None:
+    deadline = time.monotonic() + HOLD_SECONDS
+    while any(len(member.assignment()) != 1 for member in members):
+        time.sleep(0.02)
+        if time.monotonic() > deadline:
+            raise HoldError(f"the partitions of the log were not assigned in {HOLD_SECONDS:g} s")
+
+
 @contextmanager
 def committed(config: KafkaConfig, topic: str, partitions: int) -> Iterator[Callable[[], int]]:
-    """How many records ingest has committed; asked of the broker."""
-    settings = kafka.consumer_settings(config, "ingest")
-    # a reader of committed offsets would wait for the transaction that is open
+    """Yield a function that reads from the broker how many records ingest has committed."""
+    settings = consumer_settings(config, "ingest")
+    # With read_committed, the query would wait for the end of the open transaction.
     observer = Consumer(settings | {"isolation.level": "read_uncommitted"})
     places = [TopicPartition(topic, number) for number in range(partitions)]
     try:
-        yield lambda: sum(max(0, place.offset) for place in observer.committed(places, 30))
+        yield lambda: sum(max(0, place.offset) for place in observer.committed(places, 60))
     finally:
         observer.close()

@@ -1,7 +1,7 @@
-"""References and full windows for any number of models, made from the records of one.
+"""References and full windows for any number of models, built from the records of one model.
 
-A warm-up of 200 models would take two million records. So every model gets the same reference, from
-the first records of the log, and its window is filled with the next ones.
+A warm-up of 200 models would need two million records. Instead, every model gets the same
+reference, built from the first records of the log, and a window filled with the records after them.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.records import model_name
-from monitor import logfiles, reference
-from monitor import references as named
-from monitor.columns import Columns
-from monitor.config import Config
-from monitor.reference import Profile
-from monitor.segments import WHOLE
+from benchmarks.harness.messages import model_name
+from monitor.config.schema import Config
+from monitor.detect.reference import builder, store
+from monitor.detect.reference.profile import Profile
+from monitor.ingest import files
+from monitor.ingest.columns import Columns
+from monitor.ingest.segments import WHOLE
 
 WARM_UP = 10_000
-"""Records of a reference: ten windows, the least that the configuration allows."""
+"""Records of a reference: ten windows, the minimum that the configuration accepts."""
 
 
-def references(path: Path, directory: Path, models: Mapping[str, int]) -> list[Columns]:
-    """Save a named reference for each number of models; returns one window of records.
+def save_references(path: Path, directory: Path, models: Mapping[str, int]) -> list[Columns]:
+    """Save one named reference for each entry of `models`; return one window of records.
 
-    path: a file of records. models: how many models, by the name of the reference.
+    path: a file of records. models: name of the reference -> number of models in it.
     """
     config = Config()
     pieces: list[Columns] = []
-    for batch in logfiles.reader(config).batches([path], lambda _: None):
+    for batch in files.reader(config).batches([path], lambda _: None):
         pieces += batch.by_model()
         if sum(map(len, pieces)) >= WARM_UP + config.windows.records:
             break
     accepted = _first(pieces, WARM_UP)
     for name, count in models.items():
         profiles = [_profile(number, accepted, config) for number in range(count)]
-        named.save(directory, name, profiles, "benchmark")
+        store.save(directory, name, profiles, "benchmark")
     return _first(reversed(pieces), config.windows.records)
 
 
 def _first(pieces: Iterable[Columns], count: int) -> list[Columns]:
-    """The first `count` records, in as many pieces as they come in."""
+    """Return the first `count` records, split as the input is."""
     taken: list[Columns] = []
     for piece in pieces:
         if count > 0:
@@ -53,4 +53,4 @@ def _first(pieces: Iterable[Columns], count: int) -> list[Columns]:
 def _profile(number: int, pieces: Sequence[Columns], config: Config) -> Profile:
     renamed = [dataclasses.replace(piece, model=model_name(number)) for piece in pieces]
     window, most = config.windows.records, config.limits.categories
-    return reference.build(renamed, segment=WHOLE, window=window, categories=most)
+    return builder.build(renamed, segment=WHOLE, window=window, categories=most)

@@ -1,4 +1,4 @@
-"""The rules and routes as they are written for Prometheus and Alertmanager, typed."""
+"""Typed access to the rules of Prometheus and the routes of Alertmanager."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ FOLDER = Path(__file__).parent
 RULES = FOLDER / "plumbline.rules.yaml"
 ALERTMANAGER = FOLDER / "alertmanager.yaml"
 GRAFANA = "https://plumbline.example/grafana"
-"""Where Grafana is. Nobody owns this address; `build --grafana` writes yours."""
+"""Base URL of Grafana. A placeholder: the option `--grafana` of the build replaces it."""
 
 _MATCHER = re.compile(r'(?P<label>\w+)(?P<operator>=~|!~|!=|=)"(?P<value>[^"\\]*)"')
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One alert rule; `expr`, PromQL; `wait`, how long it must hold, as Prometheus writes it."""
+    """An alert rule.
+
+    expr: PromQL. wait: the duration `for` which the expression must hold, in Prometheus' notation.
+    """
 
     alert: str
     expr: str
@@ -33,26 +36,26 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def runbook(self) -> str:
-        """The name of its page in docs/runbooks."""
+        """Name of its page in docs/runbooks, without the suffix."""
         return self.alert.lower()
 
 
-class Recorded(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An expression that Prometheus evaluates under a name (`record`), for others to read."""
+class RecordingRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An expression whose result Prometheus stores under the name `record`."""
 
     record: str
     expr: str
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Rules that are evaluated together."""
+    """Alert rules that are evaluated together."""
 
     name: str
     rules: list[Rule]
 
 
 class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where alerts go, and what makes one message of them; children may say otherwise."""
+    """A node of the routing tree: receiver, grouping and timing. Children override its fields."""
 
     receiver: str | None = None
     matchers: list[str] = []
@@ -64,68 +67,70 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     routes: list[Route] = []
 
 
-class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Times of day by name."""
+class TimeInterval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Named times of day."""
 
     name: str
     time_intervals: list[dict[str, list[dict[str, str]]]]
 
 
 class Alertmanager(msgspec.Struct, frozen=True):
-    """As much of Alertmanager's configuration as Grafana has as well: it knows no inhibition."""
+    """The part of Alertmanager's configuration that Grafana supports; it has no inhibition."""
 
     route: Route
-    time_intervals: list[Interval]
+    time_intervals: list[TimeInterval]
 
 
-class _Written(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A group as it is in the file: alerts, and what is recorded for them."""
+class _RawGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A group of the rule file: alert rules and recording rules."""
 
     name: str
     rules: list[dict[str, Any]]
 
 
 def groups(text: str) -> Sequence[Group]:
-    """The alerts of a rule file, in their groups; what is recorded stands where it was named.
+    """Return the alert rules of a rule file by group, with recording rules inlined.
 
-    Raises msgspec.ValidationError, naming what is wrong.
+    Raises msgspec.ValidationError for a missing, unknown or mistyped field.
     """
-    found = msgspec.convert(yaml.safe_load(text), dict[str, list[_Written]])["groups"]
-    every = [rule for group in found for rule in group.rules]
-    records = msgspec.convert([rule for rule in every if "record" in rule], list[Recorded])
+    raw = msgspec.convert(yaml.safe_load(text), dict[str, list[_RawGroup]])["groups"]
+    every = [rule for group in raw for rule in group.rules]
+    recorded = msgspec.convert([rule for rule in every if "record" in rule], list[RecordingRule])
     return [
-        Group(group.name, [_whole(rule, records) for rule in group.rules if "record" not in rule])
-        for group in found
+        Group(
+            group.name, [_inlined(rule, recorded) for rule in group.rules if "record" not in rule]
+        )
+        for group in raw
     ]
 
 
-def _whole(plain: Mapping[str, Any], records: Sequence[Recorded]) -> Rule:
-    """An alert whose expression needs nothing recorded: Grafana records nothing."""
-    rule = msgspec.convert(plain, Rule)
-    for each in records:
-        whole = rule.expr.replace(each.record, "(\n" + indent(each.expr, "  ") + ")")
-        rule = msgspec.structs.replace(rule, expr=whole)
+def _inlined(raw: Mapping[str, Any], recorded: Sequence[RecordingRule]) -> Rule:
+    """Return an alert rule with recording rules inlined, because Grafana does not evaluate them."""
+    rule = msgspec.convert(raw, Rule)
+    for each in recorded:
+        expression = rule.expr.replace(each.record, "(\n" + indent(each.expr, "  ") + ")")
+        rule = msgspec.structs.replace(rule, expr=expression)
     return rule
 
 
 def alertmanager(text: str) -> Alertmanager:
-    """The routes of Alertmanager's configuration. Raises msgspec.ValidationError."""
+    """Parse Alertmanager's configuration. Raises msgspec.ValidationError."""
     return msgspec.convert(yaml.safe_load(text), Alertmanager)
 
 
-def matcher(text: str) -> tuple[str, str, str]:
-    """Label, operator and value of `label="value"`. Raises ValueError for any other form."""
+def parse_matcher(text: str) -> tuple[str, str, str]:
+    """Return label, operator and value of `label="value"`. Raises ValueError for other forms."""
     found = _MATCHER.fullmatch(text)
     if found is None:
-        raise ValueError(f'{text}: a matcher is written label="value", with =, !=, =~ or !~')
+        raise ValueError(f'{text}: write a matcher as label="value", with =, !=, =~ or !~')
     return found["label"], found["operator"], found["value"]
 
 
-def moved(text: str, runbooks: str, grafana: str) -> str:
-    """A rule file whose links lead to these addresses."""
+def with_links(text: str, runbooks: str, grafana: str) -> str:
+    """Return the rule file with the placeholder URLs replaced."""
     return text.replace(RUNBOOKS, runbooks).replace(GRAFANA, grafana)
 
 
 def by_name(found: Sequence[Group]) -> Mapping[str, Rule]:
-    """Alert -> its rule."""
+    """Return the rules by alert name."""
     return {rule.alert: rule for group in found for rule in group.rules}

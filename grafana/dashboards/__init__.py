@@ -1,5 +1,5 @@
-"""Grafana dashboards built by code: a file a dashboard, its JSON beside it.
+"""Grafana dashboards generated from code: one module for each dashboard, with its JSON beside it.
 
-To add one: a module with `dashboard() -> Dashboard`, a line in `build.DASHBOARDS`, and
+To add one, write a module with `dashboard() -> Dashboard`, add it to `build.DASHBOARDS`, and run
 `plumbline dashboards build grafana/dashboards`.
 """

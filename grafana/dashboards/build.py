@@ -1,4 +1,4 @@
-"""The dashboards as JSON files: made, written, and compared with what lies in a folder."""
+"""Build the JSON files of the dashboards, and compare them with the files of a folder."""
 
 from __future__ import annotations
 
@@ -11,67 +11,72 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import drift, fleet, plumbline
+from grafana.dashboards import drift, fleet, judged, plumbline
 from grafana.links import RUNBOOKS
 from monitor.errors import UserError
 
 DASHBOARDS: Mapping[str, Callable[[], Dashboard]] = {
     "fleet.json": fleet.dashboard,
     "drift.json": drift.dashboard,
+    "judged.json": judged.dashboard,
     "plumbline.json": plumbline.dashboard,
 }
 SHIPPED = Path(__file__).parent
-"""The folder of the committed files."""
+"""Folder of the committed files."""
 ABSENT = object()
 
 
 def texts(runbooks: str = RUNBOOKS) -> dict[str, str]:
-    """File name -> its JSON; `runbooks`: where the runbooks are published."""
-    return {name: _text(make()).replace(RUNBOOKS, runbooks) for name, make in DASHBOARDS.items()}
+    """Return the JSON of each dashboard by file name; `runbooks`: base URL of the runbooks."""
+    return {name: _json(build()).replace(RUNBOOKS, runbooks) for name, build in DASHBOARDS.items()}
 
 
 def write(folder: Path, runbooks: str = RUNBOOKS) -> list[Path]:
-    """Write all files into a folder, made if need be; their paths."""
+    """Write all dashboards to a folder, which is created if missing. Return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = {folder / name: text for name, text in texts(runbooks).items()}
-    for path, text in made.items():
+    files = {folder / name: text for name, text in texts(runbooks).items()}
+    for path, text in files.items():
         path.write_text(text, encoding="utf-8")
-    return list(made)
+    return list(files)
 
 
 def check(folder: Path, runbooks: str = RUNBOOKS) -> list[Path]:
-    """Compare the files of a folder with what the code builds; their paths.
+    """Compare the files of a folder with the dashboards that the code builds. Return their paths.
 
-    Raises UserError at the first difference, naming its place.
+    Raises UserError with the location of the first difference.
     """
-    made = texts(runbooks)
-    for name, text in made.items():
+    expected = texts(runbooks)
+    for name, text in expected.items():
         path = folder / name
-        place = difference(_read(path), json.loads(text))
-        if place:
-            raise UserError(f"{path}: {place}; plumbline dashboards build {folder} writes it anew")
-    return [folder / name for name in made]
+        found = difference(_read(path), json.loads(text))
+        if found:
+            raise UserError(f"{path}: {found}; run plumbline dashboards build {folder}")
+    return [folder / name for name in expected]
 
 
-def difference(found: Any, made: Any, place: str = "") -> str | None:
-    """The first place where two JSON values differ, and how; None where they do not."""
-    if isinstance(found, dict) and isinstance(made, dict):
-        pairs = [(f"{place}.{k}", found.get(k, ABSENT), made.get(k, ABSENT)) for k in made | found]
-    elif isinstance(found, list) and isinstance(made, list):
-        both = zip_longest(found, made, fillvalue=ABSENT)
-        pairs = [(f"{place}[{i}]", *pair) for i, pair in enumerate(both)]
+def difference(found: Any, expected: Any, at: str = "") -> str | None:
+    """Describe the first difference between two JSON values; return None if they are equal.
+
+    at: location of the values within the document.
+    """
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = expected | found
+        pairs = [(f"{at}.{k}", found.get(k, ABSENT), expected.get(k, ABSENT)) for k in keys]
+    elif isinstance(found, list) and isinstance(expected, list):
+        both = zip_longest(found, expected, fillvalue=ABSENT)
+        pairs = [(f"{at}[{i}]", *pair) for i, pair in enumerate(both)]
     else:
-        same = type(found) is type(made) and found == made
-        return None if same else f"{place.lstrip('.')} {_differ(found, made)}"
+        same = type(found) is type(expected) and found == expected
+        return None if same else f"{at.lstrip('.')} {_describe(found, expected)}"
     return next((each for pair in pairs if (each := difference(pair[1], pair[2], pair[0]))), None)
 
 
-def _differ(found: object, made: object) -> str:
+def _describe(found: object, expected: object) -> str:
     if found is ABSENT:
         return "is missing"
-    if made is ABSENT:
-        return "is not built by the code"
-    return f"is {_short(found)}, the code builds {_short(made)}"
+    if expected is ABSENT:
+        return "is unexpected"
+    return f"is {_short(found)}, expected {_short(expected)}"
 
 
 def _short(value: object) -> str:
@@ -83,10 +88,12 @@ def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; plumbline dashboards build writes it") from None
+        command = f"plumbline dashboards build {path.parent}"
+        raise UserError(f"{path}: no such file; run {command}") from None
     except ValueError as error:
-        raise UserError(f"{path}: is not JSON: {error}") from None
+        raise UserError(f"{path}: not valid JSON: {error}") from None
 
 
-def _text(made: Dashboard) -> str:
-    return json.dumps(made, cls=JSONEncoder, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+def _json(dashboard: Dashboard) -> str:
+    text = json.dumps(dashboard, cls=JSONEncoder, indent=2, ensure_ascii=False, sort_keys=True)
+    return text + "\n"

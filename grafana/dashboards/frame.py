@@ -1,4 +1,4 @@
-"""What all dashboards share: variables, links between them, and rows of panels."""
+"""The common frame of all dashboards: variables, links between them, and rows of panels."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.dashboards.panels import DATASOURCE, Panel, runbook
-from grafana.dashboards.promql import MODEL, own, values_of
+from grafana.dashboards.promql import DRIFT_TYPE, MODEL, label_values, metric
 from grafana.links import RUNBOOKS
 
 TAG = "plumbline"
 NAMES = "/^[^`]+$/"
-"""What a variable offers: a backtick would end the string that a name is put into."""
+"""Filter of variable values: a backtick would end the PromQL string that contains the name."""
 Variable = Builder[VariableModel]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under a heading, from left to right; a line is 24 wide."""
+    """Panels under a heading, from left to right; a line is 24 units wide."""
 
     title: str
     panels: Sequence[Panel]
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Annotation(Builder[AnnotationQuery]):
-    """Marks on all graphs where a query has a value; `tags`: labels shown with them."""
+    """Marks on all graphs at the times when a query has a value; `tags`: labels shown with them."""
 
     name: str
     expression: str
@@ -48,25 +48,25 @@ class Annotation(Builder[AnnotationQuery]):
     color: str
 
     def build(self) -> AnnotationQuery:
-        """The query with the fields that Grafana's Prometheus source reads beside it."""
+        """Return the query with the additional fields of Grafana's Prometheus data source."""
         return _PrometheusAnnotation(self)
 
 
 class _PrometheusAnnotation(AnnotationQuery):
-    """The SDK knows the fields that all sources share, and these are not among them."""
+    """Adds the fields of the Prometheus data source, which the SDK does not support."""
 
-    def __init__(self, made: Annotation) -> None:
+    def __init__(self, source: Annotation) -> None:
         super().__init__(
-            made.name, DATASOURCE, icon_color=made.color, expr=made.expression, built_in=None
+            source.name, DATASOURCE, icon_color=source.color, expr=source.expression, built_in=None
         )
-        self._more: dict[str, object] = {
-            "titleFormat": made.title,
-            "tagKeys": ",".join(made.tags),
+        self._extra: dict[str, object] = {
+            "titleFormat": source.title,
+            "tagKeys": ",".join(source.tags),
             "useValueForTime": False,
         }
 
     def to_json(self) -> dict[str, object]:
-        return super().to_json() | self._more
+        return super().to_json() | self._extra
 
 
 def dashboard(
@@ -79,51 +79,67 @@ def dashboard(
     annotations: Sequence[Annotation] = (),
     links: Sequence[builders.DashboardLink] = (),
 ) -> Dashboard:
-    """A dashboard of these rows, on the chosen data source, jobs and instances."""
-    made = builders.Dashboard(title).uid(uid).description(description).tags([TAG, uid]).readonly()
-    made.time("now-6h", "now").refresh("1m").timezone("browser")
-    made.tooltip(DashboardCursorSync.CROSSHAIR)
-    made.variables([*_scope(), *variables, _runbooks()]).annotations(list(annotations))
-    made.links([*links, to_dashboards("Plumbline", TAG).as_dropdown(True)])
+    """Return a dashboard of these rows, with variables for data source, jobs and instances."""
+    builder = builders.Dashboard(title).uid(uid).description(description).tags([TAG, uid])
+    builder.readonly().time("now-6h", "now").refresh("1m").timezone("browser")
+    builder.tooltip(DashboardCursorSync.CROSSHAIR)
+    builder.variables([*_scope(), *variables, _runbooks()]).annotations(list(annotations))
+    builder.links([*links, to_dashboards("Plumbline", TAG).as_dropdown(True)])
     for row in rows:
-        made.with_row(builders.Row(row.title))
+        builder.with_row(builders.Row(row.title))
         for panel in row.panels:
-            made.with_panel(panel)
-    built = made.build()
+            builder.with_panel(panel)
+    built = builder.build()
     for number, placed in zip(count(1), built.panels or [], strict=False):
         placed.id_val = number
     return built
 
 
-def model(metric: str, *, several: bool) -> Variable:
-    """The models that a metric knows; one of them, or any number."""
-    chosen = values_of("model", own(metric))
-    return _all(_labels("model", "Model", chosen)) if several else _labels("model", "Model", chosen)
+def model(source: str, *, several: bool) -> Variable:
+    """Return the variable of the models that the metric `source` has; one value, or `several`."""
+    variable = _from_logs("model", "Model", label_values("model", metric(source)))
+    return _all(variable) if several else variable
 
 
 def feature() -> Variable:
-    """The features of the chosen model."""
-    return _all(_labels("feature", "Feature", values_of("feature", own("drift_psi", MODEL))))
+    """Return the variable of the features of the selected model and types of drift."""
+    features = label_values("feature", metric("drift_psi", MODEL, DRIFT_TYPE))
+    return _all(_from_logs("feature", "Feature", features))
+
+
+def drift_type() -> Variable:
+    """Return the variable of the types of drift: data, prediction and concept.
+
+    "All" also selects series of versions without the label.
+    """
+    types = label_values("drift_type", metric("drift_psi", MODEL))
+    return _all(_query("drift_type", "Drift type", types)).all_value(".*")
+
+
+def rubric() -> Variable:
+    """Return the variable of the rubrics and RAGAS metrics of the selected models."""
+    rubrics = label_values("rubric", metric("judge_score_count", MODEL))
+    return _all(_query("rubric", "Rubric", rubrics))
 
 
 def to_runbook(title: str, alert: str) -> builders.DashboardLink:
-    """A link to the runbook of an alert, at the top of a dashboard."""
+    """Return a link to the runbook of an alert, for the top of a dashboard."""
     link = builders.DashboardLink(title).type(DashboardLinkType.LINK).icon("doc")
     return link.url(runbook(alert)).target_blank(True)
 
 
 def to_dashboards(title: str, tag: str) -> builders.DashboardLink:
-    """A link to the dashboards with a tag, with the choices made here; none where there are none.
+    """Return links to all dashboards with a tag; they keep time range and variables.
 
-    TAG is on all of ours, and each has its uid for a tag as well.
+    All Plumbline dashboards have the tag TAG, and each has its UID as a tag.
     """
     link = builders.DashboardLink(title).type(DashboardLinkType.DASHBOARDS).tags([tag])
     return link.keep_time(True).include_vars(True)
 
 
 def _scope() -> list[Variable]:
-    jobs = values_of("job", 'plumbline_build_info{job=~".+"}')
-    instances = values_of("instance", 'plumbline_build_info{job=~"$job"}')
+    jobs = label_values("job", 'plumbline_build_info{job=~".+"}')
+    instances = label_values("instance", 'plumbline_build_info{job=~"$job"}')
     return [
         builders.DatasourceVariable("datasource").label("Data source").type("prometheus"),
         _all(_query("job", "Job", jobs)),
@@ -132,18 +148,18 @@ def _scope() -> list[Variable]:
 
 
 def _runbooks() -> Variable:
-    """Where the runbooks are: a constant, so that an import can change it."""
+    """Return the base URL of the runbooks: a constant, so that an import can change it."""
     return builders.ConstantVariable("runbooks").value(RUNBOOKS)
 
 
 def _query(name: str, label: str, query: str) -> builders.QueryVariable:
-    made = builders.QueryVariable(name).label(label).query({"query": query, "refId": name})
-    made.datasource(DATASOURCE).sort(VariableSort.NATURAL_ASC)
-    return made.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
+    variable = builders.QueryVariable(name).label(label).query({"query": query, "refId": name})
+    variable.datasource(DATASOURCE).sort(VariableSort.NATURAL_ASC)
+    return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
 
 
-def _labels(name: str, label: str, query: str) -> builders.QueryVariable:
-    """A variable whose values come from a log, and are hostile."""
+def _from_logs(name: str, label: str, query: str) -> builders.QueryVariable:
+    """Return a variable whose values come from logs and are untrusted."""
     return _query(name, label, query).regex(NAMES)
 
 

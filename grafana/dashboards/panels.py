@@ -1,4 +1,4 @@
-"""Panels in a few words each: every one has a title, a description, a unit and its queries."""
+"""Constructors of panels. Every panel has a title, a description, a unit and its queries."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 DATASOURCE = DataSourceRef("prometheus", "${datasource}")
-GREEN, AMBER, RED = "green", "orange", "red"
-CHOSEN = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+GREEN, BLUE, AMBER, RED = "green", "blue", "orange", "red"
+SELECTION = "${__url_time_range}&${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
 
 Names = Mapping[int, tuple[str, str]]
-"""Value -> its text and colour."""
+"""Value -> (text, colour)."""
 Panel = Timeseries | Stat | StateTimeline | Table
 P = TypeVar("P", Timeseries, Stat, StateTimeline, Table)
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
-    """What a panel says of itself: what it shows, what is normal, what to do when it is not.
+class Description:
+    """Description of a panel: what it shows, what is normal, and what to do otherwise.
 
-    alert: the one that watches over it, whose runbook is linked.
+    alert: name of the alert for the same condition; the description links to its runbook.
     """
 
     shows: str
@@ -56,29 +56,29 @@ class Words:
     alert: str = ""
 
     def __str__(self) -> str:
-        more = f" [Runbook]({runbook(self.alert)})" if self.alert else ""
-        return f"{self.shows}\n\n**Normal:** {self.normal}\n\n**If not:** {self.otherwise}{more}"
+        link = f" [Runbook]({runbook(self.alert)})" if self.alert else ""
+        return f"{self.shows}\n\n**Normal:** {self.normal}\n\n**If not:** {self.otherwise}{link}"
 
 
 def runbook(alert: str) -> str:
-    """The address of an alert's runbook."""
+    """Return the URL of an alert's runbook."""
     return f"${{runbooks:raw}}{alert.lower()}"
 
 
 def query(expression: str, legend: str = "__auto") -> Query:
-    """A query over time; `legend` may hold labels as {{label}}."""
+    """Return a range query; `legend` may contain labels as {{label}}."""
     return Query().expr(expression).legend_format(legend).range()
 
 
-def now(expression: str) -> Query:
-    """A query of this moment."""
+def instant(expression: str) -> Query:
+    """Return an instant query."""
     return Query().expr(expression).instant()
 
 
 def limits(
     warning: float | None = None, critical: float | None = None
 ) -> dashboard.ThresholdsConfig:
-    """Green, and from these values on amber and red."""
+    """Return thresholds: green, amber from `warning`, red from `critical`."""
     steps = [Threshold(None, GREEN)]
     steps += [Threshold(warning, AMBER)] if warning is not None else []
     steps += [Threshold(critical, RED)] if critical is not None else []
@@ -87,15 +87,15 @@ def limits(
 
 def graph(
     title: str,
-    words: Words,
+    description: Description,
     unit: str,
     *queries: Query,
     thresholds: dashboard.ThresholdsConfig | None = None,
     stacked: bool = False,
     width: int = 8,
 ) -> Timeseries:
-    """Lines over time; thresholds are drawn as dashed lines."""
-    panel = _framed(Timeseries(), title, words, unit, queries, width, 8)
+    """Return a graph over time; thresholds are drawn as dashed lines."""
+    panel = _configured(Timeseries(), title, description, unit, queries, width, 8)
     panel.axis_soft_min(0).fill_opacity(20 if stacked else 0).line_width(1)
     panel.show_points(VisibilityMode.NEVER)
     panel.legend(_legend(["lastNotNull", "max"])).tooltip(
@@ -110,7 +110,7 @@ def graph(
 
 
 def dashed(panel: Timeseries, reference: str, color: str | None = None) -> Timeseries:
-    """Draw the lines of one query, by its letter, as dashes: limits among values."""
+    """Draw the lines of the query with letter `reference` dashed, for limits among values."""
     style = DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]})
     fixed = DynamicConfigValue("color", {"mode": "fixed", "fixedColor": color})
     return panel.override_by_query(reference, [style, *([fixed] if color else [])])
@@ -118,7 +118,7 @@ def dashed(panel: Timeseries, reference: str, color: str | None = None) -> Times
 
 def stat(
     title: str,
-    words: Words,
+    description: Description,
     unit: str,
     expression: str,
     *,
@@ -126,33 +126,34 @@ def stat(
     over_time: bool = True,
     width: int = 4,
 ) -> Stat:
-    """A number, with its course behind it where it is known `over_time`."""
-    asked = query(expression) if over_time else now(expression)
-    panel = _framed(Stat(), title, words, unit, [asked], width, 4)
+    """Return a single number; `over_time`: with a graph of the time range in the background."""
+    target = query(expression) if over_time else instant(expression)
+    panel = _configured(Stat(), title, description, unit, [target], width, 4)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
     panel.graph_mode(BigValueGraphMode.AREA if over_time else BigValueGraphMode.NONE)
     return panel.thresholds(thresholds or limits())
 
 
-def states(
+def state_timeline(
     title: str,
-    words: Words,
+    description: Description,
     expression: str,
     legend: str,
     names: Names,
     *,
     width: int = 12,
 ) -> StateTimeline:
-    """A bar over time for each series."""
-    panel = _framed(StateTimeline(), title, words, "none", [query(expression, legend)], width, 8)
+    """Return a state timeline: a bar for each series, coloured by its value."""
+    queries = [query(expression, legend)]
+    panel = _configured(StateTimeline(), title, description, "none", queries, width, 8)
     panel.show_value(VisibilityMode.NEVER).merge_values(True).row_height(0.8).fill_opacity(80)
-    panel.legend(_legend([])).mappings([_named(names)])
+    panel.legend(_legend([])).mappings([_value_map(names)])
     return panel.thresholds(limits())
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a query of this moment, with a unit, and thresholds or names."""
+    """A column of a table: an instant query with its unit, and thresholds or names of values."""
 
     name: str
     unit: str
@@ -164,7 +165,7 @@ class Column:
 
 def table(
     title: str,
-    words: Words,
+    description: Description,
     keys: Mapping[str, str],
     columns: Sequence[Column],
     *,
@@ -172,12 +173,13 @@ def table(
     link: dashboard.DashboardLink | None = None,
     width: int = 24,
 ) -> Table:
-    """A row for each combination of the `keys` (label -> heading), the largest `sort_by` first.
+    """Return a table with a row for each combination of labels, the largest `sort_by` first.
 
-    link: where a click on the first key leads.
+    keys: label -> heading. link: target of a click on the first key.
     """
-    queries = [now(column.expression).format(PromQueryFormat.TABLE) for column in columns]
-    panel = _framed(Table(), title, words, "none", queries, width, 9).thresholds(limits())
+    queries = [instant(column.expression).format(PromQueryFormat.TABLE) for column in columns]
+    panel = _configured(Table(), title, description, "none", queries, width, 9)
+    panel.thresholds(limits())
     fields = [f"Value #{each}" for each in "ABCDEFGH"] if len(columns) > 1 else ["Value"]
     values = dict(zip(fields, (column.name for column in columns), strict=False))
     order = {name: index for index, name in enumerate([*keys, *values])}
@@ -201,9 +203,9 @@ def table(
     return panel.sort_by([common.TableSortByFieldState().display_name(sort_by).desc(True)])
 
 
-def lead(title: str, place: str) -> dashboard.DashboardLink:
-    """What a click on a value opens: a dashboard, with the choices made here."""
-    return dashboard.DashboardLink(title).url(f"/d/{place}&{CHOSEN}")
+def dashboard_link(title: str, path: str) -> dashboard.DashboardLink:
+    """Return a link to a dashboard (UID and query) that keeps time range and variables."""
+    return dashboard.DashboardLink(title).url(f"/d/{path}&{SELECTION}")
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:
@@ -213,14 +215,14 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
     if column.thresholds:
         properties.append(DynamicConfigValue("thresholds", column.thresholds.build()))
     if column.names:
-        properties.append(DynamicConfigValue("mappings", [_named(column.names)]))
+        properties.append(DynamicConfigValue("mappings", [_value_map(column.names)]))
     if column.thresholds or column.names:
         cell = {"type": "color-text"}
         properties.append(DynamicConfigValue("custom.cellOptions", cell))
     return properties
 
 
-def _named(names: Names) -> ValueMap:
+def _value_map(names: Names) -> ValueMap:
     return ValueMap(
         {
             str(value): ValueMappingResult(text=text, color=color, index=value)
@@ -235,11 +237,17 @@ def _legend(calculations: list[str]) -> common.VizLegendOptions:
     return legend.show_legend(True).calcs(calculations)
 
 
-def _framed(
-    panel: P, title: str, words: Words, unit: str, queries: Sequence[Query], width: int, height: int
+def _configured(
+    panel: P,
+    title: str,
+    description: Description,
+    unit: str,
+    queries: Sequence[Query],
+    width: int,
+    height: int,
 ) -> P:
-    """What every panel has."""
-    panel.title(title).description(str(words)).unit(unit)
+    """Set the properties that all panels have."""
+    panel.title(title).description(str(description)).unit(unit)
     panel.datasource(DATASOURCE).span(width).height(height)
     for letter, each in zip("ABCDEFGH", queries, strict=False):
         panel.with_target(each.ref_id(letter).datasource(DATASOURCE))

@@ -1,87 +1,98 @@
-"""The parts that queries are made of.
+"""Building blocks of PromQL queries.
 
-A model or a feature may be called anything. Its name goes into a query regex-escaped and between
-backticks, where PromQL takes every character as it stands; between quotes Grafana's escapes would
-be read a second time. A backtick itself would end the string, so the variables offer no name that
-has one (`frame.NAMES`).
+Names of models and features come from logs and may contain any character. Queries contain them
+regex-escaped and between backticks, because PromQL takes every character between backticks
+literally; between quotes it would interpret Grafana's escapes a second time. A backtick would end
+the string, so variables do not offer names that contain one (`frame.NAMES`).
 """
 
 from __future__ import annotations
 
 SCOPE = 'job=~"$job", instance=~"$instance"'
 MODEL = "model=~`${model:regex}`"
-FEATURE = "feature=~`${feature:regex}`"
+DRIFT_TYPE = 'drift_type=~"$drift_type"'
+FEATURE = f"feature=~`${{feature:regex}}`, {DRIFT_TYPE}"
+"""The selected features of the selected types of drift."""
+RUBRIC = 'rubric=~"$rubric"'
+PAGING = 'severity!="info"'
+"""Alarms that page, without changes that are too small."""
 RATE = "$__rate_interval"
 PERIOD = "30d"
-"""What the false-page budget counts over by default (`alarms.per_days`)."""
+"""Period of the false-page budget by default (`alarms.per_days`)."""
 
 
-def own(name: str, *matchers: str) -> str:
-    """The series of one of Plumbline's metrics, of the chosen processes."""
-    return everybodys(f"plumbline_{name}", *matchers)
+def metric(name: str, *matchers: str) -> str:
+    """Return the selector of a Plumbline metric, without its prefix, for the selected processes."""
+    return scoped(f"plumbline_{name}", *matchers)
 
 
-def everybodys(name: str, *matchers: str) -> str:
-    """The series of a metric that others may have as well, of the chosen processes."""
+def scoped(name: str, *matchers: str) -> str:
+    """Return the selector of any metric, by its full name, for the selected processes."""
     return f"{name}{{{', '.join((SCOPE, *matchers))}}}"
 
 
-def of_plumbline(selector: str) -> str:
-    """Only those series whose process is a Plumbline; "all jobs" are all that Prometheus knows."""
-    return f"{selector} and on (job, instance) {own('build_info')}"
+def plumbline_only(selector: str) -> str:
+    """Restrict a selector to Plumbline processes: "All" jobs includes those of other programs."""
+    return f"{selector} and on (job, instance) {metric('build_info')}"
 
 
 def rate(name: str, *matchers: str) -> str:
-    """A counter's growth a second."""
-    return f"rate({own(name, *matchers)}[{RATE}])"
+    """Return the rate of a counter, per second."""
+    return f"rate({metric(name, *matchers)}[{RATE}])"
 
 
 def increase(name: str, *matchers: str, over: str = RATE) -> str:
-    """A counter's growth within a time."""
-    return f"increase({own(name, *matchers)}[{over}])"
+    """Return the increase of a counter over a range."""
+    return f"increase({metric(name, *matchers)}[{over}])"
 
 
 def total(expression: str, *by: str) -> str:
-    """The sum over processes and whatever else is not in `by`."""
+    """Return the sum over processes and all labels that are not in `by`."""
     return _aggregate("sum", expression, by)
 
 
 def highest(expression: str, *by: str) -> str:
-    """The maximum over processes; of a gauge that one worker at a time has."""
+    """Return the maximum over processes, for a gauge that one process at a time exports."""
     return _aggregate("max", expression, by)
 
 
+def mean(expression: str, *by: str) -> str:
+    """Return the mean over processes, for a gauge that each process estimates by itself."""
+    return _aggregate("avg", expression, by)
+
+
 def quantile(q: float, histogram: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A quantile of a histogram."""
+    """Return the quantile `q` (0 to 1) of a histogram."""
     return f"histogram_quantile({q:g}, {total(rate(f'{histogram}_bucket', *matchers), *by, 'le')})"
 
 
 def ratio(part: str, whole: str) -> str:
-    """A share; nothing where there is nothing to share."""
+    """Return `part` divided by `whole`, without a value where `whole` is zero."""
     return f"{part} / ({whole} > 0)"
 
 
 def events(*matchers: str) -> str:
-    """Drift events within the budget's period, by series.
+    """Return the number of drift events within the budget's period, by series.
 
-    A series is born with its first event, which `increase` cannot see; so its first value is added
-    where it was not there when the period began.
+    A series starts with its first event, which `increase` does not count. So the query adds the
+    first value of a series that did not exist at the start of the period.
     """
-    grown = increase("drift_events_total", *matchers, over=PERIOD)
-    first = f"min_over_time({own('drift_events_total', *matchers)}[{PERIOD}])"
-    before = f"increase({own('drift_events_total', *matchers)}[1h] offset {PERIOD})"
-    return f"{first} + ({grown} unless {before}) or {grown}"
+    increased = increase("drift_events_total", *matchers, over=PERIOD)
+    first = f"min_over_time({metric('drift_events_total', *matchers)}[{PERIOD}])"
+    before = f"increase({metric('drift_events_total', *matchers)}[1h] offset {PERIOD})"
+    return f"{first} + ({increased} unless {before}) or {increased}"
 
 
 def severity(*matchers: str) -> str:
-    """Open alarms as numbers: 1 a warning, 2 critical, 0 what has been resolved."""
-    critical = own("drift_active", *matchers, 'severity="critical"')
-    warning = own("drift_active", *matchers, 'severity="warning"')
-    return f"2 * {critical} or {warning}"
+    """Return alarms as numbers: 3 is critical, 2 a warning, 1 a small change, 0 resolved."""
+    critical = metric("drift_active", *matchers, 'severity="critical"')
+    warning = metric("drift_active", *matchers, 'severity="warning"')
+    info = metric("drift_active", *matchers, 'severity="info"')
+    return f"3 * {critical} or 2 * {warning} or {info}"
 
 
-def values_of(label: str, selector: str) -> str:
-    """The query of a variable."""
+def label_values(label: str, selector: str) -> str:
+    """Return the query of a variable: the values of a label."""
     return f"label_values({selector}, {label})"
 
 

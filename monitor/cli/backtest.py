@@ -1,4 +1,4 @@
-"""`plumbline backtest`: what would have paged, from files of records instead of Kafka."""
+"""`plumbline backtest`: run the detectors over files of records instead of Kafka."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from monitor import costs, logfiles, references, report
-from monitor.config import Config
-from monitor.drift import DriftMonitor
-from monitor.events import DriftEvent
+from monitor.cli import report
+from monitor.config.schema import Config
+from monitor.detect.audit import page_costs
+from monitor.detect.explain.distribution import Observer
+from monitor.detect.monitor import DriftMonitor
+from monitor.detect.reference import loader
+from monitor.events.types import DriftEvent
+from monitor.ingest import files, limits
 
 
 def backtest(
@@ -18,18 +22,20 @@ def backtest(
     *,
     progress: Callable[[int], None] = lambda _: None,
     on_event: Callable[[DriftEvent], None] = lambda _: None,
+    observer: Observer | None = None,
 ) -> report.Report:
     """Run files of records through decoding, features, windows, detectors and alarms.
 
-    The events of the report are in the order of the log.
-
-    progress: is told of the bytes read since it was last. on_event: is given each event.
-    Raises OSError where a file cannot be read, UnusableReferenceError where a reference is needed
-    that cannot be had.
+    progress: called with the number of bytes read since its last call. on_event: called with each
+    event as it is found. observer: called with each event and the whole distribution of its
+    stream. The report lists the events in the order of the log.
+    Raises OSError if a file cannot be read, UnusableReferenceError if the configured reference
+    cannot be loaded.
     """
     started = time.perf_counter()
-    monitor = DriftMonitor(config, references.load(config))
-    reader = logfiles.reader(config)
+    dropped = limits.Dropped()
+    monitor = DriftMonitor(config, loader.load(config, dropped), observer)
+    reader = files.reader(config)
     events: list[DriftEvent] = []
     for batch in reader.batches(paths, progress):
         for columns in batch.by_model():
@@ -38,10 +44,11 @@ def backtest(
                 on_event(event)
     events.sort(key=lambda event: event.position)
     return report.build(
-        models=monitor.records,
-        rejections=reader.rejections,
+        models=monitor.log.records,
+        rejections=reader.rejections.by_reason(),
         seconds=time.perf_counter() - started,
         events=events,
-        budget=costs.of(monitor, events),
-        warming_up=monitor.warming_up(),
+        budget=page_costs.compute(monitor, events),
+        warming_up=monitor.log.warming_up(),
+        dropped=limits.joined([reader.extractor.dropped, monitor.dropped, dropped]),
     )

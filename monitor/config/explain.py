@@ -1,30 +1,27 @@
-"""What validation found, in plain words: the key to blame, and a message that says what to do.
+"""Error messages for validation errors: which key is wrong, and what to do.
 
-Pydantic speaks of its own types and of places inside them; the messages here speak of YAML and of
-the keys that the user wrote. They repeat no value but a short unknown name.
+Messages refer to YAML and to the keys that the user wrote, not to the types of pydantic. They
+repeat no value except an unknown name, shortened.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Container, Iterable, Iterator
-from typing import Any, Final, get_args, get_origin
+from collections.abc import Container, Iterable
+from typing import Final
 
-from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from monitor.config import Config
-from monitor.config_notify import NAME, TARGETS
+from monitor.config.keys import CHECKS, KNOWN_KEYS, NAMED, TARGETS, Key, generic_key
 
-Key = tuple[str | int, ...]  # ("kafka", "logs", 0)
-
-NOT_YET: Final = frozenset({"sampling", "judges", "experiments", "replay"})
+PLANNED_SECTIONS: Final = frozenset({"experiments", "replay"})
 NOT_AVAILABLE: Final = "is not available in this version"
 
 _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
+    "bool_type": "must be true or false",
     "string_type": "must be text",
     "string_unicode": "must be Unicode text",
     "path_type": "must be a path, as text",
@@ -41,96 +38,105 @@ _MESSAGES = {
     "missing": "is missing",
     "plumbline": "{message}",
 }
+"""Type of a pydantic error -> message. "plumbline" is the type of errors of our own checks."""
 
 
-def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Key, Any]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        for name, info in annotation.model_fields.items():
-            yield (*key, name), info.annotation
-            yield from _known_keys(info.annotation, (*key, name))
-    elif get_origin(annotation) is not dict:
-        for part in get_args(annotation):  # the kinds of a reference, or of a target
-            yield from _known_keys(part, key)
-    elif key == TARGETS:
-        yield from _known_keys(get_args(annotation)[1], (*key, NAME))
-
-
-KNOWN_KEYS: Final = dict(_known_keys(Config))
-"""Every key that the configuration may hold, with the type of its value; NAME is any target's."""
-
-
-def blamed(detail: ErrorDetails, written: Container[Key]) -> Key:
-    """The key that the problem is about, as the user wrote it; `written` are the keys given."""
+def problem_key(detail: ErrorDetails, given: Container[Key]) -> Key:
+    """Return the key of a validation error, as the user wrote it; `given` are the keys set."""
     key: Key = detail["loc"]
     if key[-1] == "[key]" and len(key) == 4:
-        key = key[:-1]  # a name in a mapping is wrong, not its value
+        key = key[:-1]  # a name in a mapping is invalid, not its value
     key = _without_kind(key)
     if detail["type"].startswith("union_tag") and isinstance(detail["input"], dict):
         key = (*key, _discriminator(key))
-    # Where two keys do not go together, the one that was written rather than a default.
-    pair = [tuple(name.split(".")) for name in detail.get("ctx", {}).get("keys", ())]
-    return next((k for k in pair if k in written), pair[0] if pair else key)
+    # If several keys conflict, report one that the user set rather than a default.
+    conflicting = [tuple(name.split(".")) for name in detail.get("ctx", {}).get("keys", ())]
+    return next((k for k in conflicting if k in given), conflicting[0] if conflicting else key)
 
 
 def explain(detail: ErrorDetails) -> str:
-    """What is wrong and, where it can be told, what was meant."""
+    """Return the message for a validation error, with a suggestion if there is one."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(detail["loc"])
-    if value is None:
+    if value is None and not context.get("keys"):  # a check of its own explains an absent key
         return "has no value; give it one or remove the key"
     if kind == "literal_error":
         return _unknown_name(value, context["expected"])
     if kind.startswith("union_tag") and isinstance(value, dict):
-        return _unknown_kind(value, _discriminator(detail["loc"]))
-    return _MESSAGES.get(kind, "is not valid").format_map(context) + _quotes_hint(kind, value)
+        return _unknown_kind(value, detail["loc"])
+    return _MESSAGES.get(kind, "is not valid").format_map(context) + _notation_hint(kind, value)
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` may be a slip of, if any."""
+    """Return the known word most similar to `word`, or None if none is similar."""
     return next(iter(difflib.get_close_matches(word[:80], sorted(known), n=1)), None)
 
 
-def _quotes_hint(kind: str, value: object) -> str:
-    if kind == "int_type" and isinstance(value, str) and value.isdecimal():
-        return "; remove the quotes"
+def _notation_hint(kind: str, value: object) -> str:
+    """Return how to write a value that YAML read as another type."""
+    if kind in {"int_type", "float_type"} and isinstance(value, str):
+        return _number_hint(value.strip())
     if kind == "string_type" and not isinstance(value, list | dict):
         return "; put it in quotes"
     return ""
 
 
+def _number_hint(text: str) -> str:
+    """Return how to write a number that YAML read as text."""
+    if re.fullmatch(r"[+-]?0\d+(\.\d*)?", text):
+        return "; remove the zeros at its beginning"
+    if re.fullmatch(r"[+-]?\d{1,3}([,' ]\d{3})+(\.\d*)?", text):
+        return "; write it without separators, such as 1000"
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+", text):
+        return (
+            "; write it without an exponent, such as 1000 or 0.001, because YAML reads 1e3 as text"
+        )
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", text):
+        return "; remove the quotes"
+    if re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)\s*[A-Za-z%]+", text):
+        return "; write it without a unit"
+    return ""
+
+
 def _without_kind(key: Key) -> Key:
-    """The key as it is written: validation puts in which kind of reference or target it is."""
+    """Return the key without the kind of reference, target or check that pydantic inserts."""
     if key[0] == "reference" and len(key) > 1:
         return (key[0], *key[2:])
-    return (*key[:3], *key[4:]) if key[:2] == TARGETS and len(key) > 3 else key
+    return (*key[:3], *key[4:]) if key[:2] in NAMED and len(key) > 3 else key
 
 
 def _discriminator(key: Key) -> str:
-    return "kind" if key[:2] == TARGETS else "source"
-
-
-def known_form(key: Key) -> Key:
-    """The key as `KNOWN_KEYS` lists it."""
-    return (*TARGETS, NAME, *key[3:]) if key[:2] == TARGETS and len(key) > 2 else key
+    """Return the key that selects the kind of a target, a check or a reference."""
+    return "kind" if key[:2] in NAMED else "source"
 
 
 def _unknown_key(loc: Key) -> str:
-    key = known_form(_without_kind(loc))
+    key = generic_key(_without_kind(loc))
     name, section = str(key[-1]), key[:-1]
-    if not section and name in NOT_YET:
+    if not section and name in PLANNED_SECTIONS:
         return NOT_AVAILABLE
     if key in KNOWN_KEYS:
-        return f"does not belong to this kind of {'target' if key[:2] == TARGETS else 'reference'}"
+        return f"does not belong to this kind of {_word(key)}"
     siblings = {str(known[-1]) for known in KNOWN_KEYS if known[:-1] == section}
     return f"unknown key{_did_you_mean(name, siblings)}"
 
 
-def _unknown_kind(value: dict[str, object], discriminator: str) -> str:
-    kinds = {"source": "'warmup', 'file', 'named'", "kind": "'slack', 'pagerduty', 'webhook'"}
-    if discriminator not in value:
-        return "is missing; it must be one of slack, pagerduty, webhook"
-    return _unknown_name(value[discriminator], kinds[discriminator])
+def _unknown_kind(value: dict[str, object], key: Key) -> str:
+    kinds = {
+        "reference": "'warmup', 'file', 'named'",
+        NAMED[TARGETS]: "'slack', 'pagerduty', 'alertmanager', 'webhook'",
+        NAMED[CHECKS]: "'json_schema', 'language', 'length', 'keywords', 'trap'",
+    }[_word(key)]
+    if _discriminator(key) not in value:
+        names = kinds.replace("'", "")
+        return f"is missing; it must be one of {names}"
+    return _unknown_name(value[_discriminator(key)], kinds)
+
+
+def _word(key: Key) -> str:
+    """Return the word for the section of which there are several kinds."""
+    return next((word for section, word in NAMED.items() if key[:2] == section), "reference")
 
 
 def _unknown_name(value: object, expected: str) -> str:

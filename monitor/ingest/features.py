@@ -1,14 +1,15 @@
-"""From a batch of records to feature columns, model by model.
+"""Extract features: convert a batch of records to columns for each model.
 
-Python touches a record once, here; what follows is arrays. The default features need no
-configuration; `score.NAME` appears with the scores of the log, `metadata.KEY` where configured.
+This is the only step that processes records one by one; all later steps process arrays. The default
+features need no configuration. `score.NAME` exists for each score in the log, and `metadata.KEY`
+for each configured key.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, compress
@@ -18,15 +19,13 @@ import numpy as np
 from msgspec.structs import astuple
 from numpy.typing import NDArray
 
-from detectors.base import Floats
-from monitor import examples
-from monitor.columns import CategoryColumn, Columns, join_category
-from monitor.declines import MARKS, OPENINGS, declines
-from monitor.examples import Examples
+from detectors.arrays import Floats
+from monitor.ingest.columns import CategoryColumn, Columns, join_category
+from monitor.ingest.limits import OTHER, Dropped
+from monitor.ingest.refusals.classifier import RefusalClassifier
+from monitor.ingest.sampling import examples
+from monitor.ingest.sampling.examples import Examples
 from monitor.records import Record, RecordWithMetadata
-
-OTHER = "other"
-"""The model that stands for all beyond the bound: counted, not watched."""
 
 NUMERIC = (
     "latency_ms",
@@ -41,32 +40,29 @@ NUMERIC = (
 BINARY = ("empty_response", "error", "refusal")
 CATEGORICAL = ("finish_reason",)
 
-_TELLING = ("latency_ms", "response_chars")
-"""What tells records of one time apart, for the choice of examples."""
+_HASHED = ("latency_ms", "response_chars")
+"""Features that, with the event time, determine the choice of examples."""
 
-LARGEST = 1e15
-"""Greater magnitudes are missing: no measurement, and their squares would swamp every sum."""
+MAX_MAGNITUDE = 1e15
+"""Numbers beyond this are treated as missing: their squares would dominate every sum."""
 
-REFUSING_FINISH = frozenset({"content_filter", "refusal"})
+REFUSAL_FINISH_REASONS = frozenset({"content_filter", "refusal"})
 
-_MAX_NAME = 100
-_SHORT_VOCABULARY = 16
-_MOST_CODES = 32_000
-"""Codes are int16, and "other" needs one."""
-_unprintable = re.compile(r"[^\x20-\x7e]").search
-
+_MAX_NAME_CHARS = 100
+_MAX_CODES = 32_000
+"""Codes of models are int16, and one is reserved for "other"."""
 
 Fields = Mapping[str, Sequence[Any]]
-"""The fields of n records as columns, by name."""
+"""Field of a record -> its values for n records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The features of n records of any models.
+    """The features of n records of several models.
 
-    models: the models that occur; codes, shape (n,), index into it.
-    The rest is as in `Columns`; features stand in the order of their names, the numeric ones first,
-    which is how references keep them.
+    models: names; codes: shape (n,), index of each record's model in `models`.
+    The other fields are as in `Columns`. Features are sorted by name, numeric ones first, as in
+    references.
     """
 
     models: tuple[str, ...]
@@ -79,12 +75,12 @@ class Batch:
     examples: Examples = examples.NONE
 
     def row(self, name: str) -> Floats:
-        """One numeric or binary feature, shape (n,)."""
+        """Return a numeric or binary feature, shape (n,)."""
         row: Floats = self.values[(*self.numeric, *BINARY).index(name)]
         return row
 
     def by_model(self) -> Iterator[Columns]:
-        """The columns of each model, records in the order of the log."""
+        """Yield the columns of each model, with its records in the order of the log."""
         if not len(self.codes):
             return
         order = np.argsort(self.codes, kind="stable")
@@ -107,35 +103,35 @@ class Batch:
                 numeric,
                 binary,
                 part if len(numeric) + len(binary) == len(part) else part[rows],
-                tuple([_trimmed(n, v, c[start:end]) for n, v, c in categories]),
+                tuple([CategoryColumn(n, v, c[start:end]).compact() for n, v, c in categories]),
                 chosen.part(start, end),
             )
 
     def _names(self, kept: Sequence[bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The names of the numeric and of the binary features whose rows are kept."""
+        """Return the names of the numeric and of the binary features whose rows are kept."""
         numeric = tuple(compress(self.numeric, kept))
         return numeric, tuple(compress(BINARY, kept[len(self.numeric) :]))
 
 
 def join(batches: Sequence[Batch]) -> Batch:
-    """Batches of one extractor, in their order, as one."""
+    """Concatenate batches of one extractor."""
     if len(batches) == 1:
         return batches[0]
     names = tuple(sorted({name for batch in batches for name in batch.numeric}))
     return Batch(
-        batches[-1].models,  # an extractor's models only grow
+        batches[-1].models,  # an extractor only adds models
         np.concatenate([batch.codes for batch in batches]),
         np.concatenate([batch.positions for batch in batches]),
         np.concatenate([batch.times for batch in batches]),
         names,
-        np.concatenate([_rows_of(batch, names) for batch in batches], axis=1),
+        np.concatenate([_values_for(batch, names) for batch in batches], axis=1),
         tuple(map(join_category, zip(*(batch.categories for batch in batches), strict=True))),
         examples.join([(batch.examples, len(batch.codes)) for batch in batches]),
     )
 
 
-def _rows_of(batch: Batch, names: tuple[str, ...]) -> Floats:
-    """The rows of a batch with these numeric features; NaN for those that it does not have."""
+def _values_for(batch: Batch, names: tuple[str, ...]) -> Floats:
+    """Return the values of a batch for these numeric features; NaN for those it does not have."""
     if batch.numeric == names:
         return batch.values
     rows = np.full((len(names) + len(BINARY), len(batch.codes)), np.nan)
@@ -145,47 +141,59 @@ def _rows_of(batch: Batch, names: tuple[str, ...]) -> Floats:
 
 
 class FeatureExtractor:
-    """Turns records into columns; knows the models and the scores that it has met, up to a bound.
+    """Converts records to columns. It remembers models and scores, up to a limit.
+
+    Models are kept in the order of their first records, scores too: the result does not depend on
+    how the records are cut into batches.
 
     metadata: watched metadata keys -> "numeric" or "categorical".
-    models, scores, categories: bounds; what is beyond is "other" or, a score, dropped and counted.
+    models, scores: limits. Models beyond the limit become `OTHER`, scores are dropped.
+    scores_dropped: number of values of other scores. dropped: names of such models and scores.
+    refusals: recognizes refusals, by default without patterns of the user.
     """
 
     def __init__(
-        self, metadata: Mapping[str, str], *, models: int, scores: int, categories: int
+        self,
+        metadata: Mapping[str, str],
+        *,
+        models: int,
+        scores: int,
+        refusals: RefusalClassifier | None = None,
     ) -> None:
+        self._refusals = refusals or RefusalClassifier()
         self._numeric_keys = [key for key, kind in metadata.items() if kind == "numeric"]
         self._category_keys = [key for key, kind in metadata.items() if kind == "categorical"]
         self._model_codes = {OTHER: 0}
-        self._max_models = min(models, _MOST_CODES)
+        self._max_models = min(models, _MAX_CODES)
         self._max_scores = scores
-        self._max_categories = min(categories, _MOST_CODES)
         self._scores: set[str] = set()
         self.scores_dropped = 0
+        self.dropped = Dropped()
 
     def batch(
         self,
         records: Sequence[Record],
         positions: Sequence[int] | NDArray[np.int64],
-        counted: NDArray[np.int64] | None = None,
+        char_counts: NDArray[np.int64] | None = None,
     ) -> Batch:
-        """The features of n records, in their order.
+        """Return the features of n records.
 
-        positions: shape (n,), where each stood in its log. counted: shape (2, n), characters of the
-        prompts and responses that the decoder has cut; negative where the record has all.
+        positions: shape (n,), position of each record in its log.
+        char_counts: shape (2, n), characters of prompts and responses, from `Decoded`; negative if
+        the record has the whole text. None: all records have whole texts.
         """
         fields = _fields(records)
         codes = self._codes(fields["model"])
-        counted = np.full((2, len(records)), -1) if counted is None else counted
-        rows = dict(zip(NUMERIC, _default_rows(fields, records, counted), strict=True))
-        binary = _binary_rows(fields, rows["response_chars"])
-        rows |= self._scores_of(fields["scores"])
+        char_counts = np.full((2, len(records)), -1) if char_counts is None else char_counts
+        rows = dict(zip(NUMERIC, _default_rows(fields, records, char_counts), strict=True))
+        binary = _binary_rows(fields, rows["response_chars"], self._refusals)
+        rows |= self._score_rows(fields["scores"])
         rows |= {f"metadata.{key}": _numbers(fields["metadata"], key) for key in self._numeric_keys}
         names = tuple(sorted(rows))
         values = np.array([*(rows[name] for name in names), *binary], np.float64)
-        values[~(np.abs(values) <= LARGEST)] = np.nan
+        values[~(np.abs(values) <= MAX_MAGNITUDE)] = np.nan
         times = _floats(fields["timestamp"])
-        telling = [rows[name] for name in _TELLING]
+        hashed = [rows[name] for name in _HASHED]
         return Batch(
             tuple(self._model_codes),
             codes,
@@ -194,7 +202,7 @@ class FeatureExtractor:
             names,
             values,
             tuple(self._categories(fields)),
-            examples.choose(times, telling, fields["request_id"]),
+            examples.choose(times, hashed, fields["request_id"]),
         )
 
     def _codes(self, models: Sequence[str]) -> NDArray[np.int16]:
@@ -203,28 +211,45 @@ class FeatureExtractor:
             return np.array([known[model] for model in models], np.int16)
         except KeyError:
             for model in models:
-                if model not in known and len(known) <= self._max_models:
-                    known[model] = len(known)
+                if model not in known:
+                    if len(known) <= self._max_models:
+                        known[model] = len(known)
+                    else:
+                        self.dropped.models.add(model)
             return np.array([known.get(model, 0) for model in models], np.int16)
 
-    def _scores_of(self, scores: Sequence[Mapping[str, float | None] | None]) -> dict[str, Floats]:
-        given = sorted(set[str]().union(*filter(None, scores)))
-        kept = [name for name in given if self._knows_score(name)]
-        if len(kept) < len(given):
-            self.scores_dropped += sum(name not in kept for each in scores for name in each or ())
+    def _score_rows(self, scores: Sequence[Mapping[str, float | None] | None]) -> dict[str, Floats]:
+        given = set[str]().union(*filter(None, scores))
+        if not given <= self._scores:
+            self._add_scores([each for each in scores if each])
         return {
             f"score.{name}": _floats([each.get(name) if each else None for each in scores])
-            for name in kept
+            for name in sorted(given & self._scores)
         }
 
-    def _knows_score(self, name: str) -> bool:
-        if name in self._scores:
-            return True
-        sound = 0 < len(name) <= _MAX_NAME and not _unprintable(name)
-        if not sound or len(self._scores) >= self._max_scores:
-            return False
-        self._scores.add(name)
-        return True
+    def _add_scores(self, scores: Sequence[Mapping[str, float | None]]) -> None:
+        """Keep new scores in the order of the records, as the limit allows; count the others.
+
+        A record may have thousands of names, so each is looked at by set operations only once all
+        lists are full.
+        """
+        known, dropped = self._scores, self.dropped.scores
+        for each in scores:
+            if len(known) >= self._max_scores and dropped.full:
+                break
+            for name in each:
+                if name not in known:
+                    self._add_score(name)
+        rest = set[str]().union(*scores) - known
+        dropped.count_all(rest)
+        self.scores_dropped += sum(len(each) - len(known & each.keys()) for each in scores)
+
+    def _add_score(self, name: str) -> None:
+        valid = 0 < len(name) <= _MAX_NAME_CHARS and name.isprintable()
+        if valid and len(self._scores) < self._max_scores:
+            self._scores.add(name)
+        else:
+            self.dropped.scores.add(name[:_MAX_NAME_CHARS])
 
     def _categories(self, fields: Fields) -> Iterator[CategoryColumn]:
         yield self._category("finish_reason", fields["finish_reason"])
@@ -233,70 +258,56 @@ class FeatureExtractor:
             yield self._category(f"metadata.{key}", texts)
 
     def _category(self, name: str, values: Sequence[str | None]) -> CategoryColumn:
-        vocabulary = _vocabulary(values, self._max_categories)
-        other = vocabulary.get(OTHER, -1)
-        codes = np.array([vocabulary.get(value, other) for value in values], np.int16)
-        del vocabulary[None]
-        return CategoryColumn(name, tuple(vocabulary), codes)  # type: ignore[arg-type]  # None is gone
+        code_of: dict[str | None, int] = {None: -1}
+        names: dict[str, int] = {}
+        for value in dict.fromkeys(values):
+            if value is not None:
+                code_of[value] = names.setdefault(_short(value), len(names))
+        return CategoryColumn(name, tuple(names), np.array([code_of[v] for v in values], np.int32))
 
 
-def _trimmed(name: str, vocabulary: tuple[str, ...], codes: NDArray[np.int16]) -> CategoryColumn:
-    """A part of a column, with no more of a long vocabulary than it uses."""
-    if len(vocabulary) <= _SHORT_VOCABULARY:
-        return CategoryColumn(name, vocabulary, codes)
-    used, own = np.unique(codes, return_inverse=True)
-    missing = int(used[0] == -1)
-    kept = tuple(vocabulary[code] for code in used[missing:].tolist())
-    return CategoryColumn(name, kept, (own - missing).astype(np.int16))
-
-
-def _vocabulary(values: Iterable[str | None], most: int) -> dict[str | None, int]:
-    """Category -> code, None -> -1; those past the bound, and too long ones, become "other"."""
-    distinct = dict.fromkeys(values)
-    distinct.pop(None, None)
-    sound = [value for value in distinct if value is not None and len(value) <= _MAX_NAME]
-    kept = sound[:most]
-    if len(kept) < len(distinct) and OTHER not in kept:
-        kept.append(OTHER)
-    codes: dict[str | None, int] = {value: code for code, value in enumerate(kept)}
-    codes[None] = -1
-    return codes
+def _short(category: str) -> str:
+    """Return a category; a long one as its beginning and a hash, so that it stays distinct."""
+    if len(category) <= _MAX_NAME_CHARS:
+        return category
+    digest = hashlib.blake2b(category.encode("utf-8", "replace"), digest_size=4).hexdigest()
+    return f"{category[: _MAX_NAME_CHARS - 10]}…{digest}"
 
 
 def _fields(records: Sequence[Record]) -> Fields:
-    """The records' fields as columns, by name."""
+    """Return the values of each field of the records."""
     names = type(records[0]).__struct_fields__ if records else RecordWithMetadata.__struct_fields__
     row_by_row = list(chain.from_iterable(map(astuple, records)))
-    return {name: row_by_row[place :: len(names)] for place, name in enumerate(names)}
+    return {name: row_by_row[start :: len(names)] for start, name in enumerate(names)}
 
 
 def _numbers(metadata: Sequence[Mapping[str, Any] | None], key: str) -> Floats:
-    """A numeric metadata feature; what is no number is missing."""
+    """Return a numeric metadata feature. Values that are not numbers are missing."""
     values = [each.get(key) if each else None for each in metadata]
     return _floats(
-        # an int of hundreds of digits is a number for JSON, not for a float
-        [v if isinstance(v, float | int) and abs(v) <= LARGEST else None for v in values]
+        # JSON allows integers of hundreds of digits, which float() rejects
+        [v if isinstance(v, float | int) and abs(v) <= MAX_MAGNITUDE else None for v in values]
     )
 
 
 def _text(value: object) -> str | None:
-    """A category from metadata, numbers as JSON writes them; lists and objects are none."""
+    """Return a metadata value as a category: numbers as in JSON; None for lists and objects."""
     if isinstance(value, str):
         return value
     return json.dumps(value) if isinstance(value, float | int) else None
 
 
 def _floats(values: Collection[float | datetime | None]) -> Floats:
-    """A column, NaN where missing."""
+    """Return values as an array, NaN if missing."""
     return np.fromiter(values, np.float64, len(values))
 
 
 def _default_rows(
-    fields: Fields, records: Sequence[Record], counted: NDArray[np.int64]
+    fields: Fields, records: Sequence[Record], char_counts: NDArray[np.int64]
 ) -> tuple[Floats, ...]:
-    """The features in NUMERIC."""
+    """Return the features in NUMERIC."""
     latency, tokens = _floats(fields["latency_ms"]), _floats(fields["output_tokens"])
-    with np.errstate(all="ignore"):  # what a latency next to nothing gives is missing
+    with np.errstate(all="ignore"):  # an infinite speed is treated as missing
         speed = tokens / (np.where(latency > 0, latency, np.nan) / 1000)
     return (
         latency,
@@ -305,51 +316,53 @@ def _default_rows(
         tokens,
         speed,
         _floats(fields["cost_usd"]),
-        _chars(fields["prompt"], records, counted[0]),
-        _chars(fields["response"], records, counted[1]),
+        _chars(fields["prompt"], records, char_counts[0]),
+        _chars(fields["response"], records, char_counts[1]),
     )
 
 
-def _chars(texts: Sequence[Any], records: Sequence[Record], counted: NDArray[np.int64]) -> Floats:
-    """Characters of prompts or answers; of chat messages their text counts."""
-    chars = counted.astype(np.float64)
-    places = (counted < 0).nonzero()[0]
-    chars[places] = [_length(texts[place], records[place]) for place in places.tolist()]
+def _chars(
+    texts: Sequence[Any], records: Sequence[Record], char_counts: NDArray[np.int64]
+) -> Floats:
+    """Return the number of characters of prompts or responses, for chat messages of their text."""
+    chars = char_counts.astype(np.float64)
+    indices = (char_counts < 0).nonzero()[0]
+    chars[indices] = [_length(texts[i], records[i]) for i in indices.tolist()]
     return chars
 
 
 def _length(text: object, record: Record) -> float | None:
-    """Characters of a text; of its record's prompt where that is chat messages."""
+    """Return the number of characters of a text, or of the chat messages of the record."""
     return len(text) if type(text) is str else None if text is None else record.prompt_chars
 
 
-def _binary_rows(fields: Fields, chars: Floats) -> tuple[Floats, ...]:
-    """The features in BINARY. chars: shape (n,), characters of the answers.
+def _binary_rows(fields: Fields, chars: Floats, refusals: RefusalClassifier) -> tuple[Floats, ...]:
+    """Return the features in BINARY. chars: shape (n,), characters of the responses.
 
-    empty_response and refusal mean nothing where there is no answer, or an error instead; but a
-    finish reason alone can tell a refusal.
+    empty_response and refusal are missing if there is no response or an error. A finish reason is
+    sufficient for a refusal.
     """
     failed = _flags([bool(error) for error in fields["error"]])
-    unanswered = failed | np.isnan(chars)
-    declined = _flags(list(map(REFUSING_FINISH.__contains__, fields["finish_reason"])))
-    blank, refuses = _beginnings(fields["response"], chars)
+    no_response = failed | np.isnan(chars)
+    by_reason = _flags(list(map(REFUSAL_FINISH_REASONS.__contains__, fields["finish_reason"])))
+    blank, refusing = _blank_and_refusing(fields["response"], chars, refusals)
     return (
-        np.where(unanswered, np.nan, blank),
+        np.where(no_response, np.nan, blank),
         failed.astype(np.float64),
-        np.where(declined, 1.0, np.where(unanswered, np.nan, refuses)),
+        np.where(by_reason, 1.0, np.where(no_response, np.nan, refusing)),
     )
 
 
-def _beginnings(
-    texts: Sequence[str | None], chars: Floats
+def _blank_and_refusing(
+    texts: Sequence[str | None], chars: Floats, refusals: RefusalClassifier
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which answers are blank, and which decline; of one that does neither, nothing may be left."""
-    blank, refuses = chars == 0, np.zeros(len(texts), np.bool_)
-    left = [(place, text) for place, text in enumerate(texts) if text]
-    places = [place for place, _ in left]
-    blank[places] = [text.isspace() for _, text in left]
-    refuses[places] = [(t[:2] in OPENINGS or t[:1] in MARKS) and declines(t) for _, t in left]
-    return blank, refuses
+    """Return which responses are blank and which are refusals. Others may have no text left."""
+    blank, refusing = chars == 0, np.zeros(len(texts), np.bool_)
+    left = [(index, text) for index, text in enumerate(texts) if text]
+    indices = [index for index, _ in left]
+    blank[indices] = [text.isspace() for _, text in left]
+    refusing[indices] = refusals.flags([text for _, text in left])
+    return blank, refusing
 
 
 def _flags(values: Collection[bool]) -> NDArray[np.bool_]:

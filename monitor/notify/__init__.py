@@ -1,1 +1,1 @@
-"""Telling people and programs of drift: what a message says, when it is sent, and sending it."""
+"""Notifications: the events for a target, the content of messages, and their delivery."""

@@ -1,1 +1,1 @@
-"""The roles, each a consumer group: the only modules that bring Kafka and our logic together."""
+"""The roles: each consumes from Kafka in its own consumer groups, processes, and produces."""

@@ -1,68 +1,77 @@
-"""Detect: feature chunks in, drift events out. One worker sees a model's whole traffic in order.
+"""Detect: consume feature chunks and produce drift events.
 
-A turn of the loop takes the chunks that are at hand, puts those of each model together and
-evaluates them: a detect that is behind takes more of them at once, and so catches up. No chunk
-waits for one that has not arrived, and none for more than TURN_CHUNKS chunks and TURN_BYTES.
+A worker receives the whole traffic of a model in order. An iteration of the loop reads the chunks
+that are available, joins those of each model and evaluates them. With a backlog it joins more
+chunks, and so catches up. It never waits for chunks that have not arrived, and reads at most
+ITERATION_CHUNKS chunks and about ITERATION_BYTES.
 
-A checkpoint makes the state of each feature partition, and the offset that it belongs to, durable
-in one transaction; on assignment both are restored and reading resumes at the checkpoint's own
-offset. Events are written at once: after a crash some are found again, with the ids that they had.
+A checkpoint commits the state of each feature partition and its offset in one transaction. At an
+assignment both are restored, and reading resumes at the offset of the checkpoint. Events are
+produced immediately; after a crash some are found again, with the same ids.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import structlog
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    Producer,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
-from monitor import checkpoint, columns, events, kafka
-from monitor.auditor import Auditor
-from monitor.checkpoint import Partition
-from monitor.columns import ChunkError, Columns
-from monitor.config import Config
-from monitor.drift import DriftMonitor, References
-from monitor.events import DriftEvent
-from monitor.health import Health
-from monitor.kafka import Topics
-from monitor.metrics import Metrics
-from monitor.publishing import Publisher
-from monitor.state import Messages, StateError
-from monitor.watch import Watch
+from monitor.config.schema import Config
+from monitor.detect.audit.auditor import Auditor
+from monitor.detect.checkpoint.partition_state import Partition
+from monitor.detect.monitor import References
+from monitor.detect.watch import Watch
+from monitor.events.codec import encode_event, event_fields
+from monitor.events.types import DriftEvent, pages
+from monitor.events.wording import sentence
+from monitor.ingest.chunk import ChunkError, decode_chunk
+from monitor.ingest.columns import Columns
+from monitor.kafka.clients import consumer_settings, producer_settings
+from monitor.kafka.errors import RejoinError, is_abortable, with_group
+from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.output.produce import produce
+from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
+from monitor.roles.detect_commands import Commands
+from monitor.roles.detect_output import checkpoint_messages, raise_if_failed, report
+from monitor.roles.detect_restore import Restorer
+from monitor.roles.lag import LagMeter, unread
+from monitor.roles.names import DETECT as ROLE
+from monitor.roles.role import Role
+from monitor.roles.state_checks import StateTopicChecks
+from monitor.telemetry.counters import Metrics, event_labels
+from monitor.telemetry.health import Health
+from monitor.telemetry.publisher import Publisher
 
 log = structlog.get_logger(__name__)
 
-ROLE = "detect"
-TURN_CHUNKS = 2_000
-TURN_BYTES = 16 * 1024 * 1024
-"""Chunks, and bytes of them, that a turn takes at most: they wait in memory to be evaluated."""
+ITERATION_CHUNKS = 2_000
+"""Maximum number of chunks that an iteration reads."""
+ITERATION_BYTES = 16 * 1024 * 1024
+"""Size of the chunks after which an iteration stops reading: they are kept in memory."""
 POLL_SECONDS = 0.1
 AUDIT_SHARE = 0.01
-"""How much of the time the self-audit may take."""
+"""Maximum share of the time for the self-audit."""
 FLUSH_SECONDS = 10.0
 COMMIT_SECONDS = 15.0
 OPERATION_SECONDS = 30.0
 REVOKE_SECONDS = 60.0
-"""How long a member may try to checkpoint what it gives away; then it fails, and is started again.
-The group waits for it, up to max.poll.interval.ms."""
+"""Maximum time for the checkpoint at a revocation; after it the role fails and is started again.
+The group waits up to max.poll.interval.ms."""
 STATE_BYTES_PER_SECOND = 8 * 1024 * 1024
-"""Checkpoints are written no faster than this on average."""
+"""Maximum average rate at which checkpoints are written."""
 
 
-class Detect:
-    """One member of the detect group: a drift monitor for each feature partition that it has.
+class Detect(Role):
+    """A member of the detect group, with a drift monitor for each assigned feature partition.
 
-    stop: waits so many seconds and says whether to end.
+    checkpoint_due, audit_due: monotonic time of the next checkpoint and step of the self-audit.
     """
+
+    name = ROLE
 
     def __init__(
         self,
@@ -72,328 +81,317 @@ class Detect:
         health: Health,
         stop: Callable[[float], bool],
     ) -> None:
-        self.config = config
-        self.references = references
-        self.metrics = metrics
-        self.health = health
-        self.stop = stop
-        self.topics = Topics(config.kafka.prefix)
+        super().__init__(config, metrics, health, stop)
+        self.outputs = self.topics.state, self.topics.events, self.topics.commands
+        self.restorer = Restorer(config, references, metrics, self._check_running)
+        self.commands = Commands(config, metrics, self._check_running)
         self.partitions: dict[int, Partition] = {}
-        self.auditor = Auditor(config)
+        self.auditor = Auditor()
         self.publisher = Publisher(metrics)
-        self.audit_due = 0.0
-        self.due = 0.0
-        self.patience = math.inf
-
-    def run(self) -> None:
-        """Join, work until told to stop, deliver what is in hand, leave."""
-        existing = kafka.wait_for_broker(self.config.kafka, self._waiting, ROLE)
-        if existing is None:
-            return
-        kafka.ensure_topics(self.config.kafka, existing, ROLE)
-        while not self.stop(0):
-            try:
-                self._session()
-            except kafka.StuckError:
-                log.warning("the kafka client is stuck, going on with a new one", role=ROLE)
+        self.meter = LagMeter()
+        self.checks = StateTopicChecks(config.kafka)
+        self.metrics.expired.update({self.topics.features: 0})
+        self.audit_due = self.checkpoint_due = 0.0
 
     def _session(self) -> None:
-        """What one set of clients does, until told to stop."""
-        self.producer = Producer(
-            kafka.producer_settings(self.config.kafka, ROLE, transactional=False)
-        )
-        self.writer = Producer(kafka.producer_settings(self.config.kafka, ROLE, transactional=True))
-        self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
+        kafka = self.config.kafka
+        self.event_producer = Producer(producer_settings(kafka, ROLE, transactional=False))
+        settings = producer_settings(kafka, ROLE, transactional=True)
+        self.state_producer = Producer(settings)
+        self.consumer = Consumer(consumer_settings(kafka, ROLE))
         try:
-            self._patiently(lambda: self.writer.init_transactions(OPERATION_SECONDS))
+            self.checks.start()
+            init_transactions(self.state_producer, settings, OPERATION_SECONDS, self._wait)
             self.consumer.subscribe(
                 [self.topics.features],
                 on_assign=self._assigned,
                 on_revoke=self._revoked,
                 on_lost=self._lost,
             )
-            self.due = time.monotonic() + self.config.state.checkpoint_seconds
+            self.checkpoint_due = time.monotonic() + self.config.state.checkpoint_seconds
             while not self.stop(0):
-                self._turn()
+                self._run_once()
         except Exception as error:
-            self.partitions.clear()  # half-done work must not be checkpointed on leaving
-            told = self.stop(0) and isinstance(error, KafkaException) and error.args[0].retriable()
-            if not told:
+            self.partitions.clear()  # `close` revokes them: incomplete work must not be committed
+            if not self._stopped_by(error):
                 raise
         finally:
             self.consumer.close()
+            self.commands.close()
 
-    def _waiting(self, seconds: float) -> bool:
+    def _run_once(self) -> None:
         self.health.beat(ROLE)
-        return self.stop(seconds) or time.monotonic() > self.patience
-
-    def _go_on(self) -> None:
-        """Raises KafkaException once told to stop: a restore may wait long for a broker."""
-        if self._waiting(0):
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "told to stop", retriable=True))
-
-    def _turn(self) -> None:
-        self.health.beat(ROLE)
-        self._gather()
-        self._evaluate_gathered()
-        self.producer.poll(0)
+        self._read()
+        self._evaluate_pending()
+        self._apply_commands()
+        self.event_producer.poll(0)
         now = time.monotonic()
         if now >= self.publisher.due:
             self._publish()
-        if now >= self.due:
+        if self.meter.due():
+            self._measure_lag()
+        self._check_state_topic()
+        if now >= self.checkpoint_due:
             self._checkpoint()
         if now >= self.audit_due:
             self._audit()
 
-    def _gather(self) -> None:
-        """Take in what is at hand; wait a little only while that is nothing."""
-        room, patience = TURN_BYTES, POLL_SECONDS
-        for _ in range(TURN_CHUNKS):
-            # One at a time: a rebalance runs within, and gives partitions away, or back at an
-            # earlier offset, when a batch would already hold messages of them.
-            message = self.consumer.poll(patience)
+    # --- chunks and events ------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Read the chunks that are available; wait only for the first."""
+        size, timeout = 0, POLL_SECONDS
+        for _ in range(ITERATION_CHUNKS):
+            # One message at a time. A rebalance inside `poll` may revoke partitions, or assign them
+            # again at an earlier offset; a batch might already contain their messages.
+            message = self.consumer.poll(timeout)
             if message is None:
                 break
-            text = kafka.trouble(message)
-            if text is None:
-                room -= self._take(message)
-                patience = 0.0
+            error = consumer_error(message, self.group)
+            if is_end(message):
+                self.meter.reached_end(message)
+            elif error is None:
+                size += self._add(message)
+                timeout = 0.0
             else:
-                log.warning("cannot read for now", role=ROLE, error=text)
-            if room < 0:
+                log.warning("read failed, retrying", role=ROLE, error=error)
+            if size > ITERATION_BYTES:
                 break
 
-    def _take(self, message: Message) -> int:
-        """Gather a message's chunk; the message's size."""
+    def _add(self, message: Message) -> int:
+        """Add a chunk to the pending ones; return its size in bytes."""
         payload = message.value() or b""
-        _, number = kafka.place(message)
+        _, number = topic_partition(message)
         partition = self.partitions.get(number)
-        if partition is None:  # a partition given away may still deliver what had been fetched
+        # prefetched messages of a revoked partition may still arrive
+        if partition is None or self.commands.hold(message):
             return len(payload)
-        partition.offset = kafka.offset(message) + 1
+        offset = message_offset(message)
+        if offset < partition.offset:  # the client starts anew at offsets that do not exist
+            raise RejoinError(f"offset {offset} of partition {number} is read again")
+        self.meter.read((self.topics.features, number), offset, offset + 1, 1)
+        partition.offset = offset + 1
         try:
-            chunk = columns.decode(payload)
+            chunk = decode_chunk(payload)
         except ChunkError as error:
             self.metrics.chunks_rejected += 1
-            where = {"partition": number, "offset": kafka.offset(message)}
-            log.error("feature chunk skipped", error=str(error), **where)
+            log.error("feature chunk skipped", error=str(error), partition=number, offset=offset)
         else:
-            self._evaluate(partition, partition.gathering.add(chunk))
+            self._evaluate(partition, partition.coalescer.add(chunk))
         return len(payload)
 
-    def _evaluate_gathered(self) -> None:
-        """Evaluate all that was gathered: from here on the offsets say what has been seen."""
+    def _evaluate_pending(self) -> None:
+        """Evaluate all pending chunks; the offsets then cover evaluated chunks only."""
         for partition in self.partitions.values():
-            self._evaluate(partition, partition.gathering.take())
+            self._evaluate(partition, partition.coalescer.take())
 
     def _evaluate(self, partition: Partition, chunks: Sequence[Columns]) -> None:
         for chunk in chunks:
             for event in partition.monitor.process(chunk):
-                self._emit(event)
-            with self.metrics.lock:
-                self.metrics.watched[chunk.model] += len(chunk)
+                self._emit(partition, event)
+            report(self.metrics, partition.monitor, chunk)
 
-    def _emit(self, event: DriftEvent) -> None:
-        """One event feeds log, metrics and topic."""
-        self.metrics.drift(event)
-        level = log.info if event.change == "resolved" else log.warning
-        level("drift " + event.change, summary=events.sentence(event), **events.fields(event))
-        while True:
-            try:
-                self.producer.produce(
-                    self.topics.events,
-                    events.encode(event),
-                    event.model.encode(),
-                    on_delivery=_delivered,
-                )
-                return
-            except BufferError:
-                self.producer.poll(POLL_SECONDS)
-                self.health.beat(ROLE)
+    def _emit(self, partition: Partition, event: DriftEvent) -> None:
+        """Produce and log an event; it is counted with the next checkpoint."""
+        message = self.topics.events, encode_event(event), event.model.encode()
+        self._produce(self.event_producer, *message, on_delivery=raise_if_failed)
+        labels = event_labels(event)
+        self.metrics.count_events({labels: 0})
+        partition.uncounted[labels] += event.change in {"opened", "escalated"}
+        quiet = event.change == "resolved" or not pages(event.severity)
+        level = log.info if quiet else log.warning
+        level("drift " + event.change, summary=sentence(event), **event_fields(event))
 
-    def _flush(self) -> bool:
-        """Deliver the events found so far; whether all of them are."""
-        left = self.producer.flush(FLUSH_SECONDS)
-        if left:
-            log.warning("events not delivered yet, no checkpoint", count=left)
-        return not left
+    def _apply_commands(self) -> None:
+        """Apply the commands that are due, each between two checkpoints: see `detect_commands`."""
+        self.commands.poll()
+        due = self.commands.due(self.partitions, self.consumer)
+        if any(partition.changed for partition in due.values()):
+            self._checkpoint()
+        for number, partition in due.items():
+            if not partition.changed:  # the checkpoint has not failed
+                for event in self.commands.advance(number, partition):
+                    self._emit(partition, event)
+        if any(partition.changed for partition in due.values()):
+            self._checkpoint()
+        for message in self.commands.release(due, self.consumer):
+            self._add(message)
+
+    def _produce(self, producer: Producer, *message: Any, **options: Any) -> None:
+        produce(producer, lambda: self.health.beat(ROLE), *message, **options)
+
+    # --- checkpoints ------------------------------------------------------------------------------
 
     def _checkpoint(self) -> None:
-        """Make state and offsets durable together, in five steps; a failure leaves the last one.
+        """Commit state and offsets in one transaction; after a failure the last one stays valid.
 
-        1. What was gathered is evaluated, and the events found so far are delivered: no checkpoint
-           may be ahead of them.
-        2. A transaction is begun.
-        3. What has changed is written, each partition's manifest last.
-        4. The offsets join the transaction, which fences a member that is no longer one.
-        5. The transaction is committed.
+        1. Evaluate the pending chunks and deliver the events: no checkpoint may be ahead of them.
+        2. Begin a transaction.
+        3. Write the changed state, with the manifest of each partition last.
+        4. Add the offsets to the transaction, which fences former members of the group.
+        5. Commit the transaction.
         """
         started = time.monotonic()
-        self.due = started + self.config.state.checkpoint_seconds
+        self.checkpoint_due = started + self.config.state.checkpoint_seconds
         size = 0
-        self._evaluate_gathered()
+        self._evaluate_pending()
         changed = {n: partition for n, partition in self.partitions.items() if partition.changed}
         if changed and not self._flush():
             return
         try:
             if changed:
-                self.writer.begin_transaction()
+                producer = self.state_producer
+                producer.begin_transaction()
                 for number, partition in changed.items():
-                    size += self._write(number, partition.messages())
-                offsets, group = self._positions(), kafka.membership(self.consumer)
-                kafka.send_offsets(self.writer, offsets, group, COMMIT_SECONDS, self._waiting)
-                self._patiently(lambda: self.writer.commit_transaction(COMMIT_SECONDS))
+                    size += self._write(number, partition)
+                offsets = self._offsets()
+                commit_with_offsets(producer, self.consumer, offsets, COMMIT_SECONDS, self._wait)
         except KafkaException as error:
-            self._give_up(error)
+            self._roll_back(error)
         else:
             for partition in changed.values():
-                partition.written()
-            self.metrics.checkpoint(time.monotonic() - started, size)
-        # a slow disk must not leave time for nothing but checkpoints
+                partition.mark_written()
+                self.metrics.count_events(partition.uncounted)
+                partition.uncounted.clear()
+            self.metrics.count_checkpoint(time.monotonic() - started, size)
+        # Large checkpoints on slow disks must leave time for records.
         pause = max(self.config.state.checkpoint_seconds, size / STATE_BYTES_PER_SECOND)
-        self.due = time.monotonic() + pause
+        self.checkpoint_due = time.monotonic() + pause
 
-    def _write(self, partition: int, messages: Messages) -> int:
-        """Produce a checkpoint's messages, waiting for room where the queue is full; their size."""
-        for key, value in messages:
-            while True:
-                try:
-                    self.writer.produce(self.topics.state, value, key, partition)
-                    break
-                except BufferError:
-                    self.writer.poll(POLL_SECONDS)
-                    self.health.beat(ROLE)
-        self.writer.poll(0)
-        return sum(len(value or b"") for _, value in messages)
+    def _check_state_topic(self) -> None:
+        """Write everything to a state topic that was made again.
 
-    def _positions(self) -> list[TopicPartition]:
+        Raises RejoinError if the feature topic was made again, to read it from its start, and when
+        partitions that wait for the state topic can be restored.
+        """
+        made_again, complete = self.checks.check()
+        for partition in self.partitions.values():
+            if made_again:
+                partition.mark_unwritten()
+            if "" != partition.features_id != self.checks.features_id:
+                raise RejoinError("the feature topic was made again")
+        if complete:
+            self._checkpoint()
+            raise RejoinError("the state topic has enough partitions")
+
+    def _flush(self) -> bool:
+        """Deliver the events produced so far; return whether all were delivered."""
+        left = self.event_producer.flush(FLUSH_SECONDS)
+        if left:
+            log.warning("checkpoint postponed, events not delivered", count=left)
+        return not left
+
+    def _write(self, number: int, partition: Partition) -> int:
+        """Produce the messages of a checkpoint; return the size of their values in bytes."""
+        size = 0
+        for message in checkpoint_messages(self.topics, number, partition):
+            self._produce(self.state_producer, *message)
+            size += len(message[1] or b"")
+        self.state_producer.poll(0)
+        return size
+
+    def _offsets(self) -> list[TopicPartition]:
         return [
             TopicPartition(self.topics.features, number, partition.offset)
             for number, partition in self.partitions.items()
         ]
 
-    def _give_up(self, error: KafkaException) -> None:
-        """Roll a checkpoint back: the next one writes all of it again."""
+    def _roll_back(self, error: KafkaException) -> None:
+        """Abort a checkpoint; the next one writes its content again."""
         cause = error.args[0]
-        log.warning("checkpoint rolled back", error=cause.str())
+        log.warning("checkpoint rolled back", error=with_group(cause, self.group).str())
         self.metrics.checkpoints_failed += 1
-        if self.stop(0) and cause.retriable():
-            self.partitions.clear()  # told to leave, and no broker to give anything to
-        elif kafka.is_abortable(cause):
-            self._patiently(lambda: self.writer.abort_transaction(COMMIT_SECONDS))
+        for partition in self.partitions.values():
+            if partition.mark_rolled_back():
+                log.warning("answers to commands dropped", topic=self.topics.commands)
+        if self._stopped_by(error):
+            self.partitions.clear()  # no broker to commit to
+        elif is_abortable(cause):
+            abort(self.state_producer, cause, COMMIT_SECONDS, self._wait)
+            self._check_rights(cause)
         else:
             raise error
 
-    def _patiently(self, operation: Callable[[], None]) -> None:
-        kafka.patiently(operation, self._waiting)
+    # --- rebalances -------------------------------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Restore each partition, and resume at its checkpoint's own offset."""
+        """Restore each partition, and resume at the offset of its checkpoint."""
         with self.metrics.lock:
             self.metrics.rebalances[ROLE] += 1
+        waiting = self.checks.without_state([each.partition for each in partitions])
         for each in partitions:
-            restored = self._restore(each.partition)
+            if each.partition in waiting:
+                continue
+            restored = self.restorer.restore(consumer, each.partition, self.checks.features_id)
             self.partitions[each.partition] = restored
+            self.commands.assign(each.partition, restored.commands_offset)
+            for event in restored.monitor.take_pending():
+                self._emit(restored, event)
+            self.meter.assign((each.topic, each.partition), restored.offset)
             each.offset = restored.offset
         consumer.incremental_assign(partitions)
+        if waiting:
+            consumer.pause([each for each in partitions if each.partition in waiting])
         log.info("partitions assigned", role=ROLE, partitions=[p.partition for p in partitions])
-        self.health.ready(ROLE)
-
-    def _restore(self, number: int) -> Partition:
-        """The partition as its checkpoint has it, or as the policy for unusable ones wants it."""
-        started = time.monotonic()
-        messages = kafka.read_compacted(self.config.kafka, self.topics.state, number, self._go_on)
-        low, high = kafka.watermarks(
-            self.consumer, TopicPartition(self.topics.features, number), self._go_on
-        )
-        try:
-            partition = checkpoint.restore(messages, self.config, self.references)
-            if partition is None:
-                log.info("no checkpoint", partition=number, offset=low)
-                partition = Partition(DriftMonitor(self.config, self.references), low)
-                partition.checkpointer.useless.update(messages)
-                return partition
-            if not low <= partition.offset <= high:
-                raise StateError(f"its offset {partition.offset} is not in {low} to {high}")
-        except StateError as error:
-            return self._start_afresh(number, str(error), messages, low, high)
-        log.info(
-            "state restored",
-            partition=number,
-            watches=len(partition.monitor.watches),
-            offset=partition.offset,
-            behind=high - partition.offset,
-            seconds=round(time.monotonic() - started, 3),
-        )
-        return partition
-
-    def _start_afresh(
-        self, number: int, why: str, messages: Mapping[bytes, bytes], low: int, high: int
-    ) -> Partition:
-        """What becomes of a partition whose checkpoint cannot be used."""
-        policy = self.config.state.unusable
-        self.metrics.checkpoints_unusable += 1
-        lost = "windows, detectors and open alarms of its models"
-        log.error("checkpoint unusable", partition=number, reason=why, lost=lost, policy=policy)
-        if policy == "stop":
-            raise StateError(f"the checkpoint of feature partition {number} is unusable: {why}")
-        offset = low if policy == "earliest" else high
-        log.warning("starting afresh", partition=number, offset=offset)
-        partition = Partition(DriftMonitor(self.config, self.references), offset)
-        partition.checkpointer.useless.update(messages)
-        return partition
+        if not waiting:
+            self.health.mark_ready(ROLE)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Checkpoint before the partitions go to another member."""
+        """Write a checkpoint before another member is assigned the partitions."""
         log.info("partitions revoked", role=ROLE, partitions=[p.partition for p in partitions])
-        self.patience = time.monotonic() + REVOKE_SECONDS
-        self._checkpoint()
-        self.patience = math.inf
-        self._forget(partitions)
+        self.deadline = time.monotonic() + REVOKE_SECONDS
+        try:
+            self._checkpoint()
+        finally:
+            self.deadline = math.inf
+        self._drop(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Another member has the partitions already, and goes on from the last checkpoint."""
+        """Drop partitions that another member already has; it resumes at the last checkpoint."""
         log.warning("partitions lost", role=ROLE, partitions=[p.partition for p in partitions])
-        self._forget(partitions)
+        self._drop(partitions)
 
-    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+    def _drop(self, partitions: Sequence[TopicPartition]) -> None:
         with self.metrics.lock:
             for each in partitions:
                 self.partitions.pop(each.partition, None)
-                self.metrics.lag.pop((self.topics.features, each.partition), None)
-        self.publisher.forget(each.partition for each in partitions)
+                self.commands.drop(each.partition, self.consumer)
+                self.checks.waiting.discard(each.partition)
+                key = self.topics.features, each.partition
+                self.meter.drop([key])
+                self.metrics.lag.pop(key, None)
+        self.publisher.drop_partitions(each.partition for each in partitions)
         self._publish_totals()
 
+    # --- self-audit and metrics; drift events do not depend on them -------------------------------
+
     def _audit(self) -> None:
-        """Replay a little of a reference; what is watched does not depend on it."""
+        """Run one step of the self-audit, then pause for the rest of its share of the time."""
         started = time.monotonic()
         self.auditor.step(self._watches())
         ended = time.monotonic()
         self.audit_due = ended + (ended - started) * (1 / AUDIT_SHARE - 1)
 
     def _watches(self) -> Iterator[Watch]:
-        return (w for p in self.partitions.values() for w in p.monitor.watches.values())
+        return (w for p in self.partitions.values() for w in p.monitor.watches())
 
     def _publish(self) -> None:
-        """Work out what people see; the events do not depend on it."""
+        """Publish the state of some models."""
         if self.publisher.step(self.partitions):
             self._publish_totals()
+
+    def _measure_lag(self) -> None:
+        waiting = [(self.topics.features, number) for number in self.checks.waiting]
+        lag = self.meter.lag(self.consumer) | unread(self.consumer, waiting)
+        expired = self.meter.expired(self.consumer)
         with self.metrics.lock:
-            for at in self._positions():
-                _, high = self.consumer.get_watermark_offsets(at, cached=True)
-                if high >= 0:
-                    self.metrics.lag[at.topic, at.partition] = max(0, high - at.offset)
+            self.metrics.lag |= lag
+            self.metrics.expired.update(expired)
 
     def _publish_totals(self) -> None:
-        audits = list(filter(None, map(self.auditor.audited, self._watches())))
+        audits = list(filter(None, map(self.auditor.result, self._watches())))
         with self.metrics.lock:
             self.metrics.audits = audits
             self.metrics.segments_dropped = sum(
                 p.monitor.segments_dropped for p in self.partitions.values()
             )
-
-
-def _delivered(error: KafkaError | None, message: Message) -> None:
-    """An event that cannot be delivered ends the role: started again, it finds the event again."""
-    if error is not None:
-        raise KafkaException(error)

@@ -1,347 +1,313 @@
-"""Ingest: logs in; feature chunks, dead letters and the logs' offsets out, in one transaction.
+"""Ingest: consume inference logs; produce feature chunks and dead letters.
 
-A turn of the loop decodes a batch; features are made of some batches together, and what has
-gathered is produced, one chunk for each model. About twice a second the transaction is committed
-together with the offsets; while there is more to catch up with than one transaction takes, every
-two seconds: the longer it is open, the more records of each model stand together, and the less each
-of them costs.
-Whatever goes wrong before that is rolled back, and the same messages are read again: no record is
-lost and none counted twice, here or in the metrics.
+An iteration of the loop decodes a batch of messages. Features are extracted from several batches
+together, and pending features are encoded as one chunk per model. About twice a second the chunks,
+the dead letters and the input offsets are committed in one transaction. With a backlog larger than
+the last transaction, it stays open for two seconds: chunks then hold more records of each model,
+which costs less per record.
+
+After any error the transaction is rolled back and its messages are read again. No record is lost or
+counted twice, in the topics or in the metrics.
 """
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import chain, groupby
+from collections.abc import Callable, Sequence
 
-import numpy as np
 import structlog
 from confluent_kafka import (
     Consumer,
+    KafkaError,
     KafkaException,
     Message,
     Producer,
     TopicPartition,
 )
-from numpy.typing import NDArray
 
-from monitor import columns, kafka, logfiles
-from monitor.columns import Columns
-from monitor.config import Config
-from monitor.decode.decoded import Decoded
-from monitor.features import Batch, join
-from monitor.health import Health
-from monitor.kafka import Place, Topics
-from monitor.metrics import Metrics
-from monitor.records import RefusedError
+from monitor.config.schema import Config
+from monitor.kafka.clients import (
+    consumer_settings,
+    largest_message,
+    producer_settings,
+    reset_offset,
+)
+from monitor.kafka.errors import is_abortable, with_group
+from monitor.kafka.messages import (
+    TopicPartitionKey,
+    consumer_error,
+    is_end,
+    partition_names,
+    topic_partition,
+    topic_partitions,
+)
+from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
+from monitor.redaction.rules.registry import KINDS
+from monitor.roles.ingest_records import RecordPipeline
+from monitor.roles.ingest_transaction import Transaction
+from monitor.roles.lag import LagMeter, committed_offsets
+from monitor.roles.names import INGEST as ROLE
+from monitor.roles.open_alarms import OpenAlarms
+from monitor.roles.role import Role
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)
 
-ROLE = "ingest"
 BATCH = 300
-"""Messages decoded at a time: their texts are still in the core's own cache, from being copied."""
-EXTRACT_RECORDS = 1_000
-"""Records whose features are made at a time: enough for what a call costs not to matter."""
-CHUNK_RECORDS = 50_000
-"""Records that are put into chunks together, at most."""
+"""Messages decoded at a time; few enough for their texts to stay in the cache of the core."""
 POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
-"""How long a transaction is open: what no record waits longer for, once it has been read."""
+"""Time that a transaction stays open; the delay of a record after it was read."""
 BEHIND_SECONDS = 2.0
-"""The same while ingest is behind: its records are late already, and must not be dear as well."""
+"""The same with a backlog."""
 OPERATION_SECONDS = 10.0
-"""How long a commit or an abort may take before it is tried again, or given up on shutdown."""
-CHUNK_BYTES = 900_000
-"""Most bytes of a chunk: within the limit of a broker that nobody has told of larger messages."""
-HEADROOM = 64 * 1024
-"""What a dead letter's key, headers and frame may take of the largest message."""
-
-Headers = list[tuple[str, str | bytes | None]]
+"""Timeout of a commit or an abort, after which it is retried, or given up when the daemon stops."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to be produced."""
+class Ingest(Role):
+    """A member of the ingest group.
 
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Headers | None = None
-
-
-@dataclass(slots=True)
-class Transaction:
-    """What the open transaction holds.
-
-    starts: by partition, the first offset in it: where reading resumes when it is rolled back.
-    ends: by partition, the offset after the last one in it: what is committed with it.
+    rewind: offset to read again by partition; None for a partition that was revoked.
+    behind: whether the backlog exceeds the last transaction.
     """
 
-    opened: float
-    starts: dict[Place, int] = field(default_factory=dict)
-    ends: dict[Place, int] = field(default_factory=dict)
-    consumed: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    batches: list[Batch] = field(default_factory=list)
-    waiting: list[Batch] = field(default_factory=list)
-    """What is not in chunks yet; `batches` has the rest."""
-    decoded: list[tuple[Decoded, NDArray[np.int64]]] = field(default_factory=list)
-    """What has no features yet, with the positions of its records."""
-
-    def cover(self, places: Sequence[Place], offsets: Sequence[int]) -> None:
-        """Take in messages by place and offset; those of one partition are in order."""
-        after = 0
-        for place, run in groupby(places):  # a batch comes in long runs of one partition
-            first, after = after, after + len(list(run))
-            self.starts.setdefault(place, offsets[first])
-            self.ends[place] = offsets[after - 1] + 1
-            self.consumed[place[0]] += after - first
-
-
-class Ingest:
-    """One member of the ingest group.
-
-    stop: waits so many seconds and says whether to end.
-    """
+    name = ROLE
 
     def __init__(
         self, config: Config, metrics: Metrics, health: Health, stop: Callable[[float], bool]
     ) -> None:
-        self.config = config
-        self.metrics = metrics
-        self.health = health
-        self.stop = stop
-        self.topics = Topics(config.kafka.prefix)
-        self.decode = logfiles.decode_of(config)
-        self.extractor = logfiles.extractor_of(config)
+        super().__init__(config, metrics, health, stop)
+        self.inputs = config.kafka.logs
+        self.outputs = self.topics.features, self.topics.dead_letters
+        if config.judges.enabled:
+            self.outputs = *self.outputs, self.topics.samples
+            kinds = (*KINDS, *config.sampling.redact_patterns)
+            self.metrics.samples.redacted.update(dict.fromkeys(kinds, 0))
+        self.settings = producer_settings(config.kafka, ROLE, transactional=True)
+        self.alarms = OpenAlarms(config.kafka, stop)
+        self.pipeline = RecordPipeline(
+            config,
+            self.topics,
+            largest_message(self.settings),
+            self._unwritable,
+            lambda: self.alarms.models,
+        )
+        self.outbox = self.pipeline.outbox
+        self.first_offset = reset_offset(consumer_settings(config.kafka, ROLE))
+        self.metrics.expired.update(dict.fromkeys(self.inputs, 0))
         self.transaction: Transaction | None = None
-        self.outbox: deque[Outgoing] = deque()
         self.paused: bool | None = False
-        self.rewind: dict[Place, int | None] = {}
+        self.rewind: dict[TopicPartitionKey, int | None] = {}
+        self.meter = LagMeter()
         self.behind = False
 
-    def run(self) -> None:
-        """Join, work until told to stop, commit what is in hand, leave."""
-        existing = kafka.wait_for_broker(self.config.kafka, self._waiting, ROLE)
-        if existing is None:
-            return
-        kafka.ensure_topics(self.config.kafka, existing, ROLE)
-        for topic in self.config.kafka.logs:
-            if topic not in existing:
-                log.warning("waiting for a topic to read", topic=topic)
-        while not self.stop(0):
-            try:
-                self._session()
-            except kafka.StuckError:
-                log.warning("the kafka client is stuck, going on with a new one", role=ROLE)
-
     def _session(self) -> None:
-        """What one pair of clients does, until told to stop."""
         self.paused, self.rewind, self.behind = False, {}, False
-        settings = kafka.producer_settings(self.config.kafka, ROLE, transactional=True)
-        self.largest_letter = int(settings["message.max.bytes"]) - HEADROOM
-        self.producer = Producer(settings)
-        self.consumer = Consumer(kafka.consumer_settings(self.config.kafka, ROLE))
+        self.meter = LagMeter()
+        if self.config.judges.enabled and self.config.sampling.boost.open_alarms > 0:
+            self.alarms.start()
+        self.producer = Producer(self.settings)
+        self.consumer = Consumer(consumer_settings(self.config.kafka, ROLE))
         try:
-            self._patiently(lambda: self.producer.init_transactions(OPERATION_SECONDS))
+            init_transactions(self.producer, self.settings, OPERATION_SECONDS, self._wait)
             self.consumer.subscribe(
-                list(self.config.kafka.logs),
+                list(self.inputs),
                 on_assign=self._assigned,
                 on_revoke=self._revoked,
                 on_lost=self._lost,
             )
             while not self.stop(0):
-                self._turn()
+                self._run_once()
             self._drain()
         except KafkaException as error:
-            if not (self.stop(0) and error.args[0].retriable()):
+            if not self._stopped_by(error):
                 raise
-            log.warning("not committed; it will be read again", error=error.args[0].str())
+            log.warning("transaction not committed at shutdown", error=error.args[0].str())
         finally:
-            self.transaction = None  # half-done work must not be committed on leaving
+            self.transaction = None  # `close` revokes partitions: do not commit incomplete work
             self.outbox.clear()
             self.consumer.close()
 
-    def _waiting(self, seconds: float) -> bool:
-        self.health.beat(ROLE)
-        return self.stop(seconds)
-
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         self.health.beat(ROLE)
         messages = self._read()
         try:
+            self.metrics.expired.update(self.meter.check_assigned(self.consumer))
             if messages:
-                self._take(messages)
-            due = self._due(behind=self.behind and bool(messages))
+                self._process(messages)
+            due = self._due_transaction(behind=self.behind and bool(messages))
             if due:
-                self._chunk(due)
+                self.pipeline.encode(due)
             self._produce()
             self._apply_backpressure()
             if due and not self.outbox:
                 self._commit()
         except KafkaException as error:
             self._recover(error)
+        self._measure_lag()
+
+    # --- messages ---------------------------------------------------------------------------------
 
     def _read(self) -> list[Message]:
-        """The next messages.
+        """Return the next messages, without those that a rebalance has invalidated.
 
-        A rebalance runs within `consume` and may give partitions away, or roll back, when messages
-        of them are already in the batch: those are dropped, and read again if they are still ours.
+        A rebalance inside `consume` may revoke partitions or roll back the transaction after their
+        messages are in the batch. These are dropped; partitions that are kept are read again.
         """
         messages = self.consumer.consume(BATCH, POLL_SECONDS)
         if not self.rewind:
             return messages
-        self._apply_backpressure()  # a seek is for partitions that are not paused
-        for (topic, partition), offset in self.rewind.items():
+        self._apply_backpressure()  # partitions must not be paused for a seek
+        rewind, self.rewind = self.rewind, {}
+        rewind |= self._committed(self.meter.unchecked & rewind.keys())
+        for (topic, partition), offset in rewind.items():
             if offset is not None:
                 self.consumer.seek(TopicPartition(topic, partition, offset))
-        rewind, self.rewind = self.rewind, {}
-        return [m for m in messages if m.error() is not None or kafka.place(m) not in rewind]
+        return [m for m in messages if m.error() is not None or topic_partition(m) not in rewind]
 
-    def _take(self, messages: Sequence[Message]) -> None:
-        """Decode a batch and put what comes of it into the outbox."""
-        arrived = [message for message in messages if message.error() is None]
-        if len(arrived) < len(messages):
-            self._complain(messages)
-        if not arrived:
-            return
-        places, offsets = kafka.places(arrived)
-        transaction = self._open(places, offsets)
-        payloads = [message.value() or b"" for message in arrived]
-        decoded = self.decode.many(payloads)
-        for index, refused in decoded.refusals:
-            self._refuse(arrived[index], refused, transaction)
-        positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.kept] + 1
-        transaction.decoded.append((decoded, positions))
-        if sum(len(each.records) for each, _ in transaction.decoded) >= EXTRACT_RECORDS:
-            self._extract(transaction)
-        if sum(len(batch.codes) for batch in transaction.waiting) >= CHUNK_RECORDS:
-            self._chunk(transaction)
+    def _committed(self, keys: set[TopicPartitionKey]) -> dict[TopicPartitionKey, int]:
+        """Return the offsets at which partitions are read that were just assigned again.
 
-    def _extract(self, transaction: Transaction) -> None:
-        """Make features of what has none."""
-        if not transaction.decoded:
-            return
-        decoded, positions = zip(*transaction.decoded, strict=True)
-        transaction.decoded = []
-        records = list(chain.from_iterable(each.records for each in decoded))
-        counted = np.concatenate([each.counted for each in decoded], axis=1)
-        batch = self.extractor.batch(records, np.concatenate(positions), counted)
-        transaction.waiting.append(batch)
+        Within one call of `consume` a partition may be revoked and assigned again. Its messages in
+        the batch may be of both assignments: they are dropped, and read again.
+        """
+        if not keys:
+            return {}
+        try:
+            offsets = committed_offsets(self.consumer, keys, OPERATION_SECONDS)
+        except KafkaException as error:
+            log.warning("offset query failed, retrying", role=ROLE, error=error.args[0].str())
+            self.rewind = dict.fromkeys(keys)  # until then, their messages are dropped
+            return {}
+        return {key: offsets.get(key, self.first_offset) for key in keys}
 
-    def _chunk(self, transaction: Transaction) -> None:
-        """Put what waits into chunks: the more records, the more of each model stand together."""
-        self._extract(transaction)
-        if not transaction.waiting:
-            return
-        batch = join(transaction.waiting)
-        transaction.batches.append(batch)
-        transaction.waiting = []
-        for chunk in batch.by_model():
-            for payload in _payloads(chunk):
-                self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
+    def _process(self, messages: Sequence[Message]) -> None:
+        """Decode a batch and add it to the transaction; extract and encode when there is enough."""
+        valid = [message for message in messages if message.error() is None]
+        if valid:
+            self._process_messages(valid)
+        if len(valid) < len(messages):
+            self._process_errors(messages)
 
-    def _refuse(self, message: Message, refused: RefusedError, transaction: Transaction) -> None:
-        """Put a message into the dead letters, byte for byte, with the reason in its headers."""
-        topic, partition = kafka.place(message)
-        transaction.rejected[refused.reason] += 1
-        headers: Headers = [
-            *(message.headers() or []),
-            ("plumbline.reason", refused.reason.encode()),
-            ("plumbline.detail", refused.detail.encode()),
-            ("plumbline.topic", topic.encode()),
-            ("plumbline.partition", str(partition).encode()),
-            ("plumbline.offset", str(kafka.offset(message)).encode()),
-        ]
-        value = message.value()
-        if value is not None and len(value) > self.largest_letter:
-            headers.append(("plumbline.truncated_from", str(len(value)).encode()))
-            value = value[: self.largest_letter]
-        self.outbox.append(Outgoing(self.topics.dead_letters, message.key(), value, headers))
+    def _process_messages(self, valid: Sequence[Message]) -> None:
+        partitions, offsets = topic_partitions(valid)
+        transaction = self._extend_transaction(partitions, offsets)
+        self.pipeline.process(valid, offsets, transaction)
 
-    def _complain(self, messages: Sequence[Message]) -> None:
-        """Say once a batch what cannot be read; a fatal error ends the role."""
-        for text in {kafka.trouble(message) for message in messages} - {None}:
-            log.warning("cannot read for now", role=ROLE, error=text)
+    def _process_errors(self, messages: Sequence[Message]) -> None:
+        """Record the ends of partitions, and log the distinct errors; raise a fatal one."""
+        ends = self.transaction.ends if self.transaction is not None else {}
+        for message in messages:
+            if is_end(message):
+                self.meter.reached_end(message, ends.get(topic_partition(message)))
+        for text in {consumer_error(message, self.group) for message in messages} - {None}:
+            log.warning("read failed, retrying", role=ROLE, error=text)
 
-    def _open(self, places: Sequence[Place], offsets: Sequence[int]) -> Transaction:
-        """The transaction, begun if need be, that the messages are now part of."""
+    def _extend_transaction(
+        self, partitions: Sequence[TopicPartitionKey], offsets: Sequence[int]
+    ) -> Transaction:
+        """Add messages to the open transaction, or to a new one; return it."""
         transaction = self.transaction or Transaction(time.monotonic())
-        transaction.cover(places, offsets)
+        transaction.cover(partitions, offsets)
         if self.transaction is None:
             self.transaction = transaction
             self.producer.begin_transaction()
         return transaction
 
     def _produce(self) -> None:
-        """Hand the outbox to the producer, as far as its queue has room."""
+        """Move messages from the outbox to the producer, as far as its queue has space."""
         while self.outbox:
             out = self.outbox[0]
             try:
-                self.producer.produce(out.topic, out.value, out.key, headers=out.headers)
+                self.producer.produce(
+                    out.topic,
+                    out.value,
+                    out.key,
+                    headers=out.headers,
+                    on_delivery=out.on_delivery,
+                )
             except BufferError:
                 break
             self.outbox.popleft()
+            if out.alone:
+                self.producer.flush(POLL_SECONDS)
         self.producer.poll(0)
 
     def _apply_backpressure(self) -> None:
-        """Read nothing more while the outbox waits; the group still sees a member that polls."""
-        waiting = bool(self.outbox)
-        if waiting != self.paused:
-            (self.consumer.pause if waiting else self.consumer.resume)(self.consumer.assignment())
-            self.paused = waiting
+        """Pause reading while the outbox has messages; polling keeps the group membership."""
+        full = bool(self.outbox)
+        if full == self.paused:
+            return
+        if full:
+            self.consumer.pause(self.consumer.assignment())
+        else:
+            self.consumer.resume(self.consumer.assignment())
+        self.paused = full
 
-    def _due(self, *, behind: bool) -> Transaction | None:
-        """The transaction, if it is time to commit it."""
+    # --- the transaction --------------------------------------------------------------------------
+
+    def _due_transaction(self, *, behind: bool) -> Transaction | None:
+        """Return the transaction if it is time to commit it."""
         transaction, limit = self.transaction, BEHIND_SECONDS if behind else COMMIT_SECONDS
-        old = transaction and time.monotonic() - transaction.opened >= limit
-        return transaction if old else None
+        due = transaction and time.monotonic() - transaction.opened >= limit
+        return transaction if due else None
 
     def _commit(self) -> None:
-        """Make the transaction and the offsets that it covers durable, then count it."""
+        """Commit the transaction and its offsets, then count it."""
         transaction = self.transaction
         if transaction is None:
             return
-        ends = [TopicPartition(t, p, offset) for (t, p), offset in transaction.ends.items()]
-        group = kafka.membership(self.consumer)
-        kafka.send_offsets(self.producer, ends, group, OPERATION_SECONDS, self._waiting)
-        self._patiently(lambda: self.producer.commit_transaction(OPERATION_SECONDS))
+        ends = [TopicPartition(*key, offset) for key, offset in transaction.ends.items()]
+        commit_with_offsets(self.producer, self.consumer, ends, OPERATION_SECONDS, self._wait)
         self.transaction = None
-        self.metrics.ingested(transaction.batches, transaction.consumed, transaction.rejected)
-        self.metrics.scores_dropped = self.extractor.scores_dropped
-        self._measure_lag(transaction)
+        self.metrics.count_transaction(
+            transaction.batches, transaction.consumed, transaction.rejected
+        )
+        self.metrics.dead_letters_incomplete.update(transaction.dead_letters)
+        self.metrics.samples.update(transaction.samples)
+        self.metrics.scores_dropped = self.pipeline.extractor.scores_dropped
+        for key, end in transaction.ends.items():
+            self.meter.read(key, transaction.starts[key], end, transaction.counts[key])
+        lag = self.meter.lag(self.consumer)
+        missing = sum(lag.get(key, 0) for key in transaction.ends)
+        self.behind = missing > transaction.consumed.total()
 
-    def _patiently(self, operation: Callable[[], None]) -> None:
-        kafka.patiently(operation, self._waiting)
+    def _measure_lag(self) -> None:
+        if not self.meter.due():
+            return
+        lag = self.meter.lag(self.consumer)
+        expired = self.meter.expired(self.consumer)
+        with self.metrics.lock:
+            self.metrics.lag |= lag
+            self.metrics.expired.update(expired)
 
     def _recover(self, error: KafkaException) -> None:
-        """Roll back and read again from where the transaction began, unless that is hopeless."""
+        """Roll back after an abortable error; raise any other error."""
         cause = error.args[0]
-        if not kafka.is_abortable(cause):
+        if not is_abortable(cause):
             raise error
-        log.warning("transaction rolled back, reading again", error=cause.str())
-        self._roll_back()
+        log.warning("transaction rolled back", error=with_group(cause, self.group).str())
+        self._roll_back(cause)
+        self._check_rights(cause)
 
-    def _roll_back(self) -> None:
-        """Undo the transaction; what was in it is read again."""
+    def _roll_back(self, cause: KafkaError | None = None) -> None:
+        """Abort the transaction; its messages are read again."""
         transaction, self.transaction = self.transaction, None
         self.outbox.clear()
         if transaction is None:
             return
         self.metrics.transactions_aborted += 1
-        self._patiently(lambda: self.producer.abort_transaction(OPERATION_SECONDS))
+        abort(self.producer, cause, OPERATION_SECONDS, self._wait)
         self.rewind |= transaction.starts
 
     def _drain(self) -> None:
-        """Commit what is in hand, within a bounded time; roll back what cannot be committed."""
-        until = time.monotonic() + OPERATION_SECONDS
+        """Commit the open transaction within a limited time, otherwise roll it back."""
+        deadline = time.monotonic() + OPERATION_SECONDS
         try:
             if self.transaction is not None:
-                self._chunk(self.transaction)
-            while self.outbox and time.monotonic() < until:
+                self.pipeline.encode(self.transaction)
+            while self.outbox and time.monotonic() < deadline:
                 self._produce()
                 self.producer.poll(POLL_SECONDS)
             if self.outbox:
@@ -350,55 +316,39 @@ class Ingest:
         except KafkaException as error:
             self._recover(error)
 
+    def _report_unwritable(self, cause: KafkaError | None = None) -> set[str]:
+        """Drop dead letters and samples while their topic cannot be written."""
+        unwritable = super()._report_unwritable(cause)
+        self.pipeline.refuse(unwritable)
+        return unwritable
+
+    # --- rebalances -------------------------------------------------------------------------------
+
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         with self.metrics.lock:
             self.metrics.rebalances[ROLE] += 1
-        self.paused = None  # the new partitions are not paused, the old ones may be: see to all
-        log.info("partitions assigned", role=ROLE, partitions=_names(partitions))
-        self.health.ready(ROLE)
+        for each in partitions:
+            self.meter.assign((each.topic, each.partition))
+        self.paused = None  # unknown: new partitions are not paused, the others may be
+        log.info("partitions assigned", role=ROLE, partitions=partition_names(partitions))
+        self.health.mark_ready(ROLE)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit before the partitions go to another member."""
-        log.info("partitions revoked", role=ROLE, partitions=_names(partitions))
+        """Commit before another member is assigned the partitions."""
+        log.info("partitions revoked", role=ROLE, partitions=partition_names(partitions))
         self._drain()
-        self._forget(partitions)
+        self._drop(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Another member has the partitions already: what is in hand must not be committed."""
-        log.warning("partitions lost", role=ROLE, partitions=_names(partitions))
+        """Roll back, because another member already has the partitions."""
+        log.warning("partitions lost", role=ROLE, partitions=partition_names(partitions))
         self._roll_back()
-        self._forget(partitions)
+        self._drop(partitions)
 
-    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
-        places = [(partition.topic, partition.partition) for partition in partitions]
-        self.rewind |= dict.fromkeys(places)
+    def _drop(self, partitions: Sequence[TopicPartition]) -> None:
+        keys = [(partition.topic, partition.partition) for partition in partitions]
+        self.rewind |= dict.fromkeys(keys)
+        self.meter.drop(keys)
         with self.metrics.lock:
-            for place in places:
-                self.metrics.lag.pop(place, None)
-
-    def _measure_lag(self, transaction: Transaction) -> None:
-        lag: dict[Place, int] = {}
-        for (topic, partition), end in transaction.ends.items():
-            _, high = self.consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), cached=True
-            )
-            if high >= 0:
-                lag[topic, partition] = max(0, high - end)
-        self.behind = sum(lag.values()) > sum(transaction.consumed.values())
-        with self.metrics.lock:
-            self.metrics.lag |= lag
-
-
-def _payloads(chunk: Columns) -> Iterator[bytes]:
-    """The chunk's bytes, in as many messages as the limit asks for."""
-    payload = columns.encode(chunk)
-    if len(payload) <= CHUNK_BYTES or len(chunk) == 1:
-        yield payload
-        return
-    half = len(chunk) // 2
-    yield from _payloads(chunk.take(slice(0, half)))
-    yield from _payloads(chunk.take(slice(half, None)))
-
-
-def _names(partitions: Sequence[TopicPartition]) -> list[str]:
-    return [f"{p.topic}[{p.partition}]" for p in partitions]
+            for key in keys:
+                self.metrics.lag.pop(key, None)

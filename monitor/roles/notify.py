@@ -1,9 +1,9 @@
-"""Notify: drift events in, messages to people and programs out; a consumer group for each target.
+"""Notify: consume drift events and send them to the targets, with a consumer group per target.
 
-A target that is away must hold up no other, so each has offsets of its own. They are committed when
-a message has been delivered, or given up for good: a crash may repeat what was just being sent, and
-loses nothing. Sending has threads of its own, so that the loop goes on polling, whatever a target
-does.
+Each target has its own offsets, so that an unavailable target does not delay the others. An offset
+is committed when its message was delivered or abandoned: a crash may repeat the message that was
+being sent, and loses none. Messages are sent in threads of their own, so that the loop keeps
+polling.
 """
 
 from __future__ import annotations
@@ -12,120 +12,117 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 import structlog
-from confluent_kafka import (
-    Consumer,
-    KafkaError,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from monitor import events, kafka
-from monitor.config import Config
-from monitor.config_notify import Target
-from monitor.events import DriftEvent
-from monitor.health import Health
-from monitor.kafka import Topics
-from monitor.metrics import Metrics
-from monitor.notify.outbox import Outbox
-from monitor.notify.sender import Sender
+from monitor.config.schema import Config
+from monitor.config.sections.notifications import Target
+from monitor.events.codec import UnknownEventType, decode_event
+from monitor.events.types import DriftEvent
+from monitor.events.wording import sentence
+from monitor.kafka.clients import consumer_settings
+from monitor.kafka.errors import with_group, with_topic
+from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.offsets import committed_metadata, offset_since, watermarks
+from monitor.kafka.topics import Topics
+from monitor.notify.delivery import DeliveryWorker
+from monitor.notify.message import Sender
+from monitor.notify.queue import EventQueue
+from monitor.roles.names import NOTIFY as ROLE
+from monitor.roles.role import Role
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)
 
-ROLE = "notify"
-TURN_SECONDS = 0.2
-READ = 500
-"""Events read in a turn."""
-MOST_WAITING = 1_000
-"""Events of one target in memory; beyond that its partitions are paused."""
-HISTORY = 1_000
-"""Events before the committed offset that are read again at assignment, to be kept in mind."""
-COMMIT_AGAIN_SECONDS = 2.0
-SETTLE_SECONDS = 5.0
-"""How long what is being sent may take to end when partitions go, or the process does."""
+ITERATION_SECONDS = 0.2
+"""Pause between two iterations of the loop."""
+ITERATION_EVENTS = 500
+"""Maximum number of events that an iteration reads for a target."""
+MAX_WAITING = 1_000
+"""Events of a target in memory, above which its partitions are paused."""
+HISTORY_EVENTS = 1_000
+"""Events before the committed offset that are read again at an assignment, for deduplication."""
+OPEN_HISTORY_EVENTS = 20_000
+"""The same for targets whose open alarms are posted again."""
+RESTORE_SECONDS = 300.0
+"""Time after which open alarms are posted again even if not all of these events were read."""
+COMMIT_RETRY_SECONDS = 2.0
+FINISH_SECONDS = 5.0
+"""Maximum time for the current send attempts at a revocation and at shutdown."""
 
 
-class Notify:
-    """One member of each target's group.
+class Notify(Role):
+    """A member of the consumer group of each target."""
 
-    stop: waits so many seconds and says whether to end.
-    """
+    name = ROLE
 
     def __init__(
         self, config: Config, metrics: Metrics, health: Health, stop: Callable[[float], bool]
     ) -> None:
-        self.config = config
-        self.health = health
-        self.stop = stop
-        self.couriers = [
-            Courier(name, target, config, metrics, self._go_on)
+        super().__init__(config, metrics, health, stop)
+        self.consumers = [
+            TargetConsumer(name, target, config, metrics, self._check_running)
             for name, target in config.notifications.targets.items()
         ]
-        self.members: list[Courier] = []
 
-    def run(self) -> None:
-        """Join, work until told to stop, leave."""
-        existing = kafka.wait_for_broker(self.config.kafka, self._waiting, ROLE)
-        if existing is None:
-            return
-        kafka.ensure_topics(self.config.kafka, existing, ROLE)
+    def _session(self) -> None:
+        members: list[TargetConsumer] = []
         try:
-            for courier in self.couriers:
-                courier.join()
-                self.members.append(courier)
-            while not self._waiting(TURN_SECONDS):
-                for courier in self.couriers:
-                    courier.turn()
-                if all(courier.joined for courier in self.couriers):
-                    self.health.ready(ROLE)
+            for consumer in self.consumers:
+                consumer.join()
+                members.append(consumer)
+            while not self._wait(ITERATION_SECONDS):
+                for consumer in members:
+                    consumer.run_once()
+                if all(consumer.joined for consumer in members):
+                    self.health.mark_ready(ROLE)
         except KafkaException as error:
-            if not (self.stop(0) and error.args[0].retriable()):
+            if not self._stopped_by(error):
                 raise
         finally:
-            self._leave()
-
-    def _waiting(self, seconds: float) -> bool:
-        self.health.beat(ROLE)
-        return self.stop(seconds)
-
-    def _go_on(self) -> None:
-        """Raises KafkaException once told to stop: an assignment may wait long for a broker."""
-        if self._waiting(0):
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "told to stop", retriable=True))
-
-    def _leave(self) -> None:
-        until = time.monotonic() + SETTLE_SECONDS
-        for courier in self.members:
-            courier.leave(until)
+            deadline = time.monotonic() + FINISH_SECONDS
+            for consumer in members:
+                consumer.leave(deadline)
 
 
-class Courier:
-    """Tells one target. go_on: is called where it may take a while; what it raises ends it."""
+class TargetConsumer:
+    """Consumes the drift events for one target and sends them.
+
+    beat: called during long operations; an exception that it raises ends them.
+    """
 
     def __init__(
-        self, name: str, target: Target, config: Config, metrics: Metrics, go_on: Callable[[], None]
+        self, name: str, target: Target, config: Config, metrics: Metrics, beat: Callable[[], None]
     ) -> None:
         self.name = name
         self.config = config
+        self.counts = metrics.deliveries
         self.metrics = metrics
-        self.go_on = go_on
+        self.beat = beat
         self.topic = Topics(config.kafka.prefix).events
-        self.began = time.time()
-        self.outbox = Outbox(target, time.monotonic)
-        source = f"{config.kafka.prefix}-{ROLE}-{name}"
-        template = config.notifications.dashboard_url
-        self.sender = Sender(name, self.outbox, metrics.notices, source, template)
+        self.group = f"{config.kafka.prefix}-{ROLE}-{name}"
+        self.started = time.time()
+        self.queue = EventQueue(target, time.monotonic)
+        addresses = config.notifications.dashboard_url, config.notifications.runbooks_url
+        sender = Sender(f"{config.kafka.prefix}-{ROLE}-{name}", *addresses)
+        self.worker = DeliveryWorker(name, self.queue, self.counts, sender)
+        self.history = HISTORY_EVENTS if self.worker.open_alerts is None else OPEN_HISTORY_EVENTS
+        self.restoring: set[int] = set()
+        """Partitions of which some events before the first to send were not read yet."""
+        self.restored_by = 0.0
+        """Monotonic time from which these partitions count as read."""
         self.joined = False
         self.paused: bool | None = False
         self.starts: dict[int, int] = {}
-        """By partition, the first offset that was not dealt with before."""
-        self.committed: dict[int, int] = {}
+        """First offset to send by partition; earlier events are only remembered."""
+        self.committed: dict[int, tuple[int, str]] = {}
+        """Offset and metadata of the last commit by partition."""
         self.commit_due = 0.0
 
     def join(self) -> None:
-        """Become a member of the target's group."""
-        settings = kafka.consumer_settings(self.config.kafka, f"{ROLE}-{self.name}")
-        # events are few, and there is a client for each target
+        """Join the consumer group of the target."""
+        settings = consumer_settings(self.config.kafka, f"{ROLE}-{self.name}")
+        # Small buffers: events are few, and every target has a client.
         settings |= {"queued.max.messages.kbytes": 4096, "on_commit": self._on_commit}
         self.consumer = Consumer(settings)
         self.consumer.subscribe(
@@ -135,17 +132,20 @@ class Courier:
             on_lost=self._lost,
         )
 
-    def turn(self) -> None:
-        """Read what there is, send what is due, commit what is done; never waits."""
+    def run_once(self) -> None:
+        """Read available events, send what is due and commit what is done, without blocking."""
         self._read()
-        self.sender.turn()
+        if self.worker.open_alerts is not None:
+            read = not self.restoring or time.monotonic() > self.restored_by
+            self.worker.open_alerts.ready = bool(self.starts) and read
+        self.worker.run_once()
         self._commit()
-        self._measure()
+        self._measure_waiting()
 
-    def leave(self, until: float) -> None:
-        """Let what is being sent end, commit what is done, leave the group."""
+    def leave(self, deadline: float) -> None:
+        """Wait for the current send attempt until `deadline`, commit and leave the group."""
         try:
-            self.sender.settle(until)
+            self.worker.finish_attempt(deadline)
             self._commit()
         finally:
             self.consumer.close()
@@ -153,128 +153,159 @@ class Courier:
     # --- reading ----------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        for _ in range(READ):
+        for _ in range(ITERATION_EVENTS):
             message = self.consumer.poll(0)
             if message is None:
                 break
-            text = kafka.trouble(message)
-            if text is None:
-                self._take(message)
+            error = consumer_error(message, self.group)
+            if is_end(message):
+                continue
+            if error is None:
+                self._add(message)
             else:
-                log.warning("cannot read for now", role=ROLE, target=self.name, error=text)
-            if len(self.outbox.waiting) >= MOST_WAITING:
+                log.warning("read failed, retrying", role=ROLE, target=self.name, error=error)
+            if len(self.queue.waiting) >= MAX_WAITING:
                 break
         self._apply_backpressure()
 
     def _apply_backpressure(self) -> None:
-        """Read nothing more while much waits; the group still sees a member that polls."""
-        full = len(self.outbox.waiting) >= MOST_WAITING
-        if full != self.paused:
-            (self.consumer.pause if full else self.consumer.resume)(self.consumer.assignment())
-            self.paused = full
-
-    def _take(self, message: Message) -> None:
-        (_, partition), offset = kafka.place(message), kafka.offset(message)
-        if partition not in self.starts:  # given away; what had been fetched may still come
+        """Pause reading while the queue is full; polling keeps the group membership."""
+        full = len(self.queue.waiting) >= MAX_WAITING
+        if full == self.paused:
             return
-        event = _decode(message.value())
+        if full:
+            self.consumer.pause(self.consumer.assignment())
+        else:
+            self.consumer.resume(self.consumer.assignment())
+        self.paused = full
+
+    def _add(self, message: Message) -> None:
+        (_, partition), offset = topic_partition(message), message_offset(message)
+        if partition not in self.starts:  # prefetched messages of a revoked partition may arrive
+            return
+        if offset >= self.starts[partition] - 1:
+            self.restoring.discard(partition)
+        try:
+            event = _decode(message.value())
+        except UnknownEventType:
+            if offset >= self.starts[partition]:
+                reason = self.queue.skip_type(partition, offset)
+                self.counts.suppressed[self.name, reason] += 1
+            return
         if offset < self.starts[partition]:
             if event is not None:
-                self.outbox.recall(partition, event)
+                self.queue.replay(partition, event)
+                if self.worker.open_alerts is not None:
+                    self.worker.open_alerts.restore(partition, event)
             return
-        why = self.outbox.take(partition, offset, event)
-        if why is not None:
-            self.metrics.notices.suppressed[self.name, why] += 1
-        if why == "unreadable":
+        suppressed = self.queue.add(partition, offset, event)
+        if suppressed is not None:
+            self.counts.suppressed[self.name, suppressed] += 1
+        if suppressed == "unreadable":
             where = {"partition": partition, "offset": offset}
-            log.error("event skipped, it cannot be read", target=self.name, **where)
+            log.error("unreadable event skipped", target=self.name, **where)
 
     # --- offsets ----------------------------------------------------------------------------------
 
     def _commit(self) -> None:
-        positions = self.outbox.positions()
-        changed = {p: at for p, at in positions.items() if self.committed.get(p) != at}
+        due = {p: (at, self.queue.metadata(p)) for p, at in self.queue.offsets().items()}
+        changed = {p: commit for p, commit in due.items() if self.committed.get(p) != commit}
         if not changed or time.monotonic() < self.commit_due:
             return
         self.committed |= changed
-        offsets = [TopicPartition(self.topic, p, at) for p, at in changed.items()]
+        partitions = [TopicPartition(self.topic, p, *commit) for p, commit in changed.items()]
         try:
-            self.consumer.commit(offsets=offsets, asynchronous=True)
+            self.consumer.commit(offsets=partitions, asynchronous=True)
         except KafkaException as error:
-            self._on_commit(error.args[0], offsets)
+            self._on_commit(error.args[0], partitions)
 
     def _on_commit(self, error: KafkaError | None, partitions: Sequence[TopicPartition]) -> None:
         failed = [p for p in partitions if error is not None or p.error is not None]
         if not failed:
             return
-        why = error or failed[0].error
-        log.warning("not committed for now", target=self.name, error=why.str() if why else "")
-        self.commit_due = time.monotonic() + COMMIT_AGAIN_SECONDS
+        cause = error or failed[0].error
+        text = with_topic(with_group(cause, self.group), self.topic).str() if cause else ""
+        log.warning("offset commit failed, retrying", target=self.name, error=text)
+        self.commit_due = time.monotonic() + COMMIT_RETRY_SECONDS
         for each in failed:
             self.committed.pop(each.partition, None)
 
-    def _measure(self) -> None:
+    def _measure_waiting(self) -> None:
         waiting = 0
-        for partition, at in self.outbox.positions().items():
-            place = TopicPartition(self.topic, partition)
-            _, high = self.consumer.get_watermark_offsets(place, cached=True)
-            waiting += max(0, high - at)
-        self.metrics.notices.waiting[self.name] = waiting
+        for partition, offset in self.queue.offsets().items():
+            at = TopicPartition(self.topic, partition)
+            _, high = self.consumer.get_watermark_offsets(at, cached=True)
+            waiting += max(0, high - offset)
+        self.counts.waiting[self.name] = waiting
 
-    # --- partitions -------------------------------------------------------------------------------
+    # --- rebalances -------------------------------------------------------------------------------
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Begin where the group left off, and a little before, to remember what was told."""
+        """Resume at the committed offsets, and read some earlier events again to remember them."""
         with self.metrics.lock:
             self.metrics.rebalances[ROLE] += 1
-        committed = kafka.committed(consumer, self.topic, self.go_on) if partitions else {}
+        commits = committed_metadata(consumer, self.topic, self.beat) if partitions else {}
+        committed = {partition: offset for partition, (offset, _) in commits.items()}
         for each in partitions:
-            low, high = kafka.watermarks(consumer, each, self.go_on)
+            low, high = watermarks(consumer, each, self.beat)
             start = self._start(each, committed, low, high)
-            self.starts[each.partition] = self.outbox.read[each.partition] = start
-            each.offset = max(low, start - HISTORY)
+            _, metadata = commits.get(each.partition, (0, ""))
+            self.queue.restore_shared(each.partition, metadata)
+            self.starts[each.partition] = start
+            self.queue.resume(each.partition, start, high)
+            each.offset = max(low, start - self.history)
+            if each.offset < start:
+                self.restoring.add(each.partition)
         consumer.incremental_assign(partitions)
-        self.paused = None  # the new partitions are not paused, the old ones may be: see to all
+        self.restored_by = time.monotonic() + RESTORE_SECONDS
+        self.paused = None  # unknown: new partitions are not paused, the others may be
         self.joined = True
         numbers = [each.partition for each in partitions]
         log.info("partitions assigned", role=ROLE, target=self.name, partitions=numbers)
 
     def _start(self, each: TopicPartition, committed: dict[int, int], low: int, high: int) -> int:
-        """The first offset to tell of: a new target is told of what comes from now on."""
-        at = committed.get(each.partition)
-        if at is None:
-            # a partition that was added later is new as a whole
-            return low if committed else kafka.since(self.consumer, each, self.began, self.go_on)
-        if low <= at <= high:
-            return at
-        log.error("events are gone that nobody was told of", target=self.name, first=low, wanted=at)
+        """Return the first offset to send: a new target receives the events from now on."""
+        offset = committed.get(each.partition)
+        if offset is None:
+            # If the group has other committed offsets, the partition is new: send all of it.
+            return low if committed else offset_since(self.consumer, each, self.started, self.beat)
+        if low <= offset <= high:
+            return offset
+        where = {"committed": offset, "first": low, "last": high}
+        log.error("committed offset out of range, events not sent", target=self.name, **where)
         return low
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Commit before the partitions go to another member."""
-        self.sender.settle(time.monotonic() + SETTLE_SECONDS)
+        """Commit before another member is assigned the partitions."""
+        self.worker.finish_attempt(time.monotonic() + FINISH_SECONDS)
         self._commit()
-        self._forget(partitions)
+        self._drop(partitions)
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
-        """Another member has the partitions already."""
-        self._forget(partitions)
+        """Drop partitions that another member already has."""
+        self._drop(partitions)
 
-    def _forget(self, partitions: Iterable[TopicPartition]) -> None:
-        gone = {each.partition for each in partitions}
-        log.info("partitions revoked", role=ROLE, target=self.name, partitions=sorted(gone))
-        self.outbox.forget(gone)
-        for partition in gone:
+    def _drop(self, partitions: Iterable[TopicPartition]) -> None:
+        dropped = {each.partition for each in partitions}
+        log.info("partitions revoked", role=ROLE, target=self.name, partitions=sorted(dropped))
+        self.queue.drop_partitions(dropped)
+        for partition in dropped:
             self.starts.pop(partition, None)
+            self.restoring.discard(partition)
             self.committed.pop(partition, None)
-        self.sender.drop(gone)
+        self.worker.drop_partitions(dropped)
 
 
 def _decode(value: bytes | None) -> DriftEvent | None:
-    """The event, None for what is none, or has numbers that cannot be put into words."""
+    """Return the event of a message; None if it is invalid or cannot be put into a sentence.
+
+    Raises UnknownEventType.
+    """
     try:
-        event = events.decode(value or b"")
-        events.sentence(event)
+        event = decode_event(value or b"")
+        sentence(event)
+    except UnknownEventType:
+        raise
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return event

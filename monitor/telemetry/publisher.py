@@ -1,27 +1,26 @@
-"""Publishes the numbers behind the verdicts: worked out for the metrics, some models at a time."""
+"""Publish the state of the watches for the metrics, a few models at a time."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from monitor.checkpoint import Partition
-from monitor.metrics import Metrics, ModelState
-from monitor.segments import WHOLE
-from monitor.watch import Watch
+from monitor.detect.checkpoint.partition_state import Partition
+from monitor.detect.watch import Watch
+from monitor.telemetry.counters import Metrics, ModelState
 
 ROUND_SECONDS = 5.0
-"""How often the numbers of every model are worked out."""
-SHARE = 0.02
-"""How much of the time that may take, with however many models."""
+"""Minimum time between the starts of two rounds over all models."""
+TIME_SHARE = 0.02
+"""Maximum share of the time for publishing, for any number of models."""
 STEP_SECONDS = 0.05
-"""How long the records may have to wait for it: then they have their turn."""
+"""Time after which a step ends, so that records do not wait longer."""
 
 
 class Publisher:
-    """Goes round the models, a step at a time; what is found does not depend on it.
+    """Publishes the states of all models in rounds of several steps.
 
-    due: when the next step is.
+    Drift events do not depend on it. due: monotonic time of the next step.
     """
 
     def __init__(self, metrics: Metrics) -> None:
@@ -31,39 +30,38 @@ class Publisher:
         self._next_round = 0.0
 
     def step(self, partitions: Mapping[int, Partition]) -> bool:
-        """Go on, or round again; whether all models have had their turn."""
+        """Continue the round, or start the next; return whether the round is complete."""
         started = now = time.monotonic()
         if self._round is None:
             self._round = self._publish(dict(partitions))
             self._next_round = started + ROUND_SECONDS
-        ended = True
+        complete = True
         for _ in self._round:
             now = time.monotonic()
             if now >= started + STEP_SECONDS:
-                ended = False
+                complete = False
                 break
-        self.due = now + (now - started) * (1 / SHARE - 1)
-        if ended:
+        self.due = now + (now - started) * (1 / TIME_SHARE - 1)
+        if complete:
             self._round = None
             self.due = max(self.due, self._next_round)
-        return ended
+        return complete
 
-    def forget(self, partitions: Iterable[int]) -> None:
-        """Withdraw what partitions that are given away have said, and begin a round anew."""
+    def drop_partitions(self, partitions: Iterable[int]) -> None:
+        """Remove the states of revoked partitions and start a new round."""
         with self.metrics.lock:
             for number in partitions:
                 self.metrics.models.pop(number, None)
         self._round, self.due = None, 0.0
 
     def _publish(self, partitions: Mapping[int, Partition]) -> Iterator[None]:
-        """Replace each partition's states; pauses after each model that took some work."""
+        """Replace the states of each partition; yield after each model that was computed."""
         for number, partition in partitions.items():
-            known = {state.model: state for state in self.metrics.models.get(number, ())}
+            before = self.metrics.models.get(number, ())
+            known = {(state.model, state.source): state for state in before}
             states = []
-            for (_, segment), watch in list(partition.monitor.watches.items()):
-                if segment != WHOLE:
-                    continue
-                state = known.get(watch.model)
+            for watch in partition.monitor.whole():
+                state = known.get((watch.model, watch.source))
                 if state is None or state.records != watch.records:
                     state = _state(watch)
                     yield
@@ -81,4 +79,8 @@ def _state(watch: Watch) -> ModelState:
         readings=watch.readings(),
         psi=watch.psi(),
         severities=watch.severities(),
+        trends=watch.trends(),
+        values=watch.values(),
+        source=watch.source,
+        warmup=watch.warmup.left if watch.profile is None else 0,
     )

@@ -1,4 +1,4 @@
-"""What the detector tests share: one detector driven over plain arrays of any kind."""
+"""Helpers of the detector tests: run detectors over arrays of any kind of stream."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ import numpy as np
 from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
-from detectors.base import Bools, Detector, Floats, Ints, Kind, Readings
+from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
+from detectors.categorical_stream import CategoricalStream, build_categorical_stream
+from detectors.detector import Detector
+from detectors.kinds import Kind
+from detectors.numeric_stream import build_numeric_stream
+from detectors.readings import Readings
 from detectors.registry import DETECTORS, create
-from detectors.streams import CategoricalStream, categorical_stream, numeric_stream
 from detectors.window import Window, Windows
 
 PROPERTY = settings(
@@ -25,11 +29,11 @@ PROPERTY = settings(
 PAIRS = [
     (name, kind) for name, detector in DETECTORS.items() for kind in Kind if kind in detector.kinds
 ]
-"""Every detector with every kind of stream that it reads."""
+"""Every detector with every kind of stream that it supports."""
 
 
 def sample(kind: Kind, rng: np.random.Generator, *shape: int) -> Floats:
-    """Ordinary traffic of a kind; categories are coded as numbers."""
+    """Return quiet traffic of a kind; categories are coded as numbers."""
     if kind is Kind.NUMERIC:
         return rng.lognormal(0, 1, shape)
     if kind is Kind.BINARY:
@@ -38,36 +42,36 @@ def sample(kind: Kind, rng: np.random.Generator, *shape: int) -> Floats:
 
 
 def shifted(kind: Kind, rng: np.random.Generator, *shape: int) -> Floats:
-    """Traffic that differs from `sample` so much that nobody could overlook it."""
+    """Return traffic that differs grossly from `sample`."""
     values = sample(kind, rng, *shape)
     return 1 - values if kind is Kind.BINARY else values + 3
 
 
 def zipf(rng: np.random.Generator, levels: int, *shape: int) -> Floats:
-    """Numbers of categories that follow Zipf's law."""
+    """Return codes of categories with Zipf's distribution."""
     weights = 1 / np.arange(1, levels + 1)
     return rng.choice(levels, size=shape, p=weights / weights.sum()).astype(float)
 
 
 def bursts(rng: np.random.Generator, run: int, *shape: int) -> Floats:
-    """Five categories, each of which comes `run` times in a row."""
+    """Return five categories, each repeated `run` times in a row."""
     return np.repeat(zipf(rng, 5, *shape[:-1], shape[-1] // run), run, axis=-1)
 
 
 def baseline(kind: Kind, reference: Floats, window: int = 1000) -> Baseline:
-    """A baseline of streams of one kind from an array of shape (S, N); NaN where missing."""
+    """Return a baseline of streams of one kind from an array of shape (S, N); NaN where missing."""
     names = [f"x{i}" for i in range(len(reference))]
     if kind is Kind.CATEGORICAL:
         coded = zip(names, map(_coded, reference), strict=True)
-        streams = tuple(categorical_stream(name, *row, window) for name, row in coded)
+        streams = tuple(build_categorical_stream(name, *row, window) for name, row in coded)
         return Baseline(reference.shape[1], (), streams)
     rows = zip(names, reference, strict=True)
-    numeric = tuple(numeric_stream(name, kind, row, window) for name, row in rows)
+    numeric = tuple(build_numeric_stream(name, kind, row, window) for name, row in rows)
     return Baseline(reference.shape[1], numeric, ())
 
 
-class Rig:
-    """A window and detectors, fed `together` strides at a time."""
+class Harness:
+    """A window and detectors that process `together` strides at a time."""
 
     def __init__(
         self,
@@ -86,12 +90,12 @@ class Rig:
 
     @property
     def readings(self) -> Readings:
-        """The readings of its only detector."""
+        """The readings of the only detector."""
         (detector,) = self.detectors
         return detector.readings(self.window.current())
 
     def extend(self, values: Floats) -> Iterator[Windows]:
-        """The windows that the strides of `values` make; what fills no stride is left out."""
+        """Yield the windows of the strides of `values`; records that fill no stride are dropped."""
         stride, codes = self.window.stride, self.bins(values)
         numbers = np.zeros((0, values.shape[1])) if self.base.categorical else values
         whole = values.shape[1] // stride * stride
@@ -100,7 +104,7 @@ class Rig:
             yield self.window.extend(numbers[:, part], codes[:, part])
 
     def feed_all(self, values: Floats) -> list[list[Bools]]:
-        """The verdicts of every detector (axis 1) after every stride (axis 0)."""
+        """Return the verdicts of every detector (axis 1) after every stride (axis 0)."""
         found = []
         for windows in self.extend(values):
             masks = [detector.update(windows) for detector in self.detectors]
@@ -108,12 +112,12 @@ class Rig:
         return found
 
     def feed(self, values: Floats) -> Bools:
-        """The verdicts of its only detector, shape (strides, streams)."""
+        """Return the verdicts of the only detector, shape (strides, streams)."""
         found = [only for (only,) in self.feed_all(values)]
         return np.array(found, bool).reshape(len(found), len(self.base.streams))
 
     def bins(self, values: Floats) -> NDArray[np.uint8]:
-        """The bins of coded categories; none for a baseline of numbers."""
+        """Return the bins of coded categories; empty for a numeric baseline."""
         if not self.base.categorical:
             return np.zeros((0, values.shape[1]), np.uint8)
         rows = zip(self.base.categorical, values, strict=True)
@@ -121,7 +125,7 @@ class Rig:
 
 
 def _coded(row: Floats) -> tuple[tuple[str, ...], Ints]:
-    """A vocabulary and the row's codes in it, in the order of arrival; -1 where missing."""
+    """Return a vocabulary and the row's codes in it, in the order of arrival; -1 where missing."""
     known, codes = np.unique(row, return_inverse=True)
     vocabulary = tuple(f"{value:g}" for value in known[~np.isnan(known)].tolist())
     return vocabulary, np.where(np.isnan(row), -1, codes)
@@ -129,6 +133,6 @@ def _coded(row: Floats) -> tuple[tuple[str, ...], Ints]:
 
 def _bins(stream: CategoricalStream, row: Floats) -> NDArray[np.uint8]:
     codes, inverse = np.unique(row, return_inverse=True, equal_nan=True)
-    bin_of, other = stream.bin_of(), stream.bins - 2
-    bins = [bin_of.get(f"{code:g}", other) for code in codes.tolist()]
+    bin_by_category, other = stream.bin_by_category(), stream.bins - 2
+    bins = [bin_by_category.get(f"{code:g}", other) for code in codes.tolist()]
     return np.where(np.isnan(row), stream.bins - 1, np.array(bins)[inverse]).astype(np.uint8)

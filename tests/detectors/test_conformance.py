@@ -1,4 +1,4 @@
-"""What every detector must do, whichever it is."""
+"""Properties that every detector must have."""
 
 from __future__ import annotations
 
@@ -9,48 +9,50 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from detectors.base import Detector, Floats, Kind
+from detectors.arrays import Floats
 from detectors.baseline import Baseline
-from detectors.registry import DETECTORS, create, streams_watched
+from detectors.detector import Detector
+from detectors.kinds import Kind
+from detectors.registry import DETECTORS, count_streams, create
 from detectors.window import Window, Windows
-from tests.detectors.streams import PAIRS, Rig, baseline, sample, shifted, zipf
+from tests.detectors.harness import PAIRS, Harness, baseline, sample, shifted, zipf
 
-everywhere = pytest.mark.parametrize(("name", "kind"), PAIRS)
+every_detector = pytest.mark.parametrize(("name", "kind"), PAIRS)
 
 SCALED = [pair for pair in PAIRS if pair[1] is Kind.NUMERIC]
 
 
-@everywhere
+@every_detector
 def test_silent_on_constant_input(name: str, kind: Kind) -> None:
-    """A stream that is constant, as its reference was, raises no alarm."""
-    rig = Rig(baseline(kind, np.full((2, 20_000), 0.1)), name, level=1e-2)
-    assert not rig.feed(np.full((2, 5000), 0.1)).any()
+    """A constant stream with a constant reference raises no alarm."""
+    harness = Harness(baseline(kind, np.full((2, 20_000), 0.1)), name, level=1e-2)
+    assert not harness.feed(np.full((2, 5000), 0.1)).any()
 
 
-@everywhere
-def test_constant_input_after_a_varied_reference(name: str, kind: Kind) -> None:
-    """A stream that gets stuck at one value is found."""
+@every_detector
+def test_detects_a_stream_that_becomes_constant(name: str, kind: Kind) -> None:
+    """A stream that is stuck at one value is found."""
     rng = np.random.default_rng(1)
-    rig = Rig(baseline(kind, sample(kind, rng, 1, 50_000)), name)
-    assert not rig.feed(sample(kind, rng, 1, 5000)).any()
+    harness = Harness(baseline(kind, sample(kind, rng, 1, 50_000)), name)
+    assert not harness.feed(sample(kind, rng, 1, 5000)).any()
     stuck = 20.0 if kind is Kind.NUMERIC else 1.0
-    assert rig.feed(np.full((1, 5000), stuck)).any()
+    assert harness.feed(np.full((1, 5000), stuck)).any()
 
 
-@everywhere
-def test_survives_values_that_the_reference_never_had(name: str, kind: Kind) -> None:
-    """A reference of a single distinct value can be compared with anything."""
+@every_detector
+def test_accepts_values_that_the_reference_does_not_have(name: str, kind: Kind) -> None:
+    """A reference with a single distinct value can be compared with any values."""
     rng = np.random.default_rng(2)
-    rig = Rig(baseline(kind, np.zeros((2, 20_000))), name)
-    found = rig.feed(np.concatenate((np.zeros((2, 2000)), sample(kind, rng, 2, 3000)), axis=1))
+    harness = Harness(baseline(kind, np.zeros((2, 20_000))), name)
+    found = harness.feed(np.concatenate((np.zeros((2, 2000)), sample(kind, rng, 2, 3000)), axis=1))
     assert not found[:20].any()
     if name in {"psi", "ks", "chi2", "e_detector"}:
         assert found[-1].all()
 
 
-@everywhere
-def test_missing_and_infinite_values(name: str, kind: Kind) -> None:
-    """NaN and both infinities are values like others: as often as in the reference, no alarm."""
+@every_detector
+def test_missing_and_infinite_values_raise_no_alarm(name: str, kind: Kind) -> None:
+    """NaN and both infinities, as frequent as in the reference, raise no alarm."""
 
     def traffic(records: int) -> Floats:
         values = sample(kind, rng, 3, records)
@@ -61,67 +63,67 @@ def test_missing_and_infinite_values(name: str, kind: Kind) -> None:
         return values
 
     rng = np.random.default_rng(3)
-    rig = Rig(baseline(kind, traffic(50_000)), name, level=1e-7)
-    assert not rig.feed(traffic(20_000)).any()
-    readings = rig.readings
+    harness = Harness(baseline(kind, traffic(50_000)), name, level=1e-7)
+    assert not harness.feed(traffic(20_000)).any()
+    readings = harness.readings
     assert np.isfinite(readings.statistic).all()
-    # without a cut ADWIN has no threshold
+    # ADWIN has no threshold without a cut
     assert np.isfinite(readings.threshold).all() or name == "adwin"
 
 
 @pytest.mark.parametrize("name", [name for name, kind in SCALED if name != "adwin"])
-def test_finds_infinities(name: str) -> None:
-    """A stream that turns infinite is found like any other that turns large."""
+def test_detects_infinities(name: str) -> None:
+    """A stream that becomes infinite is found like one that becomes large."""
     rng = np.random.default_rng(4)
-    rig = Rig(baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000))), name)
-    assert rig.feed(np.full((1, 2000), np.inf)).any()
+    harness = Harness(baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000))), name)
+    assert harness.feed(np.full((1, 2000), np.inf)).any()
 
 
-@everywhere
-def test_window_without_any_value(name: str, kind: Kind) -> None:
-    """With missing values alone there is no verdict, unless it is they that are off."""
+@every_detector
+def test_a_window_without_values_has_no_verdict(name: str, kind: Kind) -> None:
+    """If all values are missing, only detectors that count missing values find a change."""
     rng = np.random.default_rng(5)
-    rig = Rig(baseline(kind, sample(kind, rng, 2, 50_000)), name)
-    found = rig.feed(np.full((2, 3000), np.nan))
+    harness = Harness(baseline(kind, sample(kind, rng, 2, 50_000)), name)
+    found = harness.feed(np.full((2, 3000), np.nan))
     if name in {"psi", "chi2", "e_detector"}:
         assert found[-1].all()
     else:
         assert not found.any()
     if name in {"ks", "zscore"}:
-        assert np.isnan(rig.readings.statistic).all()
-    if name == "adwin":  # it has made no cut, and so has nothing to hold against a threshold
-        assert np.isnan(rig.readings.threshold).all()
+        assert np.isnan(harness.readings.statistic).all()
+    if name == "adwin":  # no threshold without a cut
+        assert np.isnan(harness.readings.threshold).all()
 
 
 @pytest.mark.parametrize("records", [0, 1, 30, 49])
-@everywhere
-def test_reference_too_short_to_compare_with(name: str, kind: Kind, records: int) -> None:
-    """With next to no reference nothing is claimed of traffic that has not changed."""
+@every_detector
+def test_a_short_reference_raises_no_alarm(name: str, kind: Kind, records: int) -> None:
+    """With 49 reference records or less, unchanged traffic raises no alarm."""
     rng = np.random.default_rng(6)
-    rig = Rig(baseline(kind, sample(kind, rng, 2, records)), name)
-    assert not rig.feed(sample(kind, rng, 2, 5000)).any()
+    harness = Harness(baseline(kind, sample(kind, rng, 2, records)), name)
+    assert not harness.feed(sample(kind, rng, 2, 5000)).any()
     if name in {"psi", "ks", "zscore", "chi2", "e_detector"}:
-        assert np.isnan(rig.readings.statistic).all()
+        assert np.isnan(harness.readings.statistic).all()
 
 
-@everywhere
-def test_reference_without_a_value(name: str, kind: Kind) -> None:
-    """A reference of missing values alone is met by more of them in silence."""
-    rig = Rig(baseline(kind, np.full((2, 20_000), np.nan)), name)
-    assert not rig.feed(np.full((2, 3000), np.nan)).any()
-    rig.feed(np.zeros((2, 3000)))
-    rig.readings  # noqa: B018 # it must not raise
+@every_detector
+def test_a_reference_without_values_raises_no_alarm(name: str, kind: Kind) -> None:
+    """A reference of missing values alone accepts more of them."""
+    harness = Harness(baseline(kind, np.full((2, 20_000), np.nan)), name)
+    assert not harness.feed(np.full((2, 3000), np.nan)).any()
+    harness.feed(np.zeros((2, 3000)))
+    harness.readings  # noqa: B018 # must not raise
 
 
 @pytest.mark.parametrize("exponent", [997, -1074])
 @pytest.mark.parametrize("name", [name for name, _ in SCALED])
 def test_verdicts_do_not_depend_on_the_unit(name: str, exponent: int) -> None:
-    """Huge values and denormal ones are told apart as well as ordinary ones."""
+    """Verdicts are the same for huge and for denormal values."""
     rng = np.random.default_rng(7)
     reference = np.round(rng.normal(size=(2, 50_000)) * 100)
     stream = np.round((rng.normal(size=(2, 8000)) + np.repeat((0, 1), 4000)) * 100)
     ordinary, other = (
-        Rig(baseline(Kind.NUMERIC, np.ldexp(reference, e)), name) for e in (0, exponent)
+        Harness(baseline(Kind.NUMERIC, np.ldexp(reference, e)), name) for e in (0, exponent)
     )
     expected = ordinary.feed(stream)
     assert expected.any()
@@ -129,38 +131,38 @@ def test_verdicts_do_not_depend_on_the_unit(name: str, exponent: int) -> None:
     np.testing.assert_allclose(other.readings.statistic, ordinary.readings.statistic, rtol=1e-9)
 
 
-def test_the_largest_doubles() -> None:
+def test_the_largest_doubles_do_not_overflow() -> None:
     """The two largest doubles, of either sign, do not overflow any detector."""
     rng = np.random.default_rng(8)
     largest = np.finfo(float).max
     traffic = rng.choice([-largest, 0.0, largest, np.nextafter(largest, 0)], (1, 20_000))
-    rig = Rig(baseline(Kind.NUMERIC, traffic), *DETECTORS)
-    assert not any(mask.any() for masks in rig.feed_all(traffic[:, :5000]) for mask in masks)
-    assert np.isfinite(rig.base.numeric[0].mean)
+    harness = Harness(baseline(Kind.NUMERIC, traffic), *DETECTORS)
+    assert not any(mask.any() for masks in harness.feed_all(traffic[:, :5000]) for mask in masks)
+    assert np.isfinite(harness.base.numeric[0].mean)
 
 
 @pytest.mark.parametrize("name", [name for name, _ in SCALED])
-def test_ties(name: str) -> None:
+def test_ties_raise_no_alarm(name: str) -> None:
     """Five distinct values, four of them rare, raise no alarm; another mixture of them does."""
     rng = np.random.default_rng(9)
 
     def traffic(records: int, *shares: float) -> Floats:
         return rng.choice(5, p=shares, size=(2, records)).astype(float)
 
-    rig = Rig(baseline(Kind.NUMERIC, traffic(50_000, 0.9, 0.04, 0.03, 0.02, 0.01)), name)
-    assert not rig.feed(traffic(10_000, 0.9, 0.04, 0.03, 0.02, 0.01)).any()
-    assert rig.feed(traffic(10_000, 0.4, 0.3, 0.1, 0.1, 0.1)).any(axis=0).all()
+    harness = Harness(baseline(Kind.NUMERIC, traffic(50_000, 0.9, 0.04, 0.03, 0.02, 0.01)), name)
+    assert not harness.feed(traffic(10_000, 0.9, 0.04, 0.03, 0.02, 0.01)).any()
+    assert harness.feed(traffic(10_000, 0.4, 0.3, 0.1, 0.1, 0.1)).any(axis=0).all()
 
 
 @pytest.mark.parametrize("before", [0, 1, 7, 10, 23, 31])
-@everywhere
-def test_goes_on_from_a_snapshot(name: str, kind: Kind, before: int) -> None:
-    """Restored copies of a window and its detector go on as the originals do, to the last bit."""
+@every_detector
+def test_continues_from_a_snapshot(name: str, kind: Kind, before: int) -> None:
+    """A restored window and detector give the same results as the originals, bit by bit."""
     rng = np.random.default_rng(10)
     base = baseline(kind, sample(kind, rng, 3, 20_000))
     stream = np.concatenate((sample(kind, rng, 3, 2500), shifted(kind, rng, 3, 4500)), axis=1)
     stream[rng.random(stream.shape) < 0.02] = np.nan
-    original, copy = Rig(base, name, level=1e-3), Rig(base, name, level=1e-3)
+    original, copy = Harness(base, name, level=1e-3), Harness(base, name, level=1e-3)
     original.feed(stream[:, : before * 100])
     copy.window.restore(original.window.snapshot())
     copy.detectors[0].restore(original.detectors[0].snapshot())
@@ -174,16 +176,16 @@ def test_goes_on_from_a_snapshot(name: str, kind: Kind, before: int) -> None:
     assert copy.window.snapshot() == original.window.snapshot()
 
 
-Record = list[tuple[bytes, ...]]
+Results = list[tuple[bytes, ...]]
 
 
-def record(
+def run(
     name: str, kind: Kind, together: int
-) -> tuple[Record, dict[int, tuple[object, ...]], bool]:
-    """All that a detector says of a stream fed so many strides at a time.
+) -> tuple[Results, dict[int, tuple[object, ...]], bool]:
+    """Return all results of a detector on a stream in batches of `together` strides.
 
-    Verdict and readings by stride; and by the strides seen after each extension: the snapshots, and
-    the readings of the window as it then stands.
+    These are: verdict and readings by stride; by number of strides after each batch, the snapshots
+    and the readings of the current window; whether there were alarms.
     """
     rng = np.random.default_rng(16)
     base = baseline(kind, sample(kind, rng, 3, 20_000))
@@ -191,24 +193,24 @@ def record(
     stream = np.concatenate(parts, axis=1)
     stream[rng.random(stream.shape) < 0.02] = np.nan
     stream[:, 8000:8300] = np.nan
-    rig = Rig(base, name, level=1e-3, together=together)
-    (detector,) = rig.detectors
-    said: Record = []
-    left: dict[int, tuple[object, ...]] = {}
+    harness = Harness(base, name, level=1e-3, together=together)
+    (detector,) = harness.detectors
+    by_stride: Results = []
+    by_batch: dict[int, tuple[object, ...]] = {}
     alarms = False
-    for windows in rig.extend(stream):
+    for windows in harness.extend(stream):
         found = detector.update(windows)
         assert found.shape == (len(windows), 3)
-        said += [
+        by_stride += [
             (found[j].tobytes(), *_bytes(detector, windows.at(j))) for j in range(len(windows))
         ]
-        now = _bytes(detector, rig.window.current())
-        left[rig.window.strides] = (detector.snapshot(), rig.window.snapshot(), now)
+        now = _bytes(detector, harness.window.current())
+        by_batch[harness.window.strides] = (detector.snapshot(), harness.window.snapshot(), now)
         alarms |= bool(found.any())
-    return said, left, alarms
+    return by_stride, by_batch, alarms
 
 
-one_by_one = cache(lambda name, kind: record(name, kind, 1))
+one_by_one = cache(lambda name, kind: run(name, kind, 1))
 
 
 def _bytes(detector: Detector, windows: Windows) -> tuple[bytes, ...]:
@@ -219,76 +221,76 @@ def _bytes(detector: Detector, windows: Windows) -> tuple[bytes, ...]:
 
 
 @pytest.mark.parametrize("together", [3, 7, 50])
-@everywhere
-def test_how_many_strides_come_together_makes_no_difference(
-    name: str, kind: Kind, together: int
-) -> None:
-    """Verdicts, readings and snapshots are those of one stride at a time, to the last bit."""
-    said, left, alarms = record(name, kind, together)
+@every_detector
+def test_the_batch_size_makes_no_difference(name: str, kind: Kind, together: int) -> None:
+    """Verdicts, readings and snapshots equal those of one stride at a time, bit by bit."""
+    by_stride, by_batch, alarms = run(name, kind, together)
     expected, states, _ = one_by_one(name, kind)
     assert alarms
-    assert len(said) == len(expected) == len(states) == 95
-    assert [j for j in range(95) if said[j] != expected[j]] == []
-    assert [strides for strides, state in left.items() if state != states[strides]] == []
-    assert max(left) == 95
+    assert len(by_stride) == len(expected) == len(states) == 95
+    assert [j for j in range(95) if by_stride[j] != expected[j]] == []
+    assert [strides for strides, state in by_batch.items() if state != states[strides]] == []
+    assert max(by_batch) == 95
 
 
 @pytest.mark.parametrize("together", [1, 7])
-@everywhere
-def test_the_window_as_it_stands_has_the_readings_of_its_newest_stride(
+@every_detector
+def test_the_current_window_has_the_readings_of_its_newest_stride(
     name: str, kind: Kind, together: int
 ) -> None:
-    """What is read between two strides is what the last of them gave."""
-    said, left, _ = record(name, kind, together)
-    now = {strides: state[-1] for strides, state in left.items()}
-    assert [strides for strides, readings in now.items() if readings != said[strides - 1][1:]] == []
+    """Readings between two strides are those of the last stride."""
+    by_stride, by_batch, _ = run(name, kind, together)
+    now = {strides: state[-1] for strides, state in by_batch.items()}
+    assert [
+        strides for strides, readings in now.items() if readings != by_stride[strides - 1][1:]
+    ] == []
 
 
-@everywhere
-def test_a_stream_that_starts_has_no_verdict(name: str, kind: Kind) -> None:
-    """Before the first stride there is nothing to read, and reading it is no error."""
+@every_detector
+def test_no_verdict_before_the_first_stride(name: str, kind: Kind) -> None:
+    """Readings are available before the first stride, and find no change."""
     rng = np.random.default_rng(17)
-    readings = Rig(baseline(kind, sample(kind, rng, 2, 20_000)), name).readings
+    readings = Harness(baseline(kind, sample(kind, rng, 2, 20_000)), name).readings
     assert readings.statistic.shape == readings.threshold.shape == readings.p_value.shape == (2,)
     assert not (readings.statistic >= readings.threshold).any()
 
 
-@everywhere
-def test_readings_repeat_the_verdict(name: str, kind: Kind) -> None:
-    """A change is found just where statistic >= threshold, and the p-value is below the level."""
+@every_detector
+def test_readings_agree_with_the_verdict(name: str, kind: Kind) -> None:
+    """A change is found exactly where statistic >= threshold and p-value <= level."""
     rng = np.random.default_rng(11)
-    rig = Rig(baseline(kind, sample(kind, rng, 4, 50_000)), name, level=1e-3)
+    harness = Harness(baseline(kind, sample(kind, rng, 4, 50_000)), name, level=1e-3)
     stream = np.concatenate((sample(kind, rng, 4, 3000), shifted(kind, rng, 4, 3000)), axis=1)
     for start in range(0, 6000, 100):
-        found, readings = rig.feed(stream[:, start : start + 100])[0], rig.readings
+        found, readings = harness.feed(stream[:, start : start + 100])[0], harness.readings
         np.testing.assert_array_equal(readings.statistic >= readings.threshold, found)
         known = ~np.isnan(readings.p_value)
         np.testing.assert_array_equal((readings.p_value <= 1e-3)[known], found[known])
         assert ((readings.p_value >= 0) & (readings.p_value <= 1))[known].all()
-        assert_same_readings(rig, rig)
+        assert_same_readings(harness, harness)
 
 
-@everywhere
-def test_same_input_same_verdicts(name: str, kind: Kind) -> None:
-    """Nothing depends on chance, nor on which other streams share the window."""
+@every_detector
+def test_verdicts_are_deterministic(name: str, kind: Kind) -> None:
+    """Verdicts depend neither on chance nor on other streams in the window."""
     rng = np.random.default_rng(12)
     reference = sample(kind, rng, 3, 20_000)
     stream = np.concatenate((sample(kind, rng, 3, 2000), shifted(kind, rng, 3, 2000)), axis=1)
-    together = Rig(baseline(kind, reference), name).feed(stream)
-    np.testing.assert_array_equal(Rig(baseline(kind, reference), name).feed(stream), together)
+    together = Harness(baseline(kind, reference), name).feed(stream)
+    np.testing.assert_array_equal(Harness(baseline(kind, reference), name).feed(stream), together)
     for i in range(3):
-        alone = Rig(baseline(kind, reference[i : i + 1]), name).feed(stream[i : i + 1])
+        alone = Harness(baseline(kind, reference[i : i + 1]), name).feed(stream[i : i + 1])
         np.testing.assert_array_equal(alone[:, 0], together[:, i])
 
 
-@everywhere
-def test_finds_a_gross_change_within_its_window(name: str, kind: Kind) -> None:
-    """Silence before a gross change, an alarm within a window (ADWIN: three) after it."""
+@every_detector
+def test_detects_a_gross_change_within_a_window(name: str, kind: Kind) -> None:
+    """A gross change raises an alarm within a window (ADWIN: three), and nothing before."""
     rng = np.random.default_rng(13)
-    rig = Rig(baseline(kind, sample(kind, rng, 5, 50_000)), name, level=1e-7)
-    assert not rig.feed(sample(kind, rng, 5, 20_000)).any()
+    harness = Harness(baseline(kind, sample(kind, rng, 5, 50_000)), name, level=1e-7)
+    assert not harness.feed(sample(kind, rng, 5, 20_000)).any()
     records = 3000 if name == "adwin" else 1000
-    assert rig.feed(shifted(kind, rng, 5, records)).any(axis=0).all()
+    assert harness.feed(shifted(kind, rng, 5, records)).any(axis=0).all()
 
 
 NULLS = ("normal", "lognormal", "rare", "frequent", "zipf")
@@ -297,8 +299,8 @@ WINDOW, STRIDE = 400, 40
 EVALUATIONS = 1200
 
 
-def null(name: str, rng: np.random.Generator, records: int) -> Floats:
-    """Independent records of one distribution, for all references at once."""
+def quiet_records(name: str, rng: np.random.Generator, records: int) -> Floats:
+    """Return independent records of one distribution, for all references at once."""
     shape = REFERENCES, records
     match name:
         case "normal":
@@ -314,19 +316,19 @@ def null(name: str, rng: np.random.Generator, records: int) -> Floats:
 
 
 @cache
-def false_alarms(stream: str, level: float) -> dict[str, Floats]:
-    """The share of evaluations with an alarm, by detector and reference, nothing having changed.
+def false_alarm_shares(stream: str, level: float) -> dict[str, Floats]:
+    """Return the share of evaluations with an alarm, by detector and reference, without drift.
 
-    The e-detector promises how long it takes until it reaches its limit, from a quiet start: what
-    it finds within a window of that is the same alarm, as it is for whoever is paged.
+    The e-detector bounds the time until it reaches its limit from a quiet start. Further alarms
+    within a window of the first are the same alarm.
     """
     kind = {"rare": Kind.BINARY, "frequent": Kind.BINARY, "zipf": Kind.CATEGORICAL}
     rng = np.random.default_rng(14)
-    base = baseline(kind.get(stream, Kind.NUMERIC), null(stream, rng, 50 * WINDOW), WINDOW)
-    names = [name for name, count in streams_watched([*DETECTORS], base).items() if count]
-    rig = Rig(base, *names, level=level, window=WINDOW, stride=STRIDE)
-    rig.feed_all(null(stream, rng, WINDOW))
-    found = np.array(rig.feed_all(null(stream, rng, STRIDE * EVALUATIONS)))
+    base = baseline(kind.get(stream, Kind.NUMERIC), quiet_records(stream, rng, 50 * WINDOW), WINDOW)
+    names = [name for name, count in count_streams([*DETECTORS], base).items() if count]
+    harness = Harness(base, *names, level=level, window=WINDOW, stride=STRIDE)
+    harness.feed_all(quiet_records(stream, rng, WINDOW))
+    found = np.array(harness.feed_all(quiet_records(stream, rng, STRIDE * EVALUATIONS)))
     reached = found[:, names.index("e_detector")]
     before = reached.copy()
     for strides in range(1, WINDOW // STRIDE + 1):
@@ -336,14 +338,14 @@ def false_alarms(stream: str, level: float) -> dict[str, Floats]:
 
 @pytest.mark.parametrize("level", [1e-2, 1e-3])
 @pytest.mark.parametrize("stream", NULLS)
-def test_keeps_to_its_level(stream: str, level: float) -> None:
+def test_keeps_its_level(stream: str, level: float) -> None:
     """On independent records no detector alarms more often than its level allows.
 
-    Windows overlap and alarms come in episodes, so that only the references are independent: the
-    mean over them is compared with the level, allowing three standard errors and, for the
+    Windows overlap and alarms come in episodes, so only the references are independent: the mean
+    over them is compared with the level, with a tolerance of three standard errors and, for the
     approximations of the tails, a quarter.
     """
-    shares = false_alarms(stream, level)
+    shares = false_alarm_shares(stream, level)
     excess = {
         name: float(share.mean() - 3 * share.std(ddof=1) / REFERENCES**0.5) / level
         for name, share in shares.items()
@@ -352,22 +354,25 @@ def test_keeps_to_its_level(stream: str, level: float) -> None:
 
 
 @pytest.mark.parametrize("stream", NULLS)
-def test_does_not_waste_its_level(stream: str) -> None:
-    """The window tests made for a stream use a fair part of what they are allowed."""
-    shares = false_alarms(stream, 1e-2)
-    apt = {"zipf": ("chi2",), "rare": ("zscore", "chi2"), "frequent": ("zscore", "chi2")}
-    for name in apt.get(stream, ("psi", "ks", "zscore")):
+def test_uses_its_level(stream: str) -> None:
+    """The window tests for a kind of stream use at least a sixth of their level."""
+    shares = false_alarm_shares(stream, 1e-2)
+    suited = {"zipf": ("chi2",), "rare": ("zscore", "chi2"), "frequent": ("zscore", "chi2")}
+    for name in suited.get(stream, ("psi", "ks", "zscore")):
         assert shares[name].mean() > 1e-2 / 6, name
 
 
 @pytest.mark.parametrize("level", [1e-4, 1e-6])
 @pytest.mark.parametrize("share", [0.001, 0.01, 0.05, 0.1, 0.3])
 @pytest.mark.parametrize("name", ["psi", "zscore", "chi2"])
-def test_far_tail_of_a_binary_feature(name: str, share: float, level: float) -> None:
-    """Summed over all 1001 windows there are, the probability of an alarm is within the level.
+def test_keeps_its_level_in_the_far_tail_of_a_binary_feature(
+    name: str, share: float, level: float
+) -> None:
+    """The exact probability of an alarm, summed over all 1001 windows, is within the level.
 
-    No simulation reaches so far down. Twice the level is allowed for the reference's own error, and
-    the z-score, which estimates its standard error from 50 blocks, is averaged over references.
+    Simulation cannot measure such small levels. The tolerance is twice the level, for the
+    reference's own error; the z-score, which estimates its standard error from 50 blocks, is
+    averaged over references.
     """
     from scipy.stats import binom
 
@@ -377,9 +382,9 @@ def test_far_tail_of_a_binary_feature(name: str, share: float, level: float) -> 
     base = baseline(Kind.BINARY, reference)
     window = Window(base, 1000, 100)
     (detector,) = create({name: level}, base, window)
-    rig = Rig(base)
-    (empty,) = rig.extend(np.zeros((40, 1000)))
-    (ones,) = rig.extend(np.ones((40, 1000)))
+    harness = Harness(base)
+    (empty,) = harness.extend(np.zeros((40, 1000)))
+    (ones,) = harness.extend(np.ones((40, 1000)))
     count = np.arange(1001)
     mixture = (count / 1000)[:, None, None]
     cells = empty.cell_counts[-1] * (1 - mixture) + ones.cell_counts[-1] * mixture
@@ -387,7 +392,7 @@ def test_far_tail_of_a_binary_feature(name: str, share: float, level: float) -> 
         ones.at(9),
         full=np.ones(1001, bool),
         cell_counts=cells,
-        bin_counts=base.by_bin(cells),
+        bin_counts=base.sum_by_bin(cells),
         present=np.full((1001, 40), 1000.0),
     )
     chance = binom.pmf(count, 1000, share) @ detector.update(every)
@@ -395,8 +400,8 @@ def test_far_tail_of_a_binary_feature(name: str, share: float, level: float) -> 
     assert chance.mean() <= 2 * level
 
 
-def test_create_keeps_the_order_and_refuses_unknown_names() -> None:
-    """Detectors come in the order of their names, each under its own; others are a KeyError."""
+def test_create_keeps_the_order_and_rejects_unknown_names() -> None:
+    """Detectors are in the order of their names; an unknown name is a KeyError."""
     base = baseline(Kind.NUMERIC, np.zeros((1, 100)))
     window = Window(base, 1000, 100)
     levels = dict.fromkeys(reversed(DETECTORS), 1e-3)
@@ -406,7 +411,7 @@ def test_create_keeps_the_order_and_refuses_unknown_names() -> None:
 
 
 def test_each_detector_has_its_own_level() -> None:
-    """The level asked for under its name is the one that it keeps to, whatever the others'."""
+    """A detector uses the level under its name, whatever the levels of others."""
     rng = np.random.default_rng(18)
     base = baseline(Kind.NUMERIC, rng.normal(size=(1, 20_000)))
     levels = {name: 10.0**-at for at, name in enumerate(DETECTORS, start=2)}
@@ -429,8 +434,8 @@ def test_each_detector_has_its_own_level() -> None:
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_a_model_without_a_stream(name: str) -> None:
-    """Where there is nothing to watch there is nothing to say, and saying it is no error."""
+def test_a_model_without_streams_is_valid(name: str) -> None:
+    """A detector without streams returns empty results."""
     base = Baseline(10, (), ())
     window = Window(base, 200, 100)
     (detector,) = create({name: 1e-3}, base, window)
@@ -443,8 +448,8 @@ def test_a_model_without_a_stream(name: str) -> None:
     assert copy.readings(window.current()).threshold.shape == (0,)
 
 
-def test_counts_the_streams_that_would_be_watched() -> None:
-    """Every detector counts the streams of the kinds that it reads."""
+def test_count_streams_by_kind() -> None:
+    """Every detector counts the streams of the kinds that it supports."""
     numeric = baseline(Kind.NUMERIC, np.zeros((2, 100))).numeric
     binary = tuple(replace(stream, kind=Kind.BINARY) for stream in numeric[:1])
     base = Baseline(
@@ -452,23 +457,23 @@ def test_counts_the_streams_that_would_be_watched() -> None:
     )
     names = ["chi2", "adwin", "psi", "ks", "e_detector"]
     expected = {"chi2": 4, "adwin": 3, "psi": 6, "ks": 2, "e_detector": 6}
-    assert list(streams_watched(names, base).items()) == list(expected.items())
-    assert streams_watched([], base) == {}
-    for name, count in streams_watched([*DETECTORS], base).items():
+    assert list(count_streams(names, base).items()) == list(expected.items())
+    assert count_streams([], base) == {}
+    for name, count in count_streams([*DETECTORS], base).items():
         (detector,) = create({name: 1e-3}, base, Window(base, 1000, 100))
         assert len(detector.streams) == count
         assert all(base.streams[i].kind in detector.kinds for i in detector.streams)
         assert all(a < b for a, b in pairwise(detector.streams))
     with pytest.raises(KeyError):
-        streams_watched(["magic"], base)
+        count_streams(["magic"], base)
 
 
-def assert_same_readings(one: Rig, other: Rig) -> None:
-    """The readings of two rigs are the same, bit by bit."""
+def assert_same_readings(one: Harness, other: Harness) -> None:
+    """Assert that the readings of two harnesses are the same, bit by bit."""
     for ours, theirs in zip(_numbers(one), _numbers(other), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def _numbers(rig: Rig) -> tuple[Floats, Floats, Floats]:
-    readings = rig.readings
+def _numbers(harness: Harness) -> tuple[Floats, Floats, Floats]:
+    readings = harness.readings
     return readings.statistic, readings.threshold, readings.p_value

@@ -1,4 +1,4 @@
-"""Kolmogorov-Smirnov: exact, and never deceived by its shortcut."""
+"""Kolmogorov-Smirnov: exact, also with the shortcut by cells."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import ks_2samp
 
-from detectors.base import Floats, Kind
+from detectors.arrays import Floats
+from detectors.kinds import Kind
 from detectors.ks import KolmogorovSmirnov, ks_distance
-from detectors.streams import numeric_stream
+from detectors.numeric_stream import build_numeric_stream
 from detectors.window import Window, Windows
-from tests.detectors.streams import PROPERTY, baseline
+from tests.detectors.harness import PROPERTY, baseline
 
 W = 100
 
@@ -28,18 +29,18 @@ columns = st.lists(numbers, min_size=1, max_size=80).map(lambda values: np.array
 @given(columns, columns)
 def test_equals_scipy(reference: Floats, current: Floats) -> None:
     """D is scipy's, with ties, infinities and missing values."""
-    ours = ks_distance(numeric_stream("x", Kind.NUMERIC, reference, 1000), current)
+    distance = ks_distance(build_numeric_stream("x", Kind.NUMERIC, reference, 1000), current)
     known = reference[~np.isnan(reference)], current[~np.isnan(current)]
     if len(known[0]) and len(known[1]):
-        with np.errstate(divide="ignore"):  # in the p-value of next to no values
-            theirs = ks_2samp(*known, method="asymp").statistic
-        assert ours == pytest.approx(theirs, abs=1e-12)
+        with np.errstate(divide="ignore"):  # in the p-value of very few values
+            scipy_distance = ks_2samp(*known, method="asymp").statistic
+        assert distance == pytest.approx(scipy_distance, abs=1e-12)
     else:
-        assert np.isnan(ours)
+        assert np.isnan(distance)
 
 
 def column(rng: np.random.Generator, shape: str, records: int) -> Floats:
-    """Records of one of many shapes: coarse and fine grids, points, and anything between."""
+    """Return records of one of many shapes: coarse and fine grids, points and mixtures."""
     levels = float(rng.choice([5, 40, 100, 300]))
     normal, grid = rng.normal(size=records), np.floor(rng.random(records) * levels)
     holes = np.where(rng.random(records) < 0.2, np.nan, normal)
@@ -48,7 +49,7 @@ def column(rng: np.random.Generator, shape: str, records: int) -> Floats:
         "coarse": np.round(normal),
         "grid": grid - 3,
         "between": grid + 0.5,
-        # many values that have a cell each and yet leave room beside them
+        # many values with a cell each, and space between them
         "rare": np.where(rng.random(records) < 0.75, -1.0, np.floor(rng.random(records) * 50)),
         "stuck": np.where(rng.random(records) < 0.05, -1.0, rng.integers(50) + 0.5),
         "point": np.where(rng.random(records) < 0.7, 1.0, normal),
@@ -62,8 +63,8 @@ SHAPES = ("normal", "coarse", "grid", "between", "rare", "stuck", "point", "hole
 
 @pytest.mark.parametrize("before", SHAPES)
 @pytest.mark.parametrize("after", SHAPES)
-def test_the_shortcut_by_cells_is_never_wrong(before: str, after: str) -> None:
-    """With a threshold a hair below D it rejects, with one a hair above it does not."""
+def test_the_shortcut_by_cells_is_exact(before: str, after: str) -> None:
+    """With a threshold just below D the test rejects, with one just above D it does not."""
     for seed in range(6):
         check_shortcut(np.random.default_rng(seed), before, after)
 
@@ -73,7 +74,7 @@ def check_shortcut(rng: np.random.Generator, before: str, after: str) -> None:
     reference = column(rng, before, 2000)
     current = column(rng, after, W)
     order = rng.permutation(W)
-    if rng.random() < 0.5:  # what lies in one cell moves within it, which only a sort shows
+    if rng.random() < 0.5:  # values move within a cell, which only a sort shows
         current = np.where(order < W // 2, rng.choice(reference, W), current)
     base = baseline(Kind.NUMERIC, reference[None, :], W)
     window = Window(base, W, 50)
@@ -90,8 +91,8 @@ def check_shortcut(rng: np.random.Generator, before: str, after: str) -> None:
             assert (readings.statistic >= readings.threshold).tolist() == [expected]
 
 
-def test_the_shortcut_spares_the_sort(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing has changed the counts by cell decide nearly every evaluation."""
+def test_the_shortcut_avoids_most_sorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without drift, the counts by cell decide at least 99 % of the evaluations."""
     rng = np.random.default_rng(1)
     base = baseline(Kind.NUMERIC, rng.normal(size=(20, 50_000)))
     window = Window(base, 1000, 100)
@@ -111,7 +112,7 @@ def test_the_shortcut_spares_the_sort(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_p_value_is_the_first_term_of_kolmogorovs_series() -> None:
-    """In the tail it agrees with scipy's asymptotic p-value within a hundredth."""
+    """In the tail the p-value agrees with scipy's asymptotic one within 1 %."""
     from scipy.stats import kstwobign
 
     rng = np.random.default_rng(2)
@@ -125,8 +126,8 @@ def test_p_value_is_the_first_term_of_kolmogorovs_series() -> None:
     assert readings.p_value[0] == pytest.approx(expected, rel=0.01)
 
 
-def test_no_verdict_on_a_handful_of_values() -> None:
-    """A window of 49 values among missing ones has no verdict, one of 50 has."""
+def test_a_verdict_requires_fifty_values() -> None:
+    """A window with 49 values has no verdict, one with 50 has one."""
     rng = np.random.default_rng(3)
     base = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)))
     for present, verdict in ((49, False), (50, True)):

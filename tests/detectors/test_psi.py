@@ -1,4 +1,4 @@
-"""PSI: the formula, and the distribution that its threshold comes from."""
+"""PSI: the formula, and the distribution that gives its threshold."""
 
 from __future__ import annotations
 
@@ -11,30 +11,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from detectors.base import Kind
-from detectors.psi import MIN_EXPECTED, Psi, noise, population_stability_index, without_noise
+from detectors.kinds import Kind
+from detectors.psi import (
+    MIN_EXPECTED,
+    Psi,
+    drift_size,
+    expected_noise,
+    population_stability_index,
+)
 from detectors.window import Window
-from tests.detectors.streams import PROPERTY, Rig, baseline, bursts
+from tests.detectors.harness import PROPERTY, Harness, baseline, bursts
 
 tables = st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 500)), min_size=1, max_size=14)
 
 
 @PROPERTY
 @given(tables, st.sampled_from([0.5, MIN_EXPECTED]))
-def test_equals_plain_python(table: list[tuple[int, int]], least: float) -> None:
-    """PSI of any two columns of counts is the sum that its docstring states."""
+def test_equals_the_formula(table: list[tuple[int, int]], min_records: float) -> None:
+    """PSI of any two columns of counts is the documented sum."""
     n, w = max(1, sum(r for r, _ in table)), max(1, sum(c for _, c in table))
     expected = 0.0
     for r, c in table:
         p, q = max(r, 0.5) / n, c / w
-        expected += (q - p) * log(max(q, min(p, least / w)) / p)
+        expected += (q - p) * log(max(q, min(p, min_records / w)) / p)
     reference, current = np.array([table], float).transpose(2, 0, 1)
-    (found,) = population_stability_index(reference, n, current, w, least=least)
+    (found,) = population_stability_index(reference, n, current, w, min_records=min_records)
     assert found == pytest.approx(expected, abs=1e-12)
     assert found >= 0
 
 
-def test_equals_the_textbook_where_no_bin_is_thin() -> None:
+def test_equals_the_textbook_on_full_bins() -> None:
     """Shares of .2 / .3 / .5 that become .3 / .3 / .4 have a PSI of 0.0629, by hand."""
     reference, current = np.array([[200.0, 300, 500]]), np.array([[300.0, 300, 400]])
     (found,) = population_stability_index(reference, 1000, current, 1000)
@@ -44,10 +50,10 @@ def test_equals_the_textbook_where_no_bin_is_thin() -> None:
 
 @pytest.mark.parametrize("records", [60, 100, 300, 1000])
 @pytest.mark.parametrize("run", [1, 10])
-def test_chance_adds_as_much_as_is_taken_off(records: int, run: int) -> None:
-    """The mean PSI of quiet windows is what `noise` says, bursts included.
+def test_mean_psi_of_quiet_windows_is_the_expected_noise(records: int, run: int) -> None:
+    """The mean PSI of quiet windows is `expected_noise`, with and without bursts.
 
-    A reference tells the inflation of whole windows, which is more than that of shorter ones.
+    A reference gives the inflation of whole windows, which exceeds that of shorter ones.
     """
     rng = np.random.default_rng(records)
     base = baseline(Kind.CATEGORICAL, bursts(rng, run, 1, 50_000))
@@ -57,17 +63,17 @@ def test_chance_adds_as_much_as_is_taken_off(records: int, run: int) -> None:
         codes = bursts(rng, run, 1, records)[0].astype(int)
         row[:5] = np.bincount(codes, minlength=5)
     found = population_stability_index(base.bin_counts, base.records, counts, records).mean()
-    expected = 4 * noise(base, records)[0]
+    expected = 4 * expected_noise(base, records)[0]
     assert 0.7 * expected < found < 1.15 * expected
     windows = replace(window.current(), bin_counts=counts, records=records)
-    left = without_noise(base, windows)
+    left = drift_size(base, windows, usual_noise=0).values
     assert left.min() == 0
     assert 0.3 < (left == 0).mean() < 0.9
 
 
 @pytest.mark.parametrize("level", [0.05, 1e-2, 1e-3])
 def test_upper_quantiles_match_chi_squared(level: float) -> None:
-    """PSI / (1/N + 1/W) over ten bins exceeds chi-squared's quantiles as often as it should."""
+    """PSI / (1/N + 1/W) over ten bins exceeds chi-squared's quantiles at the nominal rate."""
     rng = np.random.default_rng(1)
     runs, n, w = 100_000, 50_000, 1000
     p = np.full(10, 0.1)
@@ -79,8 +85,8 @@ def test_upper_quantiles_match_chi_squared(level: float) -> None:
     )
 
 
-def test_threshold_allows_one_degree_more() -> None:
-    """Ten bins have ten degrees of freedom, not nine, which makes up for the tail."""
+def test_threshold_has_one_more_degree_of_freedom() -> None:
+    """Ten bins have ten degrees of freedom, not nine, which covers the tail."""
     rng = np.random.default_rng(2)
     base = baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000)))
     detector = Psi(base, Window(base, 1000, 100), 1e-6)
@@ -91,7 +97,7 @@ def test_threshold_allows_one_degree_more() -> None:
 @pytest.mark.parametrize("bins", [5, 10, 20])
 @pytest.mark.parametrize("expected", [10, 20, 50, 100])
 def test_far_tail_at_level_1e_minus_7(bins: int, expected: int) -> None:
-    """With Poisson counts the probability of an alarm, summed exactly, is within twice the level.
+    """With Poisson counts the exact probability of an alarm is at most 2.5 times the level.
 
     Without MIN_EXPECTED it would be a hundred times the level for ten bins that expect 10 records.
     """
@@ -100,9 +106,9 @@ def test_far_tail_at_level_1e_minus_7(bins: int, expected: int) -> None:
     records = int(reference.sum())
     table = np.stack((counts, np.full(len(counts), 10**9)), axis=1).astype(float)
     terms = population_stability_index(
-        reference.repeat(len(counts), 0), records, table, 10**9, least=MIN_EXPECTED
+        reference.repeat(len(counts), 0), records, table, 10**9, min_records=MIN_EXPECTED
     )
-    step = 0.05  # rounded up: too large a tail rather than too small a one
+    step = 0.05  # rounded up, so that the tail is not underestimated
     places = np.ceil(terms * 10**9 / step).astype(int)
     from scipy.stats import poisson
 
@@ -114,49 +120,49 @@ def test_far_tail_at_level_1e_minus_7(bins: int, expected: int) -> None:
     assert tail < 2.5e-7
 
 
-def test_sees_missing_values_and_values_out_of_range() -> None:
-    """A few per cent of missing values, or of values beyond the reference's, are found."""
+def test_detects_missing_values_and_values_out_of_range() -> None:
+    """5 % of missing values, or of values outside the reference's range, are found."""
     rng = np.random.default_rng(3)
     base = baseline(Kind.NUMERIC, rng.random((2, 50_000)))
     current = rng.random((2, 2000))
     current[0, rng.random(2000) < 0.05] = np.nan
     current[1, rng.random(2000) < 0.05] = 2.0
-    assert Rig(base, "psi").feed(current)[-1].all()
+    assert Harness(base, "psi").feed(current)[-1].all()
 
 
 def test_autocorrelation_raises_the_threshold() -> None:
-    """On AR(1) records it keeps to its level, where chi-squared's own quantile would not."""
+    """On AR(1) records it keeps its level, which chi-squared's own quantile would not."""
     from scipy.signal import lfilter
 
     rng = np.random.default_rng(4)
     x = lfilter([1], [1, -0.7], rng.normal(size=(30, 150_000)), axis=1)
     base = baseline(Kind.NUMERIC, x[:, :50_000])
-    rig = Rig(base, "psi", level=1e-2)
-    assert rig.feed(x[:, 50_000:]).mean() < 1e-2
-    (detector,) = rig.detectors
+    harness = Harness(base, "psi", level=1e-2)
+    assert harness.feed(x[:, 50_000:]).mean() < 1e-2
+    (detector,) = harness.detectors
     assert isinstance(detector, Psi)
     detector.threshold = detector.threshold / base.inflation
-    assert rig.feed(x[:, 50_000:]).mean() > 5e-2
+    assert harness.feed(x[:, 50_000:]).mean() > 5e-2
 
 
-def test_keeps_to_its_level_on_categories_in_bursts() -> None:
-    """Where categories come in runs it alarms as often as it may, and would for ever without."""
+def test_keeps_its_level_on_categories_in_bursts() -> None:
+    """The inflation keeps the alarm rate within the level; without it the rate is above 20 %."""
     rng = np.random.default_rng(20)
     base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 30, 50_000))
     traffic = bursts(rng, 10, 30, 60_000)
-    rig = Rig(base, "psi", level=1e-2)
-    assert rig.feed(traffic).mean() < 1e-2
-    (detector,) = rig.detectors
+    harness = Harness(base, "psi", level=1e-2)
+    assert harness.feed(traffic).mean() < 1e-2
+    (detector,) = harness.detectors
     assert isinstance(detector, Psi)
     detector.threshold = detector.threshold / base.inflation
-    assert rig.feed(traffic).mean() > 0.2
+    assert harness.feed(traffic).mean() > 0.2
 
 
-def test_finds_a_change_of_categories_in_bursts() -> None:
-    """What bursts cost is not the sight: the commonest category's end is found."""
+def test_detects_a_change_of_categories_in_bursts() -> None:
+    """The end of the most frequent category is found despite the bursts."""
     rng = np.random.default_rng(21)
     base = baseline(Kind.CATEGORICAL, bursts(rng, 10, 10, 50_000))
-    rig = Rig(base, "psi")
+    harness = Harness(base, "psi")
     traffic = bursts(rng, 10, 10, 2000)
-    assert not rig.feed(traffic).any()
-    assert rig.feed(np.where(traffic == 0, 4.0, traffic))[-1].all()
+    assert not harness.feed(traffic).any()
+    assert harness.feed(np.where(traffic == 0, 4.0, traffic))[-1].all()

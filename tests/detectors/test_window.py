@@ -1,4 +1,4 @@
-"""The window: whatever goes in, however much at once, it counts the last W records."""
+"""The window: counts the last W records, for any values and any batch size."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors.base import Floats, Kind
+from detectors.arrays import Floats
 from detectors.baseline import Baseline
-from detectors.streams import categorical_stream, numeric_stream
+from detectors.categorical_stream import build_categorical_stream
+from detectors.kinds import Kind
+from detectors.numeric_stream import build_numeric_stream
 from detectors.window import Window, Windows
-from tests.detectors.streams import PROPERTY, sample
+from tests.detectors.harness import PROPERTY, sample
 
 Bins = NDArray[np.uint8]
 
@@ -25,14 +27,14 @@ RECORDS, STRIDE = 12, 3
 
 
 def mixed_baseline() -> Baseline:
-    """Two numeric streams and a categorical one, with unlike cells and bins."""
+    """Return a baseline of two numeric streams and a categorical one, of different sizes."""
     rng = np.random.default_rng(1)
     numeric = (
-        numeric_stream("wide", Kind.NUMERIC, rng.normal(size=2000), 1000),
-        numeric_stream("flag", Kind.BINARY, (rng.random(2000) < 0.2).astype(float), 1000),
+        build_numeric_stream("wide", Kind.NUMERIC, rng.normal(size=2000), 1000),
+        build_numeric_stream("flag", Kind.BINARY, (rng.random(2000) < 0.2).astype(float), 1000),
     )
     codes = rng.permutation(np.repeat([0, 1], [1500, 500]))
-    why = categorical_stream("why", ("stop", "length"), codes, 1000)
+    why = build_categorical_stream("why", ("stop", "length"), codes, 1000)
     return Baseline(2000, numeric, (why,))
 
 
@@ -60,7 +62,7 @@ def test_counts_are_those_of_the_last_records(blocks: Blocks, together: list[int
     numbers, bins = joined(blocks)
     seen = 0
     for windows in extended(window, blocks, together):
-        assert windows.number == seen + 1
+        assert windows.stride_number == seen + 1
         for j in range(len(windows)):
             seen += 1
             last = slice(max(0, seen * STRIDE - RECORDS), seen * STRIDE)
@@ -76,11 +78,11 @@ def test_counts_are_those_of_the_last_records(blocks: Blocks, together: list[int
             )
             for stream in range(2):
                 np.testing.assert_array_equal(
-                    windows.values(stream, j), held(numbers, seen)[stream]
+                    windows.values(stream, j), last_values(numbers, seen)[stream]
                 )
             assert windows.full[j] == (seen * STRIDE >= RECORDS)
         np.testing.assert_array_equal(window.cell_counts, windows.cell_counts[-1])
-        np.testing.assert_array_equal(window.values, held(numbers, seen))
+        np.testing.assert_array_equal(window.values, last_values(numbers, seen))
         assert window.full == windows.full[-1]
     assert seen == window.strides == len(blocks)
     copy = Window(BASE, RECORDS, STRIDE)
@@ -92,8 +94,8 @@ def test_counts_are_those_of_the_last_records(blocks: Blocks, together: list[int
 
 @PROPERTY
 @given(blocks_of_records, spans)
-def test_each_of_several_windows_is_that_of_its_stride(blocks: Blocks, together: list[int]) -> None:
-    """Alone, each is to the last bit what extending by one stride at a time gave."""
+def test_the_batch_size_makes_no_difference(blocks: Blocks, together: list[int]) -> None:
+    """Each window of a batch equals that of one stride at a time, bit by bit."""
     slow, fast = Window(BASE, RECORDS, STRIDE), Window(BASE, RECORDS, STRIDE)
     expected = list(extended(slow, blocks, [1]))
     found = list(extended(fast, blocks, together))
@@ -117,17 +119,15 @@ def test_each_of_several_windows_is_that_of_its_stride(blocks: Blocks, together:
 
 @PROPERTY
 @given(blocks_of_records.filter(len), spans)
-def test_the_window_as_it_stands_is_that_of_its_newest_stride(
-    blocks: Blocks, together: list[int]
-) -> None:
-    """What `current` gives is what `extend` gave last, also in a copy that was restored."""
+def test_current_is_the_window_of_the_newest_stride(blocks: Blocks, together: list[int]) -> None:
+    """`current` returns the last window of `extend`, also in a restored copy."""
     window = Window(BASE, RECORDS, STRIDE)
     *_, last = extended(window, blocks, together)
     copy = Window(BASE, RECORDS, STRIDE)
     copy.restore(window.snapshot())
     expected = last.at(len(last) - 1)
     for now in (window.current(), copy.current()):
-        assert now.number == window.strides
+        assert now.stride_number == window.strides
         for name in ("full", "cell_counts", "newest_counts", "bin_counts", "present"):
             np.testing.assert_array_equal(getattr(now, name), getattr(expected, name))
         for stream in range(2):
@@ -136,19 +136,19 @@ def test_the_window_as_it_stands_is_that_of_its_newest_stride(
 
 @PROPERTY
 @given(blocks_of_records.filter(len), spans, st.integers(1, RECORDS // STRIDE))
-def test_the_newest_part_of_a_window_is_a_window_of_those_records(
+def test_last_strides_is_a_window_of_these_records(
     blocks: Blocks, together: list[int], strides: int
 ) -> None:
-    """Counts, missing values and values of its last strides alone are those of a recount."""
+    """Counts, missing values and values of the last strides equal a recount."""
     window = Window(BASE, RECORDS, STRIDE)
     numbers, bins = joined(blocks)
     seen = 0
     for windows in extended(window, blocks, together):
         for j in range(len(windows)):
             seen += 1
-            part = window.newest(windows.at(j), strides)
+            part = window.last_strides(windows.at(j), strides)
             last = slice(max(0, seen - strides) * STRIDE, seen * STRIDE)
-            assert (part.number, part.records) == (seen, strides * STRIDE)
+            assert (part.stride_number, part.records) == (seen, strides * STRIDE)
             counts = recount(numbers[:, last], bins[:, last])
             np.testing.assert_array_equal(part.cell_counts[0], counts)
             np.testing.assert_array_equal(
@@ -157,15 +157,15 @@ def test_the_newest_part_of_a_window_is_a_window_of_those_records(
             absent = np.isnan(numbers[:, last]).sum(axis=1)
             np.testing.assert_array_equal(part.present[0], part.records - absent)
             for stream in range(2):
-                expected = held(numbers, seen)[stream, -part.records :]
+                expected = last_values(numbers, seen)[stream, -part.records :]
                 np.testing.assert_array_equal(part.values(stream), expected)
                 np.testing.assert_array_equal(
-                    windows.at(j).by_stride(stream)[-strides:].sum(axis=0), counts[stream]
+                    windows.at(j).cells_by_stride(stream)[-strides:].sum(axis=0), counts[stream]
                 )
 
 
-def test_windows_outlive_what_comes_after_them() -> None:
-    """What was given for some strides does not change with later ones."""
+def test_windows_do_not_change_with_later_strides() -> None:
+    """The windows of earlier strides do not change."""
     rng = np.random.default_rng(3)
     window = Window(BASE, RECORDS, STRIDE)
     categories = np.zeros((1, 2 * STRIDE), np.uint8)
@@ -178,15 +178,15 @@ def test_windows_outlive_what_comes_after_them() -> None:
     assert_same(earlier.at(1), before.at(1))
 
 
-def test_a_window_is_a_number_of_strides() -> None:
-    """A window that its strides do not fill exactly is refused."""
-    with pytest.raises(ValueError, match="no multiple"):
+def test_a_window_must_be_a_multiple_of_the_stride() -> None:
+    """A window that strides do not fill exactly is an error."""
+    with pytest.raises(ValueError, match="not a multiple of the stride 300"):
         Window(BASE, 1000, 300)
 
 
 @pytest.mark.parametrize(("records", "stride"), [(24, 3), (12, 4), (12, 6)])
-def test_refuses_the_snapshot_of_another_window(records: int, stride: int) -> None:
-    """A snapshot of another shape is a ValueError, and leaves the window as it was."""
+def test_rejects_the_snapshot_of_another_window(records: int, stride: int) -> None:
+    """A snapshot of another shape is a ValueError and does not change the window."""
     window = Window(BASE, RECORDS, STRIDE)
     window.extend(np.ones((2, STRIDE)), np.zeros((1, STRIDE), np.uint8))
     before = window.snapshot()
@@ -197,7 +197,7 @@ def test_refuses_the_snapshot_of_another_window(records: int, stride: int) -> No
 
 @pytest.mark.parametrize("together", [1, 3])
 def test_large_strides_do_not_overflow(together: int) -> None:
-    """A stride whose records all fall into one cell counts them all."""
+    """A stride with all records in one cell counts them all."""
     window = Window(BASE, 80_000, 40_000)
     for _ in range(3 // together):
         records = together * 40_000
@@ -208,7 +208,7 @@ def test_large_strides_do_not_overflow(together: int) -> None:
 
 
 def test_the_caller_may_reuse_its_arrays() -> None:
-    """What the window keeps is copied."""
+    """The window copies its input."""
     rng = np.random.default_rng(2)
     values, categories = sample(Kind.NUMERIC, rng, 2, STRIDE), np.zeros((1, STRIDE), np.uint8)
     window = Window(BASE, RECORDS, STRIDE)
@@ -219,14 +219,14 @@ def test_the_caller_may_reuse_its_arrays() -> None:
 
 
 def joined(blocks: Blocks) -> tuple[Floats, Bins]:
-    """All values, shape (2, n), and all bins, shape (1, n)."""
+    """Return all values, shape (2, n), and all bins, shape (1, n)."""
     pairs = [pair for values, _ in blocks for pair in values]
     bins = [category for _, categories in blocks for category in categories]
     return np.array(pairs, float).reshape(-1, 2).T, np.array([bins], np.uint8)
 
 
 def extended(window: Window, blocks: Blocks, together: Sequence[int]) -> Iterator[Windows]:
-    """The windows made by strides that come so many at a time, over and over."""
+    """Yield the windows of strides in batches of the given sizes, repeatedly."""
     start = 0
     for span in cycle(together):
         if start >= len(blocks):
@@ -235,18 +235,18 @@ def extended(window: Window, blocks: Blocks, together: Sequence[int]) -> Iterato
         start += span
 
 
-def held(numbers: Floats, strides: int) -> Floats:
-    """The values of the last W of so many strides, in their order, NaN before the first record."""
+def last_values(numbers: Floats, strides: int) -> Floats:
+    """Return the values of the last W records after some strides, NaN before the first record."""
     empty = np.full((2, RECORDS), np.nan)
     return np.concatenate((empty, numbers[:, : strides * STRIDE]), axis=1)[:, -RECORDS:]
 
 
 def assert_same(ours: Windows, theirs: Windows) -> None:
-    """All that they hold is the same, bit by bit."""
+    """Assert that two windows are the same, bit by bit."""
     for stream in range(len(ours.present[0])):
         assert ours.values(stream).tobytes() == theirs.values(stream).tobytes(), stream
     for field in fields(Windows):
-        if field.name in {"before", "after"}:  # `values` says what they mean
+        if field.name in {"old_values", "new_values"}:  # compared by `values`
             continue
         mine, other = getattr(ours, field.name), getattr(theirs, field.name)
         if isinstance(mine, np.ndarray):
@@ -257,8 +257,8 @@ def assert_same(ours: Windows, theirs: Windows) -> None:
 
 
 def recount(numbers: Floats, bins: Bins) -> Floats:
-    """Records by stream and cell, counted one by one."""
-    counts = np.zeros((3, BASE.cells))
+    """Return records by stream and cell, counted one by one."""
+    counts = np.zeros((3, BASE.max_cells))
     for row, stream, column in zip(counts, BASE.numeric, numbers, strict=False):
         for cell in stream.cell_of(column):
             row[cell] += 1
@@ -268,7 +268,7 @@ def recount(numbers: Floats, bins: Bins) -> Floats:
 
 
 def recount_bins(numbers: Floats, bins: Bins) -> Floats:
-    """Records by stream and bin, counted one by one."""
+    """Return records by stream and bin, counted one by one."""
     counts = np.zeros(BASE.bin_counts.shape)
     for row, stream, column in zip(counts, BASE.numeric, numbers, strict=False):
         for cell in stream.cell_of(column):
@@ -279,5 +279,5 @@ def recount_bins(numbers: Floats, bins: Bins) -> Floats:
 
 
 def present(numbers: Floats) -> list[int]:
-    """Values that are not missing, by stream; a window not yet full counts what is to come."""
+    """Return the number of values that are not missing, by stream; unseen records count too."""
     return [RECORDS - sum(value != value for value in row) for row in numbers.tolist()]  # noqa: PLR0124 # NaN

@@ -1,4 +1,4 @@
-"""The z-score: its formula, its standard error under dependence, its quantiles under skewness."""
+"""The z-score: its formula, standard error under dependence, and quantiles under skewness."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from scipy.signal import lfilter
 from scipy.stats import gamma, norm
 from scipy.stats import t as student
 
-from detectors.base import Kind
+from detectors.kinds import Kind
 from detectors.zscore import ZScore, long_run_sd, normal_deviate, skewed_quantile
-from tests.detectors.streams import PROPERTY, Rig, baseline
+from tests.detectors.harness import PROPERTY, Harness, baseline
 
 
 @pytest.mark.parametrize("missing", [0.0, 0.2])
 @pytest.mark.parametrize("run", [1, 20])
 def test_equals_the_formula(run: int, missing: float) -> None:
-    """z of a feature of few values, which are their own scores, written out with plain numpy."""
+    """z of a feature of few values, which are their own scores, equals plain numpy."""
     rng = np.random.default_rng(1)
     raised = 0
     for _ in range(8):
         x = np.repeat(rng.choice([-3.0, 0.0, 1.0, 7.0], 51_000 // run), run)
         x[rng.random(len(x)) < missing] = np.nan
         reference, current = x[:50_000], x[50_000:51_000]
-        rig = Rig(baseline(Kind.NUMERIC, reference[None]), "zscore", level=1e-3)
-        rig.feed(current[None])
+        harness = Harness(baseline(Kind.NUMERIC, reference[None]), "zscore", level=1e-3)
+        harness.feed(current[None])
         blocks = reference.reshape(50, 1000)
         size = (~np.isnan(blocks)).mean() * 1000
         long_run = (size * np.nanmean(blocks, axis=1).var(ddof=1)) ** 0.5
@@ -34,36 +34,35 @@ def test_equals_the_formula(run: int, missing: float) -> None:
         raised += sigma > long_run
         n, big = (~np.isnan(current)).sum(), (~np.isnan(reference)).sum()
         z = (np.nanmean(current) - np.nanmean(reference)) / (sigma * (1 / n + 1 / big) ** 0.5)
-        readings = rig.readings
+        readings = harness.readings
         assert readings.statistic[0] == pytest.approx(abs(z), rel=1e-9)
         assert readings.threshold[0] == pytest.approx(student.isf(5e-4, 49), rel=0.05)
         assert readings.p_value[0] == pytest.approx(2 * student.sf(abs(z), 49), rel=0.5)
-    assert (raised > 0) == (
-        run == 1
-    )  # of independent records sigma_LR is too small as often as not
+    # on independent records the estimate of sigma_LR is too small half of the time
+    assert (raised > 0) == (run == 1)
 
 
-def test_keeps_to_its_level_on_autocorrelated_records() -> None:
-    """On AR(1) alarms are as many as allowed; the record's own standard error gives 10 times."""
+def test_keeps_its_level_on_autocorrelated_records() -> None:
+    """On AR(1) records sigma_LR keeps the level; a record's own sigma gives 10 times as many."""
     rng = np.random.default_rng(2)
     x = lfilter([1], [1, -0.7], rng.normal(size=(60, 100_000)), axis=1)
     base = baseline(Kind.NUMERIC, x[:, :50_000])
-    rig = Rig(base, "zscore", level=1e-2)
-    shares = rig.feed(x[:, 50_000:]).mean(axis=0)
+    harness = Harness(base, "zscore", level=1e-2)
+    shares = harness.feed(x[:, 50_000:]).mean(axis=0)
     assert shares.mean() - 3 * shares.std(ddof=1) / 60**0.5 < 1e-2
     assert shares.mean() > 2e-3
-    (detector,) = rig.detectors
+    (detector,) = harness.detectors
     assert isinstance(detector, ZScore)
     for i, stream in enumerate(base.numeric):
         scores = stream.cell_scores()[stream.cell_of(x[i, :50_000])]
         detector.sigma[i] = scores.std()
-    assert rig.feed(x[:, 50_000:]).mean() > 0.1
+    assert harness.feed(x[:, 50_000:]).mean() > 0.1
 
 
 @PROPERTY
 @given(st.floats(1, 8), st.floats(-3, 3))
 def test_skewed_quantiles_are_a_gamma_distributions(h: float, skewness: float) -> None:
-    """Raised quantiles match the standardised gamma distribution's, never below the normal's."""
+    """Raised quantiles match the standardised gamma distribution's, at least the normal's."""
     quantile, skew = np.array([h]), np.array([min(skewness, h)])
     (found,) = skewed_quantile(quantile, skew)
     assert found >= h
@@ -78,7 +77,7 @@ def test_skewed_quantiles_are_a_gamma_distributions(h: float, skewness: float) -
 
 @pytest.mark.parametrize("window", [60, 150, 250, 1000])
 def test_long_run_sd_of_independent_records(window: int) -> None:
-    """It is a record's standard deviation, whatever the window and the blocks it allows."""
+    """It is a record's standard deviation, whatever the window and the blocks."""
     rng = np.random.default_rng(7)
     (stream,) = baseline(Kind.NUMERIC, rng.normal(size=(1, 200_000)), window).numeric
     scores = np.repeat(stream.cell_scores()[:-1], stream.cell_counts()[:-1].astype(int))
@@ -89,42 +88,42 @@ def test_only_the_long_tail_has_a_higher_threshold() -> None:
     """A rare flag needs more standard errors upwards than downwards."""
     rng = np.random.default_rng(3)
     base = baseline(Kind.BINARY, (rng.random((1, 50_000)) < 0.02).astype(float))
-    rig = Rig(base, "zscore", level=1e-4)
-    (detector,) = rig.detectors
+    harness = Harness(base, "zscore", level=1e-4)
+    (detector,) = harness.detectors
     assert isinstance(detector, ZScore)
     plain = student.isf(5e-5, 49)
     up, down = detector.thresholds[:, 0]
     assert up > 1.1 * plain
     assert down == pytest.approx(plain)
-    rig.feed(np.zeros((1, 1000)))
-    assert rig.readings.threshold[0] == down
-    rig.feed(np.ones((1, 1000)))
-    assert rig.readings.threshold[0] == up
+    harness.feed(np.zeros((1, 1000)))
+    assert harness.readings.threshold[0] == down
+    harness.feed(np.ones((1, 1000)))
+    assert harness.readings.threshold[0] == up
 
 
 def test_a_single_record_does_not_alarm() -> None:
-    """However large, one value weighs no more than the reference's outermost values."""
+    """A huge value has no more weight than the reference's outermost values."""
     rng = np.random.default_rng(4)
-    rig = Rig(baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000))), "zscore", level=1e-4)
+    harness = Harness(baseline(Kind.NUMERIC, rng.normal(size=(1, 50_000))), "zscore", level=1e-4)
     current = rng.normal(size=(1, 1000))
     current[0, 500] = 1e12
-    assert not rig.feed(current).any()
+    assert not harness.feed(current).any()
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
-def test_sees_a_shift_of_a_third_of_a_standard_deviation(sign: int) -> None:
-    """In either direction, in every one of 20 streams, within one window, at level 1e-6."""
+def test_detects_a_shift_of_two_fifths_of_a_standard_deviation(sign: int) -> None:
+    """At level 1e-6, it is found in both directions, in all 20 streams, within one window."""
     rng = np.random.default_rng(5)
-    rig = Rig(baseline(Kind.NUMERIC, rng.lognormal(0, 0.3, (20, 50_000))), "zscore")
+    harness = Harness(baseline(Kind.NUMERIC, rng.lognormal(0, 0.3, (20, 50_000))), "zscore")
     shift = sign * 0.4 * np.exp(0.3**2 / 2) * 0.3
-    assert rig.feed(rng.lognormal(0, 0.3, (20, 1000)) + shift)[-1].all()
+    assert harness.feed(rng.lognormal(0, 0.3, (20, 1000)) + shift)[-1].all()
 
 
-def test_no_standard_error_no_verdict() -> None:
+def test_a_verdict_requires_a_standard_error() -> None:
     """Four windows of reference are too few, and a constant has no standard error."""
     rng = np.random.default_rng(6)
     for reference in (rng.normal(size=(1, 4999)), np.ones((1, 50_000))):
-        rig = Rig(baseline(Kind.NUMERIC, reference), "zscore", level=0.1)
-        assert not rig.feed(np.full((1, 2000), 50.0)).any()
-        readings = rig.readings
+        harness = Harness(baseline(Kind.NUMERIC, reference), "zscore", level=0.1)
+        assert not harness.feed(np.full((1, 2000), 50.0)).any()
+        readings = harness.readings
         assert np.isnan([readings.statistic, readings.threshold, readings.p_value]).all()

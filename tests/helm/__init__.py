@@ -1,1 +1,1 @@
-"""Tests of the chart, with Helm itself, compiled into a library."""
+"""Tests of the chart, rendered with Helm compiled into a library."""

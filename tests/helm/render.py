@@ -1,7 +1,6 @@
-"""Renders the chart as `helm template` does; `python -m tests.helm.render` renews golden/.
+"""Render the chart as `helm template` does; `python -m tests.helm.render` updates golden/.
 
-What is embedded byte for byte, dashboards and rules, is left out of the golden renders: another
-test compares it, and nobody reads it twice.
+The golden renders omit embedded dashboards and rules, which another test compares byte for byte.
 """
 
 from __future__ import annotations
@@ -22,26 +21,29 @@ Manifest = dict[str, Any]
 
 
 def values_of(path: Path) -> dict[str, Any]:
-    """The values of a file."""
+    """Return the values of a file."""
     values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return values
 
 
-def render(values: dict[str, Any], chart: Path = CHART) -> dict[str, str]:
-    """The text of every template, by its name; raises HelmError where the values are refused."""
+def render(values: dict[str, Any], chart: Path = CHART, *, release: str = "demo") -> dict[str, str]:
+    """Return the text of every template by name. Raises HelmError for wrong values."""
     with helm_python.Chart.load(chart) as loaded:
-        texts = loaded.render(values, name="demo", namespace="watch")
+        texts = loaded.render(values, name=release, namespace="watch")
     return {name.partition("/templates/")[2]: text for name, text in sorted(texts.items())}
 
 
-def manifests(values: dict[str, Any], chart: Path = CHART) -> list[Manifest]:
-    """What would be applied, in the order of the templates."""
-    texts = [text for name, text in render(values, chart).items() if name != "NOTES.txt"]
+def manifests(
+    values: dict[str, Any], chart: Path = CHART, *, release: str = "demo"
+) -> list[Manifest]:
+    """Return the rendered manifests, in the order of the templates."""
+    rendered = render(values, chart, release=release)
+    texts = [text for name, text in rendered.items() if name != "NOTES.txt"]
     return [each for text in texts for each in yaml.safe_load_all(text) if each]
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Values with others over them, as Helm lays them over each other."""
+    """Return the values `base` overridden by `over`, merged as Helm merges them."""
     both = {
         key: merged(base[key], value)
         for key, value in over.items()
@@ -51,12 +53,12 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_kind(found: list[Manifest], *kinds: str) -> list[Manifest]:
-    """Those of some kinds."""
+    """Return the manifests of these kinds."""
     return [each for each in found if each["kind"] in kinds]
 
 
 def golden(values: dict[str, Any]) -> str:
-    """A render as it is kept for comparison."""
+    """Return a render in the format of the golden files."""
     texts = render(values)
     texts["dashboards.yaml"] = re.sub(
         r"(?m)^(  [\w.-]+\.json: ).*(\n    .*|\n$)*", r"\1(the file)", texts["dashboards.yaml"]

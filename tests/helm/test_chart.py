@@ -1,4 +1,4 @@
-"""The chart makes what Kubernetes accepts, from the files that are tested elsewhere."""
+"""Tests that the chart renders manifests that Kubernetes accepts, and embeds the right files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,29 @@ import yaml
 from helm import build
 from helm.build import CHART
 from monitor import __version__, app
-from monitor.config import Config
-from monitor.config_file import load
-from monitor.kafka import Topics
-from monitor.roles import detect
-from tests.helm.render import CI, GOLDEN, Manifest, golden, manifests, of_kind, render, values_of
+from monitor.config.load import load
+from monitor.config.schema import Config
+from monitor.kafka.topics import Topics
+from monitor.roles import detect, names
+from tests.helm.render import (
+    CI,
+    GOLDEN,
+    Manifest,
+    golden,
+    manifests,
+    merged,
+    of_kind,
+    render,
+    values_of,
+)
 
 KUBERNETES = ("1.25", "1.37")
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
-CUSTOM = {  # apiVersion -> where its own project's definitions are kept as types
+JUDGES = values_of(CHART / "ci" / "judges-values.yaml")
+TARGETS = {
+    "targets": {"team": {"kind": "slack", "url": {"file": "/etc/plumbline/credentials/slack"}}}
+}
+CUSTOM = {  # apiVersion -> module with the types of the custom resources
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
     "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
 }
@@ -34,7 +48,7 @@ cases = pytest.mark.parametrize("path", CI, ids=lambda path: path.stem.removesuf
 
 
 def check(manifest: Mapping[str, Any]) -> None:
-    """Raises where a manifest is not what Kubernetes, or the custom resource's project, knows."""
+    """Raise an error if a manifest does not match the schema of Kubernetes or of its project."""
     module = CUSTOM.get(manifest["apiVersion"])
     if module is None:
         for version in KUBERNETES:
@@ -46,48 +60,48 @@ def check(manifest: Mapping[str, Any]) -> None:
 
 
 def pods(found: list[Manifest]) -> list[Manifest]:
-    """The pod specs of all workloads."""
+    """Return the pod specs of all workloads."""
     return [
         each["spec"]["template"]["spec"] for each in of_kind(found, "Deployment", "StatefulSet")
     ]
 
 
-def test_made_files_are_up_to_date() -> None:
-    """Copies, schema and README are what `make chart` would write, byte for byte."""
-    wanted = build.outputs()
-    late = [path.name for path, content in wanted.items() if path.read_bytes() != content]
-    stale = [path.name for path in build.copies_present() - set(wanted)]
-    assert (late, stale) == ([], []), "run make chart"
+def test_generated_files_are_up_to_date() -> None:
+    """Copies, schema and README equal the output of `make chart`, byte for byte."""
+    expected = build.outputs()
+    outdated = [path.name for path, content in expected.items() if path.read_bytes() != content]
+    stale = [path.name for path in build.copies_present() - set(expected)]
+    assert (outdated, stale) == ([], []), "run make chart"
 
 
 @pytest.mark.parametrize("pattern", build.COPIES)
-def test_there_are_rules_and_dashboards(pattern: str) -> None:
-    """The chart is not empty of what people look at."""
+def test_chart_contains_rules_and_dashboards(pattern: str) -> None:
+    """Each pattern of copied files matches at least one file."""
     assert list(build.ROOT.glob(pattern)), f"nothing matches {pattern}"
 
 
-def test_lint_is_content() -> None:
-    """`helm lint --strict` finds nothing but that there is no icon."""
+def test_lint_passes() -> None:
+    """`helm lint --strict` reports only the missing icon."""
     report = helm_python.lint(CHART, TRIAL, strict=True)
     assert report["errors"] == []
     assert [each["error"] for each in report["messages"]] == ["icon is recommended"]
 
 
-def test_versions_agree() -> None:
-    """The chart installs the Plumbline that it lies beside."""
+def test_app_version_is_the_version_of_plumbline() -> None:
+    """The chart installs the version of Plumbline in this repository."""
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == __version__
 
 
 @cases
-def test_render_is_as_committed(path: Path) -> None:
-    """A change of what is installed is seen in review; `make chart` renews the golden renders."""
-    kept = (GOLDEN / path.name.replace("-values", "")).read_text()
-    assert golden(values_of(path)) == kept, "see the difference, then run make chart"
+def test_render_equals_the_golden_file(path: Path) -> None:
+    """A change of the manifests is visible in review; `make chart` updates the golden files."""
+    committed = (GOLDEN / path.name.replace("-values", "")).read_text()
+    assert golden(values_of(path)) == committed, "check the difference, then run make chart"
 
 
 @cases
 def test_manifests_are_valid(path: Path) -> None:
-    """Every manifest passes its strict schema, on the oldest and the newest Kubernetes meant."""
+    """Every manifest passes its strict schema for the oldest and newest supported Kubernetes."""
     found = manifests(values_of(path))
     assert of_kind(found, "Deployment", "StatefulSet")
     for manifest in found:
@@ -99,7 +113,7 @@ def test_manifests_are_valid(path: Path) -> None:
     [("trial", "ConfigMap"), ("production", "PodMonitor"), ("autoscaling", "ScaledObject")],
 )
 def test_check_finds_unknown_keys(path: str, key: str) -> None:
-    """The check above is strict, for Kubernetes' own kinds and for custom ones."""
+    """`check` is strict, for kinds of Kubernetes and for custom kinds."""
     [manifest, *_] = of_kind(manifests(values_of(CHART / "ci" / f"{path}-values.yaml")), key)
     manifest.setdefault("spec", manifest)["surprise"] = 1
     with pytest.raises((kubernetes_validate.ValidationError, AssertionError)):
@@ -108,14 +122,19 @@ def test_check_finds_unknown_keys(path: str, key: str) -> None:
 
 @cases
 def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
-    """The daemon takes the plumbline.yaml of the ConfigMap, with secrets from mounted files."""
+    """The daemon accepts plumbline.yaml of the ConfigMap, with secrets from mounted files."""
     [found] = [
         each["data"]["plumbline.yaml"]
         for each in of_kind(manifests(values_of(path)), "ConfigMap")
         if "plumbline.yaml" in each["data"]
     ]
     credentials = values_of(path).get("credentials", {})
-    for key in {"slack", *credentials.get("keys", {}).values(), *credentials.get("inline", {})}:
+    for key in {
+        "slack",
+        "judge",
+        *credentials.get("keys", {}).values(),
+        *credentials.get("inline", {}),
+    }:
         (tmp_path / key).write_text(HUSH)
     file = tmp_path / "plumbline.yaml"
     file.write_text(found.replace("/etc/plumbline/credentials", str(tmp_path)))
@@ -127,7 +146,7 @@ def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
 
 @cases
 def test_pods_are_confined(path: Path) -> None:
-    """Every pod runs without root, privileges, a writable root or a token, whatever the values."""
+    """With any values, pods run without root, privileges, a writable root and a token."""
     for pod in pods(manifests(values_of(path))):
         [container] = pod["containers"]
         assert container["securityContext"] == {
@@ -141,8 +160,8 @@ def test_pods_are_confined(path: Path) -> None:
         assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/tmp"}
 
 
-def test_no_secret_outside_secrets() -> None:
-    """A value given inline is in the Secret alone."""
+def test_inline_credentials_are_only_in_the_secret() -> None:
+    """No manifest but the Secret contains an inline credential."""
     texts = render(values_of(CHART / "ci" / "inline-values.yaml"))
     [secret] = yaml.safe_load_all(texts.pop("secret.yaml"))
     assert secret["data"] == {"sasl.password": "b25seSBmb3IgYSB0cmlhbA=="}
@@ -151,28 +170,28 @@ def test_no_secret_outside_secrets() -> None:
     ]
 
 
-def test_grace_is_longer_than_leaving_takes() -> None:
-    """A pod is killed only after it has had the time that its roles allow themselves."""
-    budget = max(detect.REVOKE_SECONDS, len(app.ROLES) * app.DRAIN_SECONDS)
+def test_grace_period_is_longer_than_a_shutdown() -> None:
+    """A pod is killed only after the time limits of its roles' shutdown."""
+    budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 150 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 200 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 
 def test_split_runs_every_role() -> None:
-    """A workload for each role: no part of the daemon is left out, and notify has its way out."""
+    """Mode split has a workload for each role, and notify can reach port 443."""
     found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
     roles = [pod["containers"][0]["args"][-1].removeprefix("--roles=") for pod in pods(found)]
-    assert roles == list(app.ROLES)
+    assert roles == [name for name in names.ROLES if name != "judge"]
     [policy] = of_kind(found, "NetworkPolicy")
     assert {"protocol": "TCP", "port": 443} in [
         port for rule in policy["spec"]["egress"] for port in rule["ports"]
     ]
 
 
-def test_nobody_is_told_by_nobody() -> None:
-    """Without targets there is no notify: the role would not start, and none is let out for it."""
+def test_without_targets_there_is_no_notify_workload() -> None:
+    """Without targets there is no notify workload, and port 443 stays closed."""
     found = manifests(TRIAL | {"mode": "split"})
     assert [pod["containers"][0]["args"][-1] for pod in pods(found)] == [
         "--roles=ingest",
@@ -182,8 +201,108 @@ def test_nobody_is_told_by_nobody() -> None:
     assert "443" not in str(policy)
 
 
-def test_defaults_are_those_of_the_daemon() -> None:
-    """What the chart repeats of the configuration, it repeats rightly."""
+def judging(**values: Any) -> list[Manifest]:
+    """Return the manifests of the values with judges, overridden by others."""
+    return manifests(merged(JUDGES, values))
+
+
+def test_judges_run_in_a_workload_of_their_own() -> None:
+    """Only its pods run the larger image, and only they can reach the provider, at its port."""
+    found = judging(config={"notifications": TARGETS})
+    images = {
+        pod["containers"][0]["args"][-1]: pod["containers"][0]["image"] for pod in pods(found)
+    }
+    plain = "registry.example.com/plumbline:2.1"
+    assert images == {
+        "--roles=ingest": plain,
+        "--roles=detect": plain,
+        "--roles=judge": f"{plain}-judge",
+        "--roles=notify": plain,
+    }
+    every, own = (each["spec"] for each in of_kind(found, "NetworkPolicy"))
+    assert own["podSelector"]["matchLabels"].pop("app.kubernetes.io/component") == "judge"
+    assert own["podSelector"] == every["podSelector"]
+    assert own["policyTypes"] == ["Egress"]
+    [rule] = own["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 8443}]
+    assert rule["to"] == JUDGES["networkPolicy"]["judgeTo"]
+    assert "8443" not in str(every)
+
+
+def test_judges_of_one_workload_have_the_same_image_and_egress() -> None:
+    """In mode together, all pods judge; the provider's own address has port 443."""
+    client = {"base_url": None, "api_key": {"file": "/etc/plumbline/credentials/judge"}}
+    found = judging(mode="together", config={"judges": {"client": client}})
+    [pod] = pods(found)
+    assert pod["containers"][0]["image"] == "registry.example.com/plumbline:2.1-judge"
+    _, own = of_kind(found, "NetworkPolicy")
+    labels = own["spec"]["podSelector"]["matchLabels"]
+    assert labels["app.kubernetes.io/component"] == "together"
+    assert own["spec"]["egress"][0]["ports"] == [{"protocol": "TCP", "port": 443}]
+    [scaled] = of_kind(found, "ScaledObject")
+    groups = [trigger["metadata"]["consumerGroup"] for trigger in scaled["spec"]["triggers"]]
+    assert groups == ["plumbline-ingest", "plumbline-detect", "plumbline-judge"]
+
+
+def test_images_of_judges_have_a_digest_of_their_own() -> None:
+    """With digests, a tag with a suffix would name nothing."""
+    ours, theirs = (f"sha256:{digit * 64}" for digit in "12")
+    found = judging(image={"digest": ours, "judgeDigest": theirs})
+    images = [pod["containers"][0]["image"] for pod in pods(found)]
+    assert images == [f"registry.example.com/plumbline@{each}" for each in (ours, ours, theirs)]
+
+
+def test_judges_are_scaled_by_waiting_samples() -> None:
+    """The trigger is the lag of the judge group on the samples topic, at most one pod each."""
+    found = {each["metadata"]["name"]: each["spec"] for each in of_kind(judging(), "ScaledObject")}
+    scaled = found["demo-plumbline-judge"]
+    [trigger] = scaled["triggers"]
+    assert trigger["metadata"]["topic"] == Topics("plumbline").samples
+    assert trigger["metadata"]["consumerGroup"] == "plumbline-judge"
+    assert trigger["metadata"]["lagThreshold"] == "200"
+    assert scaled["maxReplicaCount"] == 6
+    for role, topic in (("ingest", "inference-logs"), ("detect", "plumbline.features")):
+        [other] = found[f"demo-plumbline-{role}"]["triggers"]
+        assert other["metadata"]["topic"] == topic
+
+
+def test_the_key_of_judges_is_read_from_a_mounted_file() -> None:
+    """No manifest has the key: the configuration names a file of the mounted Secret."""
+    found = judging()
+    [text] = [
+        each["data"]["plumbline.yaml"]
+        for each in of_kind(found, "ConfigMap")
+        if "plumbline.yaml" in each["data"]
+    ]
+    client = yaml.safe_load(text)["judges"]["client"]
+    assert client["api_key"] == {"file": "/etc/plumbline/credentials/judge"}
+    for pod in pods(found):
+        [mount] = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "credentials"]
+        assert mount == {
+            "name": "credentials",
+            "mountPath": "/etc/plumbline/credentials",
+            "readOnly": True,
+        }
+
+
+def test_checks_alone_need_no_provider() -> None:
+    """The role judge runs; no key is required, and no port is opened."""
+    checks = {"checks": {"short": {"kind": "length", "max_chars": 100}}}
+    found = manifests(JUDGES | {"config": JUDGES["config"] | {"judges": checks}})
+    assert "--roles=judge" in [pod["containers"][0]["args"][-1] for pod in pods(found)]
+    assert len(of_kind(found, "NetworkPolicy")) == 1
+
+
+def test_without_judges_nothing_changes() -> None:
+    """An empty section judges starts no pods, and opens no port."""
+    found = manifests(TRIAL | {"mode": "split", "config": TRIAL["config"] | {"judges": {}}})
+    assert len(pods(found)) == 2
+    assert len(of_kind(found, "NetworkPolicy")) == 1
+    assert "-judge" not in str(found)
+
+
+def test_defaults_equal_those_of_the_daemon() -> None:
+    """Defaults that the chart repeats equal the defaults of the configuration."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())["config"]
     default = Config()
     assert values["kafka"]["partitions"] == default.kafka.partitions
@@ -200,7 +319,7 @@ def test_defaults_are_those_of_the_daemon() -> None:
 
 
 def test_changed_configuration_rolls_the_pods() -> None:
-    """The pod template changes with the configuration, and with nothing beside it."""
+    """The pod template changes with the configuration, but not with unrelated values."""
 
     def annotations(values: dict[str, Any]) -> object:
         [workload] = of_kind(manifests(values), "Deployment")
@@ -212,20 +331,26 @@ def test_changed_configuration_rolls_the_pods() -> None:
 
 
 def test_network_policy_follows_the_brokers() -> None:
-    """Out go DNS, the brokers' ports (9092 where none is written), messages; in comes nobody."""
+    """Egress: DNS, the brokers' ports (9092 by default) and 443. Ingress: none without peers.
+
+    The API server drops an empty list, so that a chart with one would change the policy at each
+    apply.
+    """
     [policy] = of_kind(
         manifests(values_of(CHART / "ci" / "autoscaling-values.yaml")), "NetworkPolicy"
     )
-    assert policy["spec"]["ingress"] == []
+    assert "ingress" not in policy["spec"]
+    assert "Ingress" in policy["spec"]["policyTypes"]
     assert [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["egress"]] == [
         [53, 53],
+        [5353, 5353],
         [9092, 9094],
         [443],
     ]
 
 
-def test_scaling_ends_at_the_partitions() -> None:
-    """KEDA starts no pod that would find no work, and takes pods away slowly."""
+def test_scaling_is_limited_by_the_partitions() -> None:
+    """KEDA starts at most one pod for each partition, and removes pods slowly."""
     found = of_kind(manifests(values_of(CHART / "ci" / "autoscaling-values.yaml")), "ScaledObject")
     assert {each["metadata"]["name"]: each["spec"]["maxReplicaCount"] for each in found} == {
         "demo-plumbline-ingest": 24,
@@ -236,7 +361,7 @@ def test_scaling_ends_at_the_partitions() -> None:
     )
     fixed = {each["metadata"]["name"]: each["spec"].get("replicas") for each in workloads}
     assert fixed == {
-        "demo-plumbline-ingest": None,  # else each upgrade would set back what KEDA has scaled
+        "demo-plumbline-ingest": None,  # otherwise each upgrade would reset the number set by KEDA
         "demo-plumbline-detect": None,
         "demo-plumbline-notify": 1,
     }
@@ -247,8 +372,8 @@ def test_scaling_ends_at_the_partitions() -> None:
         assert behavior["scaleDown"]["stabilizationWindowSeconds"] >= 1800
 
 
-def test_embedded_files_arrive_whole() -> None:
-    """Grafana and Prometheus get the very files that are tested elsewhere."""
+def test_embedded_files_are_unchanged() -> None:
+    """The manifests contain the dashboards and rules byte for byte."""
     found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
     dashboards: dict[str, str] = {}
     for each in of_kind(found, "ConfigMap"):
@@ -261,12 +386,14 @@ def test_embedded_files_arrive_whole() -> None:
     assert rules == [yaml.safe_load(path.read_text()) for path in files]
 
 
-def test_there_is_room_for_a_role_on_a_gpu(tmp_path: Path) -> None:
-    """A role to come needs its name in one line, and its pods in the values and their schema."""
+def test_a_role_can_be_added(tmp_path: Path) -> None:
+    """A new role (here with a GPU) requires a name in one line, and pods in values and schema."""
     chart = tmp_path / "plumbline"
     shutil.copytree(CHART, chart)
     helpers = chart / "templates" / "_helpers.tpl"
-    helpers.write_text(helpers.read_text().replace("[ingest, detect]", "[ingest, detect, replay]"))
+    names = 'list "ingest" "detect"'
+    assert names in helpers.read_text()
+    helpers.write_text(helpers.read_text().replace(names, f'{names} "replay"'))
     schema = chart / "values.schema.json"
     detect_pods = '"detect": {\n          "$ref": "#/$defs/pods"\n        }'
     text = schema.read_text()
@@ -287,22 +414,22 @@ def test_there_is_room_for_a_role_on_a_gpu(tmp_path: Path) -> None:
     assert pod["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": 1}}
 
 
-def test_notes_say_what_to_look_at() -> None:
-    """After an install the user reads what to run next, and what is still missing."""
+def test_notes_list_the_next_steps() -> None:
+    """The notes after an installation contain checks to run and warnings of missing parts."""
     notes = render(TRIAL)["NOTES.txt"]
-    for text in ("get pods", "port-forward deployment/demo-plumbline 9464", "Nothing pages yet"):
+    for text in ("get pods", "port-forward deployment/demo-plumbline 9464", "no alert rules"):
         assert text in notes
-    assert "Nothing" not in render(values_of(CHART / "ci" / "production-values.yaml"))["NOTES.txt"]
+    assert "Warning" not in render(values_of(CHART / "ci" / "production-values.yaml"))["NOTES.txt"]
 
 
-def test_links_of_its_documents_lead_somewhere() -> None:
-    """What the chart's pages point to is there."""
+def test_links_in_documents_exist() -> None:
+    """The targets of links in the chart's pages exist."""
     for page in CHART.glob("*.md"):
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (CHART / target).exists(), f"{page.name}: {target}"
 
 
-def test_silent_values_are_found() -> None:
-    """A value without a comment does not get into the README unseen."""
-    with pytest.raises(ValueError, match=r"no comment above a\.c$"):
-        build.documented("a:\n  # What b is.\n  b: 1\n  c: 2\n")
+def test_values_without_a_comment_are_reported() -> None:
+    """A value without a comment is an error."""
+    with pytest.raises(ValueError, match=r"add a comment above a\.c$"):
+        build.documented("a:\n  # Comment of b.\n  b: 1\n  c: 2\n")

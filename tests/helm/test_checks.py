@@ -1,4 +1,4 @@
-"""Wrong values are refused with a sentence that says what to mend."""
+"""Tests that wrong values cause an error that says how to fix them."""
 
 from __future__ import annotations
 
@@ -10,41 +10,84 @@ import helm_python
 import pytest
 
 from helm.build import CHART
-from monitor.config_client import is_secret
+from monitor.config.sections.kafka_client import is_secret
 from tests.helm.render import merged, render, values_of
 
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
 BROKERS = TRIAL["config"]["kafka"]
-FREE_FORM = {"global", "nodeAffinity", "podAffinity", "podAntiAffinity"}
-"""Objects that are Helm's or Kubernetes' to describe."""
+KEY = {"file": "/etc/plumbline/credentials/judge"}
+FREE_FORM = {"global", "matches"}
+"""Objects whose keys Helm defines, and the JSON schema of a check."""
 
 
-def refusal(values: Mapping[str, Any]) -> str:
-    """What Helm says instead of installing."""
-    with pytest.raises(helm_python.HelmError) as refused:
+def error(values: Mapping[str, Any]) -> str:
+    """Return the error of a render with these values."""
+    with pytest.raises(helm_python.HelmError) as raised:
         render(merged(TRIAL, values))
-    return str(refused.value)
+    return str(raised.value)
 
 
 def client(**settings: Any) -> dict[str, Any]:
-    """Values with settings of the Kafka client; a double underscore is a dot."""
+    """Return values with settings of the Kafka client; a double underscore stands for a dot."""
     return {"config": {"kafka": {"client": {k.replace("__", "."): v for k, v in settings.items()}}}}
 
 
+def judges(api_key: Any = KEY, **values: Any) -> dict[str, Any]:
+    """Return values with a rubric, the key of the provider, and other values."""
+    section = {
+        "rubrics": ["tone"],
+        "model": "m",
+        "client": {"api_key": api_key},
+        "prices": {"m": {"input": 1, "output": 1}},
+    }
+    return merged({"config": {"judges": section}}, values)
+
+
 def kafka(**keys: Any) -> dict[str, Any]:
-    """Values with keys of config.kafka."""
+    """Return values with keys of config.kafka."""
     return {"config": {"kafka": keys}}
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
-        ({"image": {"repository": ""}}, "image.repository is empty: build the image, push it"),
+        ({"image": {"repository": ""}}, "image.repository is empty: build the image, push it to"),
         (kafka(bootstrap_servers=""), "bootstrap_servers is empty: give your brokers"),
+        (
+            judges(),
+            "config.judges.client.api_key is in the file /etc/plumbline/credentials/judge, but no"
+            " Secret is mounted: set credentials.existingSecret",
+        ),
+        (
+            judges("sk-1", credentials={"existingSecret": "x"}),
+            "config.judges.client.api_key is a secret and must not be in a ConfigMap: store it",
+        ),
+        (
+            judges(None, credentials={"existingSecret": "x"}),
+            "config.judges is set, but the key of the judges' provider is not",
+        ),
+        (
+            judges(image={"digest": f"sha256:{64 * '1'}"}, credentials={"existingSecret": "x"}),
+            "image.judgeDigest is not: pods that judge run another image",
+        ),
+        (
+            judges(image={"judgeDigest": f"sha256:{64 * '1'}"}),
+            "image.judgeDigest is set, but image.digest is not",
+        ),
+        (
+            judges(config={"judges": {"client": {"base_url": "http://127.0.0.1:8000/v1"}}}),
+            "base_url is http://127.0.0.1:8000/v1, which in a pod is the pod itself",
+        ),
+        (
+            judges(
+                mode="split", credentials={"existingSecret": "x"}, pods={"judge": {"replicas": 7}}
+            ),
+            "pods.judge.replicas is 7, but config.kafka.partitions is 6",
+        ),
         (kafka(bootstrap_servers=" "), "bootstrap_servers is empty: give your brokers"),
         (kafka(bootstrap_servers="a:1,,b:2"), "remove the comma"),
-        (kafka(bootstrap_servers="a:1,localhost:9092"), "within a pod is the pod itself"),
-        (kafka(bootstrap_servers="[::1]:9092"), "within a pod is the pod itself"),
+        (kafka(bootstrap_servers="a:1,localhost:9092"), "in a pod is the pod itself"),
+        (kafka(bootstrap_servers="[::1]:9092"), "in a pod is the pod itself"),
         (
             {"pods": {"together": {"replicas": 7}}},
             "pods.together.replicas is 7, but config.kafka.partitions is 6: more pods than"
@@ -64,11 +107,11 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         (
             {"mode": "split", "autoscaling": {"enabled": True}},
-            "logPartitions is not given, beyond which pods find no work: set it",
+            "logPartitions, the maximum number of pods, is not set: set it",
         ),
         (
             {"autoscaling": {"enabled": True}, **client(security__protocol="SASL_SSL")},
-            "name a TriggerAuthentication in autoscaling.authenticationRef",
+            "security.protocol SASL_SSL: set autoscaling.authenticationRef",
         ),
         (
             {"credentials": {"existingSecret": "a", "inline": {"sasl.password": "x"}}},
@@ -76,20 +119,20 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         (
             {"credentials": {"keys": {"sasl.password": "password"}}},
-            "credentials.keys is given without a Secret",
+            "credentials.keys is set, but credentials.existingSecret is not",
         ),
         (
             {
                 "credentials": {"inline": {"sasl.username": "x"}},
                 **client(sasl__username="y"),
             },
-            "sasl.username is given both in config.kafka.client and in credentials",
+            "sasl.username is set both in config.kafka.client and in credentials",
         ),
         (
             {
                 "config": {"reference": {"source": "named", "name": "a"}},
             },
-            "no volume holds references: name a PersistentVolumeClaim",
+            "no volume with references is mounted: set references.existingClaim",
         ),
         (
             {
@@ -107,45 +150,63 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         (
             {"monitoring": {"podMonitor": {"enabled": True}, "serviceMonitor": {"enabled": True}}},
-            "counted twice: disable one of them",
+            "scraped twice: disable one of them",
         ),
-        ({"config": {"http": {"host": "127.0.0.1"}}}, "set 0.0.0.0, or :: on IPv6"),
-        ({"config": {"http": {"port": 0}}}, "set a fixed one, for instance 9464"),
-        ({"terminationGracePeriodSeconds": 30}, "set 150 or more"),
-        ({"podSecurity": {"runAsUser": 0}}, "which is root: give another user"),
+        ({"config": {"http": {"host": "127.0.0.1"}}}, "set 0.0.0.0, or :: for IPv6"),
+        ({"config": {"http": {"port": 0}}}, "set a fixed port, for instance 9464"),
+        ({"terminationGracePeriodSeconds": 30}, "set 200 or more"),
+        ({"podSecurity": {"runAsUser": 0}}, "which is root: set another user"),
     ],
     ids=lambda case: case[:40] if isinstance(case, str) else None,
 )
-def test_what_cannot_work_is_refused(values: dict[str, Any], said: str) -> None:
-    """Values that a schema lets through but that cannot work are refused, with what to mend."""
-    assert said in refusal(values)
+def test_checks_report_values_that_cannot_work(values: dict[str, Any], message: str) -> None:
+    """Values that pass the schema but cannot work cause an error with a fix."""
+    assert message in error(values)
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"replicaCount": 3}, "additional properties 'replicaCount' not allowed"),
         (
             {"pods": {"detect": {"replica": 3}}},
             "at '/pods/detect': additional properties 'replica'",
         ),
-        ({"pods": {"judge": {}}}, "at '/pods': additional properties 'judge' not allowed"),
+        ({"pods": {"replay": {}}}, "at '/pods': additional properties 'replay' not allowed"),
         (kafka(bootstrapServers="a:1"), "at '/config/kafka': additional properties"),
         ({"config": {"windows": {"records": 1}}}, "at '/config/windows/records': minimum"),
         ({"config": {"http": None}}, "at '/config': missing property 'http'"),
         (kafka(bootstrap_servers=None), "missing property 'bootstrap_servers'"),
         ({"mode": "both"}, "value must be one of 'together', 'split'"),
         ({"workload": "DaemonSet"}, "value must be one of 'Deployment', 'StatefulSet'"),
-        ({"image": {"digest": "latest"}}, "at '/image/digest'"),
         ({"pods": {"together": {"replicas": "2"}}}, "got string, want integer"),
         ({"pods": {"together": {"replicas": 0}}}, "minimum: got 0, want 1"),
-        ({"monitoring": {"podMonitor": {"interval": "fast"}}}, "'fast' does not match pattern"),
+        ({"pods": {"together": {"replicas": -1}}}, "minimum: got -1, want 1"),
+        ({"pods": {"together": {"replicas": 1.5}}}, "got number, want integer"),
+        ({"pods": {"together": {"replicas": 2**31}}}, "maximum: got 2.147483648"),
+        ({"autoscaling": {"minReplicas": 0}}, "minimum: got 0, want 1"),
+        ({"podDisruptionBudget": {"minAvailable": 1}}, "properties 'minAvailable' not allowed"),
+        ({"podDisruptionBudget": {"maxUnavailable": -1}}, "minimum: got -1, want 0"),
+        ({"networkPolicy": {"kafkaPorts": [70000]}}, "maximum: got 70,000, want 65,535"),
+        ({"networkPolicy": {"extraEgress": [{"ports": [{"port": 0}]}]}}, "minimum: got 0, want 1"),
+        ({"networkPolicy": {"kafkaTo": [{"ipBlock": {}}]}}, "missing property 'cidr'"),
+        ({"podSecurity": {"runAsUser": 2**31}}, "maximum: got 2.147483648"),
+        ({"podLabels": {"release": 2}}, "at '/podLabels/release': got number, want string"),
+        ({"topologySpread": {"keys": [""]}}, "at '/topologySpread/keys/0': minLength"),
+        (
+            {"pods": {"together": {"resources": {"claims": [{"name": "gpu"}]}}}},
+            "properties 'claims' not allowed",
+        ),
+        (
+            {"pods": {"together": {"affinity": {"nodeAffinity": {"required": {}}}}}},
+            "properties 'required' not allowed",
+        ),
     ],
     ids=lambda case: case[:40] if isinstance(case, str) else None,
 )
-def test_what_is_not_known_is_refused(values: dict[str, Any], said: str) -> None:
-    """Unknown keys and values of a wrong form are refused by the schema, with their place."""
-    assert said in refusal(values)
+def test_schema_rejects_unknown_keys_and_wrong_types(values: dict[str, Any], message: str) -> None:
+    """The schema rejects unknown keys and invalid values, and the error has their location."""
+    assert message in error(values)
 
 
 @pytest.mark.parametrize(
@@ -166,18 +227,18 @@ def test_what_is_not_known_is_refused(values: dict[str, Any], said: str) -> None
     ],
 )
 def test_secrets_stay_out_of_the_configmap(setting: str) -> None:
-    """The chart takes for a secret what the daemon does, and never repeats its value."""
+    """The chart treats the same settings as secrets as the daemon, and does not print values."""
     values = {"config": {"kafka": {"client": {setting: "hush-hush"}}}}
     if is_secret(setting):
-        said = refusal(values)
-        assert f"config.kafka.client.{setting} is a secret" in said
-        assert "hush-hush" not in said
+        message = error(values)
+        assert f"config.kafka.client.{setting} is a secret" in message
+        assert "hush-hush" not in message
     else:
         render(merged(TRIAL, values))
 
 
 def objects(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object that a schema describes, with the key that it stands under."""
+    """Yield every object of a schema with its key."""
     if isinstance(schema, list):
         for each in schema:
             yield from objects(each, name)
@@ -189,7 +250,7 @@ def objects(schema: Any, name: str = "") -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def test_schema_is_closed() -> None:
-    """No object takes keys that are not described, but those that Helm and Kubernetes describe."""
+    """No object accepts undefined keys, except the free-form ones."""
     schema = json.loads((CHART / "values.schema.json").read_text())
     found = list(objects(schema))
     assert len(found) > 30

@@ -1,8 +1,8 @@
 """Brokers, topics and an Alertmanager for the integration tests.
 
-The tests run against a real broker. On a machine that cannot have one they fall back to the mock,
-loudly; a test whose claim only the real one supports asks for ``real_broker`` and is then skipped,
-or fails where CI is set, so that a claim never goes unchecked there.
+The tests run against a real broker. On a machine that cannot run one they use the mock and print
+the reason. A test that needs the real one requests ``real_broker``: without it, the test is
+skipped, or fails if CI is set.
 """
 
 import os
@@ -26,11 +26,11 @@ WHY_MOCK = pytest.StashKey[str]()
 def broker(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KafkaBroker | MockBroker]:
-    """The broker shared by the tests of one worker; leave it running and use fresh topics."""
+    """The broker shared by the tests of one worker: do not stop it, and use new topics."""
     try:
         kafka_classpath()
     except KafkaUnavailable as reason:
-        _say_loudly(request.config, f"NO REAL KAFKA BROKER, using the mock: {reason}")
+        _print_now(request.config, f"NO REAL KAFKA BROKER, using the mock: {reason}")
         yield MockBroker()
     else:
         with KafkaBroker(tmp_path_factory.mktemp("kafka")) as real:
@@ -39,7 +39,7 @@ def broker(
 
 @pytest.fixture(scope="session")
 def real_broker(request: pytest.FixtureRequest, broker: KafkaBroker | MockBroker) -> KafkaBroker:
-    """The shared broker where it is real; otherwise skip the test, or fail it under CI."""
+    """The shared broker if it is real; otherwise skip the test, or fail it if CI is set."""
     if isinstance(broker, KafkaBroker):
         return broker
     reason = request.config.stash[WHY_MOCK]
@@ -50,7 +50,7 @@ def real_broker(request: pytest.FixtureRequest, broker: KafkaBroker | MockBroker
 
 @pytest.fixture
 def topic(broker: KafkaBroker | MockBroker) -> Callable[..., str]:
-    """Make a topic with a name of its own: ``topic(partitions=1, config=None)``."""
+    """Create a topic with a unique name: ``topic(partitions=1, config=None)``."""
 
     def fresh(partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
         name = f"test-{uuid.uuid4().hex[:12]}"
@@ -62,7 +62,7 @@ def topic(broker: KafkaBroker | MockBroker) -> Callable[..., str]:
 
 @pytest.fixture(scope="module")
 def rules_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committed rules; only an alarm need not last for minutes before it is told of."""
+    """The committed rules, in which drift alerts fire after one second."""
     text = RULES.read_text()
     group, rest = text.split("  - name: plumbline.models", 1)
     quick = re.sub(r"^(        for:) [1-9]\w+", r"\1 1s", group, flags=re.MULTILINE)
@@ -73,33 +73,33 @@ def rules_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def webhook() -> Iterator[Webhook]:
-    """Whoever is told."""
-    with Webhook() as made:
-        yield made
+    """The receiver of all messages of Alertmanager."""
+    with Webhook() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
 def alertmanager(
     webhook: Webhook, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Alertmanager]:
-    """The committed example, with seconds for minutes."""
+    """The committed example, with seconds instead of minutes."""
     folder = tmp_path_factory.mktemp("alertmanager")
-    with Alertmanager(folder, routed_to(webhook, ALERTMANAGER)) as made:
-        yield made
+    with Alertmanager(folder, routed_to(webhook, ALERTMANAGER)) as running:
+        yield running
 
 
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """Repeat at the end of the run that the mock stood in for the real broker."""
+    """Repeat at the end of the run that the mock was used instead of the real broker."""
     reason = config.stash.get(WHY_MOCK, None)
     if reason is not None:
         terminalreporter.section("mock broker", red=True, bold=True)
         terminalreporter.write_line(reason, red=True)
 
 
-def _say_loudly(config: pytest.Config, reason: str) -> None:
-    """Say it now, past pytest's capture (workers of xdist write no summary), and keep it."""
+def _print_now(config: pytest.Config, reason: str) -> None:
+    """Print the reason now, past pytest's capture (xdist workers write no summary), and keep it."""
     config.stash[WHY_MOCK] = reason
     capture = config.pluginmanager.getplugin("capturemanager")
     assert capture is not None, "pytest always registers its capture manager"

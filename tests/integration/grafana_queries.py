@@ -1,10 +1,9 @@
-"""The queries of a dashboard as Grafana sends them: variables asked for, escaped and put in.
+"""The queries of a dashboard as Grafana sends them, with the values of its variables.
 
-After Grafana's Prometheus data source and its template service: a value of a variable that may have
-several is escaped for a regular expression within a string, one that may not for a string in single
-quotes (a double quote goes through: a hostile name breaks such a query in Grafana, and so it does
-here); "All" is its own text; `${name:regex}` escapes for a regular expression alone, and `:raw` not
-at all.
+As Grafana's Prometheus data source and template service do it: values of a multi-value variable are
+escaped for a regular expression in a string; the value of another variable is escaped for a string
+in single quotes, so that a double quote in a name breaks the query, as in Grafana. "All" has a text
+of its own. `${name:regex}` escapes for a regular expression only, `${name:raw}` does not escape.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _LABELS = re.compile(r"label_values\((?:(?P<selector>.+),\s*)?(?P<label>\w+)\)",
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query of a panel, ready to be run; `instant`: at one moment, else over time."""
+    """A query of a panel, ready to run; `instant`: for one time, otherwise for a range."""
 
     dashboard: str
     panel: str
@@ -44,14 +43,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What is chosen: values, or a text that stands for all; whether there may be several."""
+    """The selected values, or the text for all of them; whether several may be selected."""
 
     values: Sequence[str]
     all_text: str | None
     several: bool
 
     def text(self, form: str | None) -> str:
-        """As it is put into a query."""
+        """Return the text that replaces the variable in a query."""
         if self.all_text is not None:
             return self.all_text
         if form == "raw":
@@ -59,7 +58,7 @@ class Variable:
         if form == "regex":
             return _either([re.sub(r"[\\^$*+?.()|\[\]{}/]", r"\\\g<0>", v) for v in self.values])
         if form is not None:
-            raise ValueError(f"the format {form} is not known here")
+            raise ValueError(f"unknown format of a variable: {form}")
         if not self.several:
             return self.values[0].replace("\\", "\\" * 2).replace("'", "\\\\'")
         escaped = [value.replace("\\", "\\" * 4) for value in self.values]
@@ -73,9 +72,9 @@ def _either(values: Sequence[str]) -> str:
 def queries(
     file: Path, prometheus: Prometheus, chosen: Mapping[str, str], span: tuple[float, float]
 ) -> list[Query]:
-    """All queries of a dashboard, its annotations and variables among them.
+    """Return all queries of a dashboard, including those of its annotations.
 
-    chosen: variable -> the value that somebody has picked. span: the time that is looked at.
+    chosen: variable -> the selected value. span: the time range of the dashboard.
     """
     dashboard: Json = json.loads(file.read_text())
     known: dict[str, Variable] = {}
@@ -90,7 +89,7 @@ def queries(
 
 
 def _targets(dashboard: Json) -> Iterator[tuple[str, Json]]:
-    """Title and target of every panel, those in rows included, and of every annotation."""
+    """Yield title and target of every panel, also of those in rows, and of every annotation."""
     for panel in dashboard.get("panels", []):
         yield from _targets(panel)
         for target in panel.get("targets", []):
@@ -101,7 +100,7 @@ def _targets(dashboard: Json) -> Iterator[tuple[str, Json]]:
 
 
 def put_in(text: str, known: Mapping[str, Variable]) -> str:
-    """The text with variables replaced; one that nobody knows stays, as in Grafana."""
+    """Replace the variables in a text; an unknown one stays, as in Grafana."""
 
     def value(found: re.Match[str]) -> str:
         name = found["bare"] or found["braced"]
@@ -119,37 +118,37 @@ def _variable(
     chosen: Mapping[str, str],
     span: tuple[float, float],
 ) -> Variable | None:
-    """What is chosen of a variable; None for one that no query is made of."""
+    """Return the selection of a variable; None for a type that queries do not use."""
     if definition["type"] == "constant":
         return Variable([definition["query"]], None, False)
     if definition["type"] != "query":
         return None
-    offered = _offered(definition, known, prometheus, span)
-    assert offered, f"the variable {definition['name']} offers nothing"
+    options = _options(definition, known, prometheus, span)
+    assert options, f"the variable {definition['name']} has no values"
     several = bool(definition.get("multi") or definition.get("includeAll"))
     picked = chosen.get(definition["name"])
     if picked is not None:
-        assert picked in offered, f"{picked} is not among {offered}"
+        assert picked in options, f"{picked} is not in {options}"
         return Variable([picked], None, several)
     if definition.get("includeAll"):
-        return Variable(offered, definition.get("allValue"), several)
-    return Variable(offered[:1], None, several)
+        return Variable(options, definition.get("allValue"), several)
+    return Variable(options[:1], None, several)
 
 
-def _offered(
+def _options(
     definition: Json,
     known: Mapping[str, Variable],
     prometheus: Prometheus,
     span: tuple[float, float],
 ) -> list[str]:
-    """The values that a query variable offers."""
+    """Return the values that a query variable offers."""
     query = definition["query"]
     text = put_in(query if isinstance(query, str) else query["query"], known)
-    asked = _LABELS.fullmatch(text.strip())
-    assert asked, f"only label_values(...) is understood here, not {text}"
-    match = {"match[]": asked["selector"]} if asked["selector"] else {}
+    query_parts = _LABELS.fullmatch(text.strip())
+    assert query_parts, f"only label_values(...) is supported, not {text}"
+    match = {"match[]": query_parts["selector"]} if query_parts["selector"] else {}
     values: list[str] = prometheus.get(
-        f"label/{asked['label']}/values", start=span[0], end=span[1], **match
+        f"label/{query_parts['label']}/values", start=span[0], end=span[1], **match
     )
     pattern = (definition.get("regex") or "").strip("/")
     return [value for value in values if re.search(pattern, value)]

@@ -1,4 +1,4 @@
-"""The daemon as a process of its own, the feed that loads it, and its topics read to the end."""
+"""Run the daemon as a process, feed it records, and read its topics to the end."""
 
 from __future__ import annotations
 
@@ -19,26 +19,42 @@ from typing import Any, Self
 
 import msgspec
 import yaml
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor import columns
-from monitor.columns import Columns
-from monitor.kafka import Topics
+from monitor.ingest.chunk import decode_chunk
+from monitor.ingest.columns import Columns
+from monitor.kafka.topics import Topics
 from tests.integration.broker import lifeline
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 60.0
-RUN = "import sys; from monitor.cli import main; sys.exit(main())"
+TIMEOUT_S = 120.0
+"""Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
+RUN = "import sys; from monitor.cli.main import main; sys.exit(main())"
 
 QUICK = {"windows": {"records": 200, "stride": 20}, "reference": {"records": 2000}}
-"""Windows short enough for a few thousand records to show a drift."""
+"""Windows so short that a few thousand records are enough for a drift."""
+JUDGES = {
+    "rubrics": ["answer_quality"],
+    "model": "judge",
+    "prices": {"judge": {"input": 1, "output": 1}},
+    "client": {"provider": "compatible", "base_url": "http://127.0.0.1:9/v1"},
+}
+"""Judges that are configured, so that samples are written, and never called."""
 SHORT_SESSION = {"session.timeout.ms": 6000}
-"""The group notices within seconds that a member was killed."""
+"""The group removes a killed member within seconds."""
 
 
 def until(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) -> None:
-    """Poll a condition until it holds; fail when the time is up."""
+    """Poll a condition until it holds. Raises AssertionError after the timeout."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout:g} s for {what}"
@@ -46,7 +62,7 @@ def until(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) 
 
 
 class Daemon:
-    """`plumbline run` in a process; as a context manager it is killed at the end at the latest."""
+    """`plumbline run` in a process. As a context manager, it is killed at the end of the block."""
 
     def __init__(
         self,
@@ -59,7 +75,7 @@ class Daemon:
         kafka: Mapping[str, Any] | None = None,
         **sections: Any,
     ) -> None:
-        """Describe a daemon; `kafka` and `sections` are parts of its configuration file."""
+        """Write the configuration; `kafka` and `sections` are parts of it."""
         section = {"bootstrap_servers": bootstrap, "prefix": prefix, "logs": list(logs)}
         config = {
             "kafka": section | {"partitions": 2} | dict(kafka or {}),
@@ -97,7 +113,7 @@ class Daemon:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave no process behind; show the log of a test that failed."""
+        """Kill the process if it still runs; print the log if the test failed."""
         if self.process.poll() is None:
             self.kill()
         self._guard.kill()
@@ -106,21 +122,21 @@ class Daemon:
             print(f"{self.log_file}:\n{self.log_text()[-8000:]}")
 
     def log_text(self) -> str:
-        """All that the process has written."""
+        """Return the output of the process so far."""
         return self.log_file.read_text(errors="replace")
 
     def said(self, event: str) -> list[dict[str, Any]]:
-        """The log lines of an event."""
+        """Return the log lines of an event."""
         lines = [json.loads(line) for line in self.log_text().splitlines() if line[:1] == "{"]
         return [line for line in lines if line["event"] == event]
 
     def wait_for(self, event: str, count: int = 1) -> dict[str, Any]:
-        """Wait until the log has an event so many times; its last line."""
+        """Wait until the log has an event `count` times; return its last line."""
         self.wait(lambda: len(self.said(event)) >= count, f"{event!r} in the log")
         return self.said(event)[-1]
 
     def wait(self, condition: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) -> None:
-        """Wait for a condition while the process lives."""
+        """Wait for a condition; fail if the process ends before it holds."""
 
         def holds() -> bool:
             done = condition()
@@ -130,17 +146,17 @@ class Daemon:
         until(holds, what, timeout)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of a page."""
-        port = self.wait_for("started")["port"]
+        """Return the status and the body of a page."""
+        url = f"http://127.0.0.1:{self.wait_for('started')['port']}{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as refused:
-            with refused:
-                return refused.code, refused.read().decode()
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of the samples of a metric that have these labels."""
+        """Return the sum of the samples of a metric that have these labels."""
         return sum(
             sample.value
             for family in text_string_to_metric_families(self.get("/metrics")[1])
@@ -149,33 +165,34 @@ class Daemon:
         )
 
     def wait_ready(self) -> None:
-        """Wait until every role has joined."""
+        """Wait until every role is ready."""
         self.wait(lambda: self.get("/readyz")[0] == 200, "readiness")
 
     def wait_metric(self, name: str, least: float, timeout: float = TIMEOUT_S) -> None:
-        """Wait until a metric's sum has reached a value."""
+        """Wait until the sum of a metric has reached a value."""
         self.wait(lambda: self.metric(name) >= least, f"{name} >= {least:g}", timeout)
 
-    def stop(self, timeout: float = 40.0) -> int:
-        """SIGTERM; the exit status, within a bounded time."""
+    def stop(self, timeout: float = TIMEOUT_S) -> int:
+        """Send SIGTERM and return the exit status."""
+        self.wait_for("started")  # it does not handle signals before
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout)
 
     def kill(self) -> None:
-        """SIGKILL: no chance to commit anything."""
+        """Send SIGKILL: the process cannot commit anything."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(TIMEOUT_S)
 
 
 class Feed:
-    """A thread that produces numbered records at a bounded rate, until told to finish.
+    """A thread that produces numbered records at a bounded rate, from entry until `finish`.
 
-    Record i has the timestamp i, so the feature topic tells which records are in it. bad: every
-    so manieth is no record.
+    Record i has the timestamp i, so the feature topic shows which records are in it.
+    bad: each message with this interval is not a record; 0 for none.
     """
 
     def __init__(
-        self, bootstrap: str, topic: str, *, rate: float, most: int, bad: int = 0, models: int = 3
+        self, bootstrap: str, topic: str, *, rate: float, bad: int = 0, models: int = 3
     ) -> None:
         self._producer = Producer(
             {
@@ -185,13 +202,13 @@ class Feed:
                 "log_level": 2,
             }
         )
-        self.topic, self.rate, self.most, self.bad, self.models = topic, rate, most, bad, models
+        self.topic, self.rate, self.bad, self.models = topic, rate, bad, models
         self.sent = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> Self:
-        """Start to produce."""
+        """Start producing."""
         self._thread.start()
         return self
 
@@ -201,14 +218,14 @@ class Feed:
         self._thread.join(TIMEOUT_S)
 
     def finish(self) -> int:
-        """Stop, wait until all is acknowledged; how many were sent."""
+        """Stop producing, wait for all acknowledgements and return the number of messages."""
         self._end.set()
         self._thread.join(TIMEOUT_S)
         assert self._producer.flush(TIMEOUT_S) == 0
         return self.sent
 
     def good(self) -> list[int]:
-        """The numbers of the good records."""
+        """Return the numbers of the good records."""
         return [i for i in range(self.sent) if not self._is_bad(i)]
 
     def _is_bad(self, i: int) -> bool:
@@ -216,8 +233,8 @@ class Feed:
 
     def _run(self) -> None:
         started = time.monotonic()
-        while self.sent < self.most and not self._end.wait(0.01):
-            upto = min(self.most, int((time.monotonic() - started) * self.rate))
+        while not self._end.wait(0.01):
+            upto = int((time.monotonic() - started) * self.rate)
             while self.sent < upto and self._send(self.sent):
                 self.sent += 1
             self._producer.poll(0)
@@ -232,7 +249,7 @@ class Feed:
 
 
 def numbered(i: int, model: str = "m", **more: Any) -> bytes:
-    """A small good record with the timestamp i."""
+    """Return a small good record with the timestamp i."""
     return msgspec.json.encode(
         {"request_id": str(i), "timestamp": i, "model": model, "latency_ms": 100 + i % 7} | more
     )
@@ -266,60 +283,82 @@ def produce(
 
 
 def read_all(bootstrap: str, topic: str) -> list[Message]:
-    """All committed messages of a topic, partition by partition."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "log_level": 2,
-            "group.id": "harness-reader",
-            "enable.auto.commit": False,
-            "isolation.level": "read_committed",
-            "enable.partition.eof": True,
-        }
-    )
+    """Return all committed messages of a topic, partition by partition.
+
+    Waits for the end of open transactions, as of a process that was killed: they hide all messages
+    after their first one, also those of later transactions that are committed.
+    """
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "log_level": 2,
+        "group.id": "harness-reader",
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+    }
+    ends = _ends(settings, topic)
+    consumer = Consumer(settings | {"isolation.level": "read_committed"})
     try:
-        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+        consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         messages: list[Message] = []
-        ended: set[int | None] = set()
         deadline = time.monotonic() + TIMEOUT_S
-        while len(ended) < len(partitions):
-            assert time.monotonic() < deadline, f"{topic} has no end"
+        while ends:
+            assert time.monotonic() < deadline, f"the end of {topic} was not reached"
             for message in consumer.consume(1000, 0.2):
-                error = message.error()
+                error, number = message.error(), message.partition() or 0
                 if error is None:
                     messages.append(message)
-                else:
-                    assert error.code() == KafkaError._PARTITION_EOF, error
-                    ended.add(message.partition())
+                    continue
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                if (message.offset() or 0) >= ends.get(number, 0):
+                    ends.pop(number, None)
     finally:
         consumer.close()
     return sorted(messages, key=lambda message: message.partition() or 0)
 
 
+def _ends(settings: Mapping[str, Any], topic: str) -> dict[int, int]:
+    """Return the end offset of each partition, open transactions included."""
+    consumer = Consumer({**settings, "isolation.level": "read_uncommitted"})
+    try:
+        partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        return {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), 30)[1]
+            for number in partitions
+        }
+    finally:
+        consumer.close()
+
+
 def chunks(bootstrap: str, prefix: str) -> list[Columns]:
-    """All feature chunks."""
+    """Return all feature chunks."""
     messages = read_all(bootstrap, Topics(prefix).features)
-    return [columns.decode(message.value() or b"") for message in messages]
+    return [decode_chunk(message.value() or b"") for message in messages]
 
 
 def times(bootstrap: str, prefix: str) -> list[float]:
-    """The event times of all records in the feature topic, sorted."""
+    """Return the event times of all records in the feature topic, sorted."""
     return sorted(time for chunk in chunks(bootstrap, prefix) for time in chunk.times.tolist())
 
 
 def letters(bootstrap: str, prefix: str) -> Counter[bytes | None]:
-    """The dead letters by their bytes."""
+    """Count the dead letters by their bytes."""
     return Counter(m.value() for m in read_all(bootstrap, Topics(prefix).dead_letters))
 
 
+def committed(bootstrap: str, group: str, topic: str) -> int:
+    """Return the sum of the offsets that a consumer group has committed for a topic."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+    return sum(p.offset for p in future.result(30).topic_partitions or [] if p.topic == topic)
+
+
 def header(message: Message, name: str) -> str:
-    """The value of a header that is there once."""
+    """Return the value of a header that occurs once."""
     (value,) = [value for key, value in headers(message) if key == name]
     return value.decode()
 
 
 def headers(message: Message) -> list[tuple[str, bytes]]:
-    """The headers of a message, of which none is null."""
+    """Return the headers of a message; none of them is null."""
     pairs: Any = message.headers()
     return pairs or []

@@ -1,8 +1,8 @@
-"""Gets the published Apache Kafka jars, so that tests can run the real broker.
+"""Download the published Apache Kafka jars, with which tests run a real broker.
 
-A broker from its own jars needs neither a container runtime nor a system service, and it behaves
-as in production: transactions, retention and group protocols are the real ones, which no mock has.
-Maven fetches the jars because it honours whatever mirror the machine is configured for.
+A broker from its jars needs no container runtime and no system service, and has the transactions,
+retention and group protocols of production. Maven downloads the jars because it uses the mirror
+that the machine is configured for.
 """
 
 import fcntl
@@ -18,8 +18,8 @@ COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-depende
 DOWNLOAD_TIMEOUT_S = 600
 DEBIAN_PACKAGES = {"java": "openjdk-17-jre-headless", "mvn": "maven"}
 
-# A bare POM on purpose: an inherited parent or BOM may silently downgrade single Kafka modules.
-# slf4j-simple gives the broker a log on stderr; its version must match Kafka's slf4j-api.
+# A POM without parent or BOM: these may silently downgrade single Kafka modules.
+# slf4j-simple logs to stderr; its version must match Kafka's slf4j-api.
 POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>plumbline.tests</groupId>
@@ -42,11 +42,11 @@ POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
 
 
 class KafkaUnavailable(RuntimeError):
-    """The jars, or the Java that runs them, cannot be had on this machine."""
+    """The jars, or Java to run them, are not available on this machine."""
 
 
 def default_cache() -> Path:
-    """Where the jars are kept between runs; each version has a cache of its own."""
+    """Return the cache of the jars of this version."""
     base = os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline"
     return Path(base).expanduser() / f"kafka-{KAFKA_VERSION}"
 
@@ -63,7 +63,7 @@ def kafka_classpath(cache: Path | None = None) -> str:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time download or install: parallel test workers all start here."""
+    """Let one process at a time download or install: parallel test workers start together."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -71,7 +71,7 @@ def _locked(directory: Path) -> Iterator[None]:
 
 
 def _download(directory: Path) -> None:
-    """Fill a sibling directory, then rename it: half a download is never taken for a whole one."""
+    """Download into a sibling directory, then rename it: the cache is never incomplete."""
     _require("mvn")
     partial = directory.with_name(f"{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -84,21 +84,21 @@ def _download(directory: Path) -> None:
 
 
 def _require(program: str) -> None:
-    """Make sure that a program is on the PATH, installing its Debian package where we may."""
+    """Install the Debian package of a program that is not on the PATH, if permitted."""
     if shutil.which(program):
         return
     package = DEBIAN_PACKAGES[program]
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise KafkaUnavailable(
             f"The test broker needs '{program}' (Debian package {package}), which is not on the "
-            "PATH and cannot be installed from here: that takes root and apt-get."
+            "PATH and cannot be installed without root and apt-get."
         )
     _run(["apt-get", "update", "-q"], "apt-get update")
     _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", package], "apt-get install")
 
 
 def _run(command: list[str], what: str) -> None:
-    """Run a command in bounded time and turn every way it can fail into one sentence."""
+    """Run a command in bounded time. Raises KafkaUnavailable with its output if it fails."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(

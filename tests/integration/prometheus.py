@@ -1,8 +1,9 @@
-"""Prometheus, Alertmanager and a webhook on loopback, as a test starts and asks them."""
+"""Prometheus, Alertmanager and a webhook receiver on loopback, for tests."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 import time
@@ -19,23 +20,30 @@ from typing import Any, Self
 import yaml
 
 from tests.debian import needed
-from tests.integration.broker import free_ports, lifeline
-from tests.integration.harness import until
+from tests.integration.broker import lifeline
+from tests.integration.harness import TIMEOUT_S, until
 
 Json = dict[str, Any]
+GROUP_WAIT_SECONDS = 5
+"""Longer than a few rule evaluations (1 s): alerts that belong together may fire seconds apart."""
 
 
 class QueryError(Exception):
-    """What Prometheus says of a query that it cannot run."""
+    """Prometheus rejected a query; the message is its own."""
+
+
+LISTENING = re.compile(r'msg="Listening on" address=(127\.0\.0\.1:\d+)')
+LISTEN = "--web.listen-address=127.0.0.1:0"
+"""The program picks the port and logs it: a port picked here could be taken before it starts."""
 
 
 class Service:
-    """A program that serves HTTP on loopback; as a context manager it ends with the block."""
+    """A program that serves HTTP on loopback. As a context manager, it ends with the block."""
 
-    def __init__(self, folder: Path, command: Sequence[str], port: int) -> None:
+    def __init__(self, folder: Path, command: Sequence[str]) -> None:
         self.command = command
-        self.url = f"http://127.0.0.1:{port}"
-        self.log_file = folder / f"{Path(command[0]).name}-{port}.log"
+        self.url = ""
+        self.log_file = folder / f"{Path(command[0]).name}.log"
 
     def __enter__(self) -> Self:
         """Start the process, tied to this one, and wait until it is ready."""
@@ -57,14 +65,19 @@ class Service:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave no process behind."""
+        """End the process."""
         self.process.kill()
         self.process.wait()
         self._guard.kill()
         self._guard.communicate()
 
     def _ready(self) -> bool:
-        assert self.process.poll() is None, self.log_file.read_text()[-4000:]
+        log = self.log_file.read_text()
+        assert self.process.poll() is None, log[-4000:]
+        listening = LISTENING.search(log)
+        if listening is None:
+            return False
+        self.url = f"http://{listening[1]}"
         try:
             urllib.request.urlopen(f"{self.url}/-/ready", timeout=5).close()
         except OSError:
@@ -73,63 +86,71 @@ class Service:
 
 
 class Alertmanager(Service):
-    """Alertmanager with this configuration."""
+    """Alertmanager with a given configuration."""
 
     def __init__(self, folder: Path, config: Json) -> None:
-        file, port = folder / "alertmanager.yaml", free_ports()[0]
+        file = folder / "alertmanager.yaml"
         file.write_text(yaml.safe_dump(config))
         command = [
             needed("alertmanager"),
             f"--config.file={file}",
             f"--storage.path={folder / 'alertmanager'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",  # alone
+            LISTEN,
+            "--cluster.listen-address=",  # a single instance
         ]
-        super().__init__(folder, command, port)
+        super().__init__(folder, command)
 
     def post(self, alerts: Sequence[Json]) -> None:
-        """Hand it alerts, as Prometheus does."""
+        """Send alerts, as Prometheus does."""
         request = urllib.request.Request(
             f"{self.url}/api/v2/alerts",
             json.dumps(alerts).encode(),
             {"Content-Type": "application/json"},
         )
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=TIMEOUT_S).close()
+
+    def active(self, **labels: str) -> list[Json]:
+        """Return the alerts with these labels that have not ended, also inhibited ones."""
+        filters = [("filter", f'{name}="{value}"') for name, value in labels.items()]
+        url = f"{self.url}/api/v2/alerts?{urllib.parse.urlencode(filters)}"
+        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+            found: list[Json] = json.load(response)
+            return found
 
 
 class Prometheus(Service):
-    """Prometheus with this configuration."""
+    """Prometheus with a given configuration."""
 
     def __init__(self, folder: Path, config: Json) -> None:
-        file, port = folder / "prometheus.yaml", free_ports()[0]
+        file = folder / "prometheus.yaml"
         file.write_text(yaml.safe_dump(config))
         command = [
             needed("prometheus"),
             f"--config.file={file}",
             f"--storage.tsdb.path={folder / 'prometheus'}",
-            f"--web.listen-address=127.0.0.1:{port}",
+            LISTEN,
         ]
-        super().__init__(folder, command, port)
+        super().__init__(folder, command)
 
     def get(self, path: str, **parameters: str | float) -> Any:
-        """What the API answers. Raises QueryError with what it complains of."""
+        """Return the data of an API response. Raises QueryError for an error response."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as refused:
-            with refused:
-                raise QueryError(json.load(refused)["error"]) from None
+            with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:
+                return json.load(response)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise QueryError(json.load(error)["error"]) from None
 
     def query(self, expression: str, at: float | None = None) -> list[Json]:
-        """The series that an expression gives at a time, now by default."""
+        """Evaluate an expression at a time, by default now, and return its series."""
         moment = {} if at is None else {"time": at}
         data = self.get("query", query=expression, **moment)
         scalar = data["resultType"] in {"scalar", "string"}
         return [{"metric": {}, "value": data["result"]}] if scalar else data["result"]
 
     def over(self, expression: str, start: float, end: float) -> list[Json]:
-        """The series that an expression gives in a span of time, second by second."""
+        """Evaluate an expression for each second of a time range and return its series."""
         data = self.get("query_range", query=expression, start=start, end=end, step=1)
         found: list[Json] = data["result"]
         return found
@@ -137,19 +158,19 @@ class Prometheus(Service):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A message of Alertmanager: to whom, when (monotonic seconds), and what it says."""
+    """A message of Alertmanager: its receiver, time of arrival (monotonic seconds) and body."""
 
     receiver: str
     at: float
     body: Json
 
     def alerts(self, status: str = "firing") -> list[Json]:
-        """The alerts in it of this status."""
+        """Return the alerts in it that have this status."""
         return [alert for alert in self.body["alerts"] if alert["status"] == status]
 
 
 class Webhook:
-    """Takes what Alertmanager sends; the path names the receiver."""
+    """Receive the messages of Alertmanager; the path of the URL names the receiver."""
 
     def __init__(self) -> None:
         self.received: list[Notification] = []
@@ -163,7 +184,7 @@ class Webhook:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Messages are kept, not printed."""
+                """Print nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -179,7 +200,7 @@ class Webhook:
         self._server.server_close()
 
     def about(self, receiver: str, **labels: str) -> list[Notification]:
-        """What a receiver was told of groups with these labels, in the order of arrival."""
+        """Return the messages to a receiver about groups with these labels, in arrival order."""
         return [
             each
             for each in list(self.received)
@@ -188,9 +209,9 @@ class Webhook:
 
 
 def routed_to(webhook: Webhook, example: Path) -> Json:
-    """The example for Alertmanager with its routes and inhibition as they are.
+    """Return the example configuration of Alertmanager with its routes and inhibition unchanged.
 
-    Receivers are the webhook in place of pagers and chats, and seconds pass in place of minutes.
+    The webhook replaces the pager and the chat, and groups wait for seconds instead of minutes.
     """
     config: Json = yaml.safe_load(example.read_text())
     config["receivers"] = [
@@ -200,10 +221,18 @@ def routed_to(webhook: Webhook, example: Path) -> Json:
         }
         for receiver in config["receivers"]
     ]
-    config["route"] |= {"group_wait": "1s", "group_interval": "1s"}
+    config["route"] |= {"group_interval": "1s"}
+    _wait_seconds(config["route"])
     return config
 
 
+def _wait_seconds(route: Json) -> None:
+    """Shorten the waits of a route and of those below it."""
+    route["group_wait"] = f"{GROUP_WAIT_SECONDS}s"
+    for each in route.get("routes", []):
+        _wait_seconds(each)
+
+
 def firing(name: str, labels: Mapping[str, str], **more: str) -> Json:
-    """An alert as Prometheus sends it."""
+    """Return an alert as Prometheus sends it."""
     return {"labels": {"alertname": name, **labels, **more}, "annotations": {"summary": name}}

@@ -1,20 +1,24 @@
-"""The rights that docs/security.md names are those that the roles need, and use: no less, no more.
+"""Each role needs exactly the rights that docs/security.md lists.
 
-A broker with Kafka's own authorizer knows a user for each role, and gives them what the document's
-table says. Its audit log then tells which right was used, and which was missed.
+A broker with Kafka's authorizer has a user for each role, with the rights of the document's table.
+Its audit log shows which rights were used and which were denied.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import yaml
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unlisted
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -22,14 +26,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
     ResourceType,
 )
 
-from monitor.demo.traffic import traffic
+from monitor.cli.demo.traffic import traffic
 from tests.integration.broker import QUICK_START_JVM, KafkaBroker, free_ports
-from tests.integration.harness import ROOT, Daemon, produce
+from tests.integration.harness import JUDGES, QUICK, ROOT, RUN, TIMEOUT_S, Daemon, produce
 from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-ROLES = ("ingest", "detect", "notify")
+ROLES = ("ingest", "detect", "judge", "notify")
 LOGS = "inference-logs"
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
@@ -38,7 +42,7 @@ AUDIT = re.compile(
 
 
 class Right(NamedTuple):
-    """A row of the document's table, one operation of it; `name` ends in `*` where prefixed."""
+    """One operation in a row of the document's table; `name` ends in `*` if it is a prefix."""
 
     role: str
     resource: str
@@ -46,13 +50,13 @@ class Right(NamedTuple):
     operation: str
 
     def covers(self, role: str, operation: str, resource: str, name: str) -> bool:
-        """Whether the right is the one that was asked for."""
+        """Return whether the right allows the operation."""
         whole = self.name.removesuffix("*")
         fits = name.startswith(whole) if self.name.endswith("*") else name == whole
         return fits and (role, operation, resource) == (self.role, self.operation, self.resource)
 
     def binding(self) -> AclBinding:
-        """The entry of the access control list."""
+        """Return the entry of the access control list."""
         kind = "PREFIXED" if self.name.endswith("*") else "LITERAL"
         return AclBinding(
             ResourceType[self.resource],
@@ -66,24 +70,32 @@ class Right(NamedTuple):
 
 
 def documented(target: str) -> list[Right]:
-    """The rights of the document's table, with the name of a target in place of TARGET."""
+    """Return the rights of the document's table, with the name of a target for TARGET."""
     text = (ROOT / "docs" / "security.md").read_text()
     row = r"^\| (\w+) \| (topic|group|transactional id) \| `(\S+)` \| ([\w, ]+) \|"
     return [
-        Right(role, kind.replace(" ", "_").upper(), name.replace("TARGET", target), word.upper())
+        Right(role, kind.replace(" ", "_").upper(), name.replace("TARGET", target), _upper(word))
         for role, kind, name, operations in re.findall(row, text, re.MULTILINE)
         for word in operations.split(", ")
     ]
 
 
+def _upper(operation: str) -> str:
+    """Return the name of an operation as the broker writes it: DescribeConfigs has two words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", operation).upper()
+
+
 class GuardedBroker(KafkaBroker):
-    """A broker with a second door, for users with a password and no more rights than given."""
+    """A broker with a second listener, for users with a password and limited rights."""
 
     def __init__(self, directory: Path) -> None:
-        """Describe it; the first door stays open for the test's own clients."""
+        """Configure it; the first listener stays open for the clients of the test."""
         audit = "-Dorg.slf4j.simpleLogger.log.kafka.authorizer.logger=debug"
         super().__init__(directory, jvm=(*QUICK_START_JVM, audit))
+
+    def _pick_ports(self) -> tuple[int, int]:
         self.guarded = f"127.0.0.1:{free_ports()[0]}"
+        return super()._pick_ports()
 
     def _settings(self) -> dict[str, str]:
         settings = super()._settings()
@@ -101,13 +113,29 @@ class GuardedBroker(KafkaBroker):
         }
 
     def grant(self, rights: list[Right]) -> None:
-        """Let the users do this."""
+        """Give the users these rights."""
         admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
         for done in admin.create_acls([right.binding() for right in rights]).values():
-            done.result(10)
+            done.result(30)
+
+    def revoke(self, right: Right) -> None:
+        """Take a right away."""
+        each = right.binding()
+        entry = AclBindingFilter(
+            each.restype,
+            each.name,
+            each.resource_pattern_type,
+            each.principal,
+            each.host,
+            each.operation,
+            each.permission_type,
+        )
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 2})
+        for done in admin.delete_acls([entry]).values():
+            done.result(30)
 
     def audit(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """(role, verdict, operation, resource, name) of each question to the authorizer."""
+        """Return role, result, operation, resource and name of each authorization."""
         for role, verdict, operation, resource, name in AUDIT.findall(self.log.read_text()):
             kind = "TRANSACTIONAL_ID" if resource == "TransactionalId" else resource.upper()
             if role in ROLES:
@@ -115,12 +143,12 @@ class GuardedBroker(KafkaBroker):
 
 
 def password(role: str) -> str:
-    """What a role logs in with."""
+    """Return the password of a role."""
     return f"{role}-password"
 
 
 def client(role: str) -> Mapping[str, Any]:
-    """The settings of a role's clients."""
+    """Return the settings of the clients of a role."""
     return {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",
@@ -128,8 +156,15 @@ def client(role: str) -> Mapping[str, Any]:
     }
 
 
-def test_the_documented_rights_are_enough_and_none_is_idle(tmp_path: Path) -> None:
-    """From a log to a message, restart included, nothing is denied, and every right is used."""
+def accept(broker: KafkaBroker, file: Path, *options: str) -> None:
+    """Send a command as a user with all rights, and wait for its answer."""
+    file.write_text(yaml.safe_dump({"kafka": {"bootstrap_servers": broker.bootstrap}, **QUICK}))
+    words = ["reference", "accept", "chat-large", "-c", str(file), *options]
+    subprocess.run([sys.executable, "-c", RUN, *words], cwd=ROOT, check=True, timeout=TIMEOUT_S)
+
+
+def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> None:
+    """From records to notifications, with a restart, no right is denied and every one is used."""
     lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
     prefix = "plumbline"
     with ExitStack() as stack:
@@ -155,20 +190,25 @@ def test_the_documented_rights_are_enough_and_none_is_idle(tmp_path: Path) -> No
                 kafka={"client": settings},
                 state={"checkpoint_seconds": 0.5},
                 notifications={"targets": target},
+                **({"judges": JUDGES} if role in {"ingest", "judge"} else {}),
             )
 
         ingest = stack.enter_context(daemon("ingest"))
-        ingest.wait_ready()  # the topics are there: the others need not make them
-        notify, detect = (stack.enter_context(daemon(role)) for role in ("notify", "detect"))
-        notify.wait_ready()
-        detect.wait_ready()
+        ingest.wait_ready()  # it has created the topics: the others may not
+        others = [stack.enter_context(daemon(role)) for role in ("notify", "detect", "judge")]
+        for each in others:
+            each.wait_ready()
+        notify, detect, judge = others
         produce(broker.bootstrap, LOGS, [b"no record", *lines])
         detect.wait_metric("checkpoint_bytes_total", 1)
         notify.wait_metric("notifications_sent_total", 1)
+        detect.wait_metric("records_watched_total", len(lines))
+        judge.wait_metric("judge_unscored_total", 1)  # nothing answers the calls
+        accept(broker, tmp_path / "operator.yaml")
         assert detect.stop() == 0
         detect = stack.enter_context(daemon("detect"))
         detect.wait_for("state restored")
-        assert [each.stop() for each in (ingest, detect, notify)] == [0, 0, 0]
+        assert [each.stop() for each in (ingest, detect, judge, notify)] == [0, 0, 0, 0]
         asked = set(broker.audit())
     assert {each for each in asked if each[1] == "Denied"} == set()
     used = [what for what in asked if what[1] == "Allowed"]
@@ -176,3 +216,162 @@ def test_the_documented_rights_are_enough_and_none_is_idle(tmp_path: Path) -> No
         right for right in rights if not any(right.covers(role, *what) for role, _, *what in used)
     ]
     assert idle == []
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["at the start", "while running"])
+@pytest.mark.parametrize(
+    ("role", "name"),
+    [
+        ("ingest", "plumbline.dlq"),
+        ("ingest", "plumbline.samples"),
+        ("ingest", "plumbline.features"),
+        ("detect", "plumbline.state"),
+        ("detect", "plumbline.events"),
+    ],
+)
+def test_a_missing_right_to_write(role: str, name: str, running: bool, tmp_path: Path) -> None:
+    """The topic is logged, the role does not end, and it goes on when the right is given. Without
+    the right to write dead letters, records are read all the same.
+    """
+    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    with ExitStack() as stack:
+        broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
+        rights = documented("none")
+        broker.grant(rights)
+        broker.create_topic(LOGS)
+        (right,) = (r for r in rights if (r.role, r.name, r.operation) == (role, name, "WRITE"))
+        first = stack.enter_context(_daemon("ingest", broker, tmp_path))
+        first.wait_ready()  # it has created the topics
+        if role == "detect":
+            produce(broker.bootstrap, LOGS, lines)
+            first.wait_metric("records_consumed_total", len(lines))
+        first.stop()
+        if not running:
+            broker.revoke(right)
+        one = stack.enter_context(_daemon(role, broker, tmp_path))
+        one.wait_ready()
+        if running:
+            broker.revoke(right)
+        if role == "ingest":
+            produce(broker.bootstrap, LOGS, [b"no record", *lines])
+        assert one.wait_for("the right to write a topic is missing")["topic"] == name
+        if name.endswith("dlq"):
+            one.wait_metric("records_consumed_total", len(lines) + 1)
+            assert one.metric("dead_letters_incomplete_total", outcome="dropped") == 1
+        if name.endswith("samples"):
+            one.wait_metric("records_consumed_total", len(lines) + 1)
+            assert one.metric("samples_dropped_total", reason="refused") == len(lines)
+        broker.grant([right])
+        if role == "ingest":
+            one.wait_metric("records_consumed_total", len(lines) + 1)
+        else:
+            one.wait_metric("records_watched_total", len(lines))
+            one.wait_metric("checkpoint_bytes_total", 1)
+        assert one.said("role failed") == []
+        assert one.stop() == 0
+
+
+@pytest.mark.parametrize("role", ["ingest", "detect"])
+def test_a_group_right_that_is_taken_away(role: str, tmp_path: Path) -> None:
+    """The log names the group, the role does not end, and it goes on when the right is given."""
+    lines = list(traffic(6_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    with ExitStack() as stack:
+        broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
+        rights = documented("none")
+        broker.grant(rights)
+        broker.create_topic(LOGS)
+        group = f"plumbline-{role}"
+        (right,) = (
+            r for r in rights if (r.resource, r.name, r.operation) == ("GROUP", group, "READ")
+        )
+        first = stack.enter_context(_daemon("ingest", broker, tmp_path))
+        first.wait_ready()  # it has created the topics
+        one = first if role == "ingest" else stack.enter_context(_daemon(role, broker, tmp_path))
+        one.wait_ready()
+        broker.revoke(right)
+        produce(broker.bootstrap, LOGS, lines)
+        one.wait(lambda: f"group {group}: " in one.log_text(), "the name of the group")
+        broker.grant([right])
+        if role == "ingest":
+            one.wait_metric("records_consumed_total", len(lines))
+        else:
+            one.wait_metric("records_watched_total", len(lines))
+            one.wait_metric("checkpoint_bytes_total", 1)
+        assert one.said("role failed") == []
+        assert one.stop() == 0
+
+
+def _daemon(role: str, broker: GuardedBroker, directory: Path) -> Daemon:
+    key = directory / f"{role}.key"
+    key.write_text(password(role))
+    return Daemon(
+        directory,
+        broker.guarded,
+        prefix="plumbline",
+        logs=[LOGS],
+        roles=role,
+        kafka={"client": {**client(role), "sasl.password": {"file": str(key)}}},
+        state={"checkpoint_seconds": 0.5},
+        **({"judges": JUDGES, "sampling": {"rate": 1}} if role == "ingest" else {}),
+    )
+
+
+def test_ingest_goes_on_without_the_right_to_read_events(tmp_path: Path) -> None:
+    """The missing right is logged once, and samples are written."""
+    lines = list(traffic(2_000, change_at=2_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    with ExitStack() as stack:
+        broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
+        lacking = ("ingest", "plumbline.events", "READ")
+        broker.grant([r for r in documented("none") if (r.role, r.name, r.operation) != lacking])
+        broker.create_topic(LOGS)
+        ingest = stack.enter_context(_daemon("ingest", broker, tmp_path))
+        ingest.wait_ready()
+        produce(broker.bootstrap, LOGS, lines)
+        found = ingest.wait_for("events not read, sampling without open alarms")
+        assert found["topic"] == "plumbline.events"
+        ingest.wait_metric("records_consumed_total", len(lines))
+        assert ingest.metric("samples_written_total", kind="uniform") == len(lines)
+        assert len(ingest.said("events not read, sampling without open alarms")) == 1
+        assert ingest.stop() == 0
+
+
+@pytest.mark.parametrize("operation", ["READ", "WRITE"])
+def test_a_missing_right_on_commands(operation: str, tmp_path: Path) -> None:
+    """Detect goes on without commands, or without answers to them, and with checkpoints."""
+    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    with ExitStack() as stack:
+        broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
+        name = "plumbline.commands"
+        broker.grant([r for r in documented("none") if (r.name, r.operation) != (name, operation)])
+        broker.create_topic(LOGS)
+        key = tmp_path / "detect.key"
+        key.write_text(password("detect"))
+        settings = {**client("detect"), "sasl.password": {"file": str(key)}}
+        common: dict[str, Any] = {"prefix": "plumbline", "logs": [LOGS]}
+        ingest = stack.enter_context(Daemon(tmp_path, broker.bootstrap, **common, roles="ingest"))
+        produce(broker.bootstrap, LOGS, lines)
+        ingest.wait_metric("records_consumed_total", len(lines))
+        detect = stack.enter_context(
+            Daemon(
+                tmp_path,
+                broker.guarded,
+                **common,
+                roles="detect",
+                kafka={"client": settings},
+                state={"checkpoint_seconds": 0.5},
+            )
+        )
+        detect.wait_metric("records_watched_total", len(lines))
+        if operation == "READ":
+            assert detect.wait_for("commands not read")["topic"] == name
+        else:
+            with pytest.raises(subprocess.CalledProcessError):
+                accept(broker, tmp_path / "operator.yaml", "--timeout", "20")
+            # once more for each checkpoint that the missing right has rolled back
+            assert detect.metric("commands_total", outcome="applied") >= 1
+            detect.wait_for("answers to commands dropped")
+        size = detect.metric("checkpoint_bytes_total")
+        produce(broker.bootstrap, LOGS, lines[:1_000])
+        detect.wait_metric("checkpoint_bytes_total", size + 1)
+        assert detect.said("role failed") == []
+        assert detect.stop() == 0

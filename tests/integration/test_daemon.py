@@ -1,4 +1,4 @@
-"""The daemon finds what backtest finds, says how it is, and takes settings as they are meant."""
+"""The daemon has the events of backtest, reports its health and applies its settings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
     ResourceType,
 )
 
-from monitor.backtest import backtest
-from monitor.config import Config, KafkaConfig
-from monitor.demo.traffic import INJECTED, traffic
+from monitor.cli.backtest import backtest
+from monitor.cli.demo.traffic import INJECTED, traffic
+from monitor.config.schema import Config
+from monitor.config.sections.kafka import KafkaConfig
 from monitor.errors import UserError
-from monitor.events import DriftEvent
-from monitor.kafka import Topics, check
+from monitor.events.types import DriftEvent
+from monitor.kafka.clients import check_client_settings
+from monitor.kafka.topics import Topics
 from tests.integration.broker import KafkaBroker, MockBroker
-from tests.integration.harness import QUICK, ROOT, Daemon, numbered, produce, read_all
+from tests.integration.harness import (
+    QUICK,
+    ROOT,
+    TIMEOUT_S,
+    Daemon,
+    numbered,
+    produce,
+    read_all,
+)
 
 MakeTopic = Callable[..., str]
 RECORDS = 12_000
@@ -33,29 +43,28 @@ pytestmark = pytest.mark.usefixtures("real_broker")
 
 @pytest.fixture(scope="module")
 def lines() -> list[bytes]:
-    """Traffic of two models of which one becomes slower half-way."""
-    made = traffic(RECORDS, change_at=RECORDS // 2, seed=7, rate=50.0, start=1_760_000_000.0)
-    return list(made)
+    """Traffic of two models, one of which becomes slower half-way."""
+    return list(traffic(RECORDS, change_at=RECORDS // 2, seed=7, rate=50.0, start=1_760_000_000.0))
 
 
 @pytest.fixture(scope="module")
 def expected(lines: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What backtest says of the traffic."""
+    """The events of backtest for the traffic."""
     file = tmp_path_factory.mktemp("backtest") / "logs.jsonl"
     file.write_bytes(b"".join(line + b"\n" for line in lines))
     report = backtest([file], Config.model_validate(QUICK))
     assert any(INJECTED.explains(event.model, event.feature) for event in report.events)
-    return by_id([*report.events, *report.resolved])
+    return by_id([*report.events, *report.updated, *report.resolved])
 
 
 def by_id(events: list[DriftEvent]) -> list[dict[str, Any]]:
-    """The events as plain values, in an order that does not hang on how they travelled."""
+    """Return the events as plain values, in an order that does not depend on partitions."""
     plain = [msgspec.json.decode(msgspec.json.encode(event)) for event in events]
     return sorted(plain, key=lambda event: (event["id"], event["change"]))
 
 
 def model_of(line: bytes | None) -> bytes:
-    """The model of a record, to be its message's key."""
+    """Return the model of a record, the key of its message."""
     model: str = msgspec.json.decode(line or b"")["model"]
     return model.encode()
 
@@ -69,8 +78,8 @@ def test_daemon_and_backtest_agree(
     topic: MakeTopic,
     tmp_path: Path,
 ) -> None:
-    """The daemon's events are those of backtest in every field, their positions aside where the
-    log has several partitions, and in its numbers every record is counted.
+    """The daemon's events equal those of backtest in every field, except the position if the log
+    has several partitions, and its metrics count every record.
     """
     logs, prefix = topic(partitions), uuid.uuid4().hex
     produce(broker.bootstrap, logs, lines, key=model_of)
@@ -81,7 +90,10 @@ def test_daemon_and_backtest_agree(
         assert daemon.metric("records_consumed_total", topic=logs) == RECORDS
         assert daemon.metric("records_rejected_total") == 0
         assert daemon.metric("inference_requests_total") == RECORDS
-        assert daemon.metric("drift_events_total", model=INJECTED.model) > 0
+        # counted with the next checkpoint
+        daemon.wait(
+            lambda: daemon.metric("drift_events_total", model=INJECTED.model) > 0, "its events"
+        )
         assert daemon.metric("consumer_lag_records", topic=logs) == 0
         assert daemon.stop() == 0
     messages = read_all(broker.bootstrap, Topics(prefix).events)
@@ -95,8 +107,8 @@ def test_daemon_and_backtest_agree(
 
 
 def test_settings_reach_the_broker(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -> None:
-    """Topics are made with the partitions, retention, clean-up and message size that they are meant
-    to have; and what is under kafka.client goes to librdkafka: the broker sees the client.id.
+    """Topics are created with the documented partitions, retention, cleanup policy and message
+    size, and settings in kafka.client reach librdkafka: the broker sees the client.id.
     """
     prefix, day = uuid.uuid4().hex, 86_400_000
     wanted: dict[str, dict[str, object]] = {
@@ -130,10 +142,12 @@ def test_settings_reach_the_broker(broker: KafkaBroker, topic: MakeTopic, tmp_pa
 
 
 def test_an_unusable_setting_is_one_line(tmp_path: Path) -> None:
-    """A setting that librdkafka refuses ends the daemon before it starts: one line, status 2."""
+    """A setting that librdkafka rejects ends the daemon before it starts: one line, status 2."""
     kafka = {"client": {"socket.timeout.msx": 1}}
     daemon = Daemon(tmp_path, "localhost:1", prefix="p", logs=["l"], kafka=kafka)
-    done = subprocess.run(daemon.command, check=False, cwd=ROOT, capture_output=True, timeout=30)
+    done = subprocess.run(
+        daemon.command, check=False, cwd=ROOT, capture_output=True, timeout=TIMEOUT_S
+    )
     (line,) = done.stderr.decode().splitlines()
     assert line == 'kafka.client: No such configuration property: "socket.timeout.msx"'
     assert done.returncode == 2
@@ -150,15 +164,15 @@ def test_an_unusable_setting_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_unusable_settings_are_found_up_front(client: dict[str, Any], complaint: str) -> None:
-    """What the clients of any role would refuse is refused before the daemon starts."""
+    """Settings that the clients of a role would reject are rejected before the daemon starts."""
     config = KafkaConfig.model_validate({"client": client})
     with pytest.raises(UserError, match=complaint):
-        check(config)
+        check_client_settings(config)
 
 
-def test_a_broker_that_speaks_otherwise_is_named(broker: KafkaBroker, tmp_path: Path) -> None:
-    """TLS or SASL that does not fit the broker is said in words, without the secret, and the daemon
-    still ends in order.
+def test_a_failed_handshake_is_logged(broker: KafkaBroker, tmp_path: Path) -> None:
+    """TLS or SASL settings that do not fit the broker are logged, without the secret, and the
+    daemon still stops with status 0.
     """
     (tmp_path / "password").write_text("hunter2")
     sasl = {
@@ -185,7 +199,7 @@ def test_a_broker_that_speaks_otherwise_is_named(broker: KafkaBroker, tmp_path: 
 def test_two_idle_members_are_both_ready(
     broker: KafkaBroker | MockBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
-    """A member for which there is no partition left has joined, and is ready."""
+    """A member that gets no partition is ready."""
     prefix, logs = uuid.uuid4().hex, topic()
     produce(broker.bootstrap, logs, [numbered(1)])
     one = Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs], roles="ingest")

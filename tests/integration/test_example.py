@@ -1,12 +1,12 @@
-"""The producer that the guide shows writes records that Plumbline reads."""
+"""The producer in docs/connect.md writes records that Plumbline reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from monitor.decode import decoder
-from monitor.features import FeatureExtractor
+from monitor.ingest.decode import decoder
+from monitor.ingest.features import FeatureExtractor
 from tests.integration.broker import KafkaBroker, MockBroker
 from tests.integration.harness import ROOT, read_all
 from tests.test_documents import blocks
@@ -15,7 +15,7 @@ from tests.test_documents import blocks
 def test_the_shown_producer_writes_records(
     broker: KafkaBroker | MockBroker, topic: Callable[..., str]
 ) -> None:
-    """What docs/connect.md logs is a record keyed by model, with the features that it promises."""
+    """Its message is a record keyed by model, with the documented features."""
     (code,) = blocks(ROOT / "docs" / "connect.md", "python")
     logs = topic()
     names: dict[str, Any] = {}
@@ -29,7 +29,7 @@ def test_the_shown_producer_writes_records(
     (message,) = read_all(broker.bootstrap, logs)
     assert message.key() == b"chat"
     record = decoder("auto", metadata=False)(message.value() or b"")
-    extractor = FeatureExtractor({}, models=1, scores=1, categories=9)
+    extractor = FeatureExtractor({}, models=1, scores=1)
     (chunk,) = extractor.batch([record], [1]).by_model()
     assert chunk.numeric == (
         "input_tokens",

@@ -1,4 +1,4 @@
-"""Variables are put into queries as Grafana puts them in."""
+"""Variables in queries are replaced as Grafana replaces them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from tests.integration.grafana_queries import Variable, put_in
         (["a"], None, False, "rate(x[$__rate_interval]) $unknown", "rate(x[4s]) $unknown"),
     ],
 )
-def test_values_are_put_in(
+def test_variables_are_replaced(
     values: list[str], all_text: str | None, several: bool, template: str, query: str
 ) -> None:
-    """One value, several, or all, in each form that a dashboard of ours uses."""
+    """One value, several or all, in each format that the dashboards use."""
     assert put_in(template, {"v": Variable(values, all_text, several)}) == query
 
 
-def test_an_unknown_format_is_no_guess() -> None:
-    """What this does not know it refuses, so that no query is tested that Grafana does not send."""
+def test_an_unknown_format_is_an_error() -> None:
+    """An unsupported format raises, so that each tested query is one that Grafana sends."""
     with pytest.raises(ValueError, match="glob"):
         put_in("${v:glob}", {"v": Variable(["a"], None, True)})

@@ -1,4 +1,4 @@
-"""One incident is one page: the committed routes and inhibition in the real Alertmanager."""
+"""One incident is one page: the routes and inhibition rules in a real Alertmanager."""
 
 from __future__ import annotations
 
@@ -6,25 +6,36 @@ import time
 from pathlib import Path
 
 from grafana.alerts.rules import RULES, by_name, groups
-from monitor.health import Health
-from monitor.metrics import Metrics, registry
-from monitor.web.server import WebServer
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.exporter import registry
+from monitor.telemetry.health import Health
+from monitor.telemetry.http.server import WebServer
 from tests.integration.grafana_queries import queries
 from tests.integration.harness import ROOT, until
-from tests.integration.prometheus import Alertmanager, Json, Prometheus, Webhook, firing
-from tests.monitor.test_metrics import batch, event, state
+from tests.integration.prometheus import (
+    GROUP_WAIT_SECONDS,
+    Alertmanager,
+    Json,
+    Prometheus,
+    Webhook,
+    firing,
+)
+from tests.monitor.telemetry.counted import count_event
+from tests.monitor.telemetry.scrape import batch, event, state
 
 ALL = by_name(groups(RULES.read_text()))
 FLEET = ROOT / "grafana" / "dashboards" / "fleet.json"
+HELD_BACK_SECONDS = GROUP_WAIT_SECONDS + 3
+"""Time in which an inhibited alert would be sent if it were not inhibited."""
 
 
 def alert(name: str, **labels: str) -> Json:
-    """An alert as its rule labels it."""
+    """Return an alert with the labels of its rule."""
     return firing(name, ALL[name].labels, **labels)
 
 
-def told(webhook: Webhook, cluster: str) -> list[tuple[str, list[str]]]:
-    """Who was told what in a cluster: receivers with the names of alerts, group by group."""
+def messages(webhook: Webhook, cluster: str) -> list[tuple[str, list[str]]]:
+    """Return the messages about a cluster: the receiver and the names of the firing alerts."""
     return sorted(
         (each.receiver, sorted(alert["labels"]["alertname"] for alert in each.alerts()))
         for each in list(webhook.received)
@@ -116,7 +127,7 @@ INCIDENTS = {
         ],
         [("pager", ["PlumblineDown"]), ("pager", ["PlumblineDriftCritical"])],
     ),
-    "a Plumbline that is badly ill": (
+    "a critical failure of Plumbline": (
         [
             alert("PlumblineStalled", namespace="n", job="p", instance="i", role="ingest"),
             alert("PlumblineNoRecords", namespace="n", job="p", topic="logs"),
@@ -126,7 +137,7 @@ INCIDENTS = {
         ],
         [("pager", ["PlumblineNoRecords", "PlumblineStalled"])],
     ),
-    "lesser troubles": (
+    "less severe failures of Plumbline": (
         [
             alert("PlumblineDeadLetters", namespace="n", job="p"),
             alert("PlumblineRebalancing", namespace="n", job="p"),
@@ -138,11 +149,11 @@ INCIDENTS = {
 
 
 def test_one_incident_is_one_page(alertmanager: Alertmanager, webhook: Webhook) -> None:
-    """What belongs together is one message, and what follows from something else is none."""
-    expected = {name: sorted(messages) for name, (_, messages) in INCIDENTS.items()}
+    """Alerts of one incident are one message; inhibited alerts are none."""
+    expected = {name: sorted(wanted) for name, (_, wanted) in INCIDENTS.items()}
 
-    def heard() -> dict[str, list[tuple[str, list[str]]]]:
-        return {name: told(webhook, name) for name in INCIDENTS}
+    def received() -> dict[str, list[tuple[str, list[str]]]]:
+        return {name: messages(webhook, name) for name in INCIDENTS}
 
     alertmanager.post(
         [
@@ -151,16 +162,16 @@ def test_one_incident_is_one_page(alertmanager: Alertmanager, webhook: Webhook) 
             for each in alerts
         ]
     )
-    until(lambda: heard() == expected, "the messages", 20)
-    time.sleep(3)  # what is held back must stay held back
-    assert heard() == expected
+    until(lambda: received() == expected, "the messages")
+    time.sleep(HELD_BACK_SECONDS)
+    assert received() == expected
 
 
 # --- a fleet ----------------------------------------------------------------------------------
 
 
 def fleet(drifted: int, metrics: Metrics) -> None:
-    """Of five models with a reference and traffic the first so many have an open alarm."""
+    """Set the metrics of five models with a reference; the first `drifted` have an open alarm."""
     for number in range(5):
         metrics.watched[f"m{number}"] += 10
     metrics.models[0] = [
@@ -170,24 +181,24 @@ def fleet(drifted: int, metrics: Metrics) -> None:
 
 
 def shown(prometheus: Prometheus) -> dict[str, float]:
-    """What the Fleet dashboard shows of it now: the share of models, by feature."""
+    """Return the share of drifted models by feature, as the Fleet dashboard shows it now."""
     now = time.time()
-    asked = queries(FLEET, prometheus, {}, (now - 60, now))
-    (panel,) = (each for each in asked if each.panel == "Models that drift together, by feature")
-    found = prometheus.query(panel.expression)
-    return {each["metric"]["feature"]: float(each["value"][1]) for each in found}
+    found = queries(FLEET, prometheus, {}, (now - 60, now))
+    (panel,) = (each for each in found if each.panel == "Models that drift together, by feature")
+    series = prometheus.query(panel.expression)
+    return {each["metric"]["feature"]: float(each["value"][1]) for each in series}
 
 
 def test_models_that_shift_together_are_one_page(
     alertmanager: Alertmanager, webhook: Webhook, rules_file: Path, tmp_path: Path
 ) -> None:
-    """From the page of metrics to the pager: four of five models are one page, which names feature
-    and numbers; when two are left each of them has its own.
+    """Four drifted models of five are one page, which names the feature and the numbers; two
+    drifted models are one page each.
     """
     metrics = Metrics()
-    metrics.ingested([batch({"model": "m0"})], {}, {})
+    metrics.count_transaction([batch({"model": "m0"})], {}, {})
     for number in range(5):
-        metrics.drift(event(severity="critical", model=f"m{number}"))
+        count_event(metrics, event(severity="critical", model=f"m{number}"))
     fleet(0, metrics)
     with WebServer("127.0.0.1", 0, registry(metrics), Health()) as page:
         job = {"job_name": "p", "static_configs": [{"targets": [f"127.0.0.1:{page.port}"]}]}
@@ -205,11 +216,11 @@ def test_models_that_shift_together_are_one_page(
         }
 
         def become(drifted: int, expected: list[tuple[str, list[str]]]) -> None:
-            def heard() -> bool:
+            def received() -> bool:
                 fleet(drifted, metrics)
-                return told(webhook, "a fleet") == expected
+                return messages(webhook, "a fleet") == expected
 
-            until(heard, f"{expected}", 30)
+            until(received, f"{expected}")
 
         with Prometheus(tmp_path, config) as prometheus:
 
@@ -217,11 +228,11 @@ def test_models_that_shift_together_are_one_page(
                 fleet(0, metrics)
                 return prometheus.query("plumbline:models_judged:count == 5")
 
-            until(lambda: bool(judged()), "traffic of five models", 30)
+            until(lambda: bool(judged()), "traffic of five models")
             page_of_all = ("pager", ["PlumblineFleetDrift"])
             become(4, [page_of_all])
-            time.sleep(3)  # what is held back must stay held back
-            assert told(webhook, "a fleet") == [page_of_all]
+            time.sleep(HELD_BACK_SECONDS)
+            assert messages(webhook, "a fleet") == [page_of_all]
             assert shown(prometheus) == {"latency_ms": 0.8}
             become(2, [*[("pager", ["PlumblineDriftCritical"])] * 2, page_of_all])
     (first, *_) = webhook.about("pager", cluster="a fleet")

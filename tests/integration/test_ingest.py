@@ -1,8 +1,7 @@
-"""Ingest: what comes of good records, bad ones and large ones."""
+"""Ingest: good, bad and large records, failed transactions and rebalances."""
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections import Counter
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unlisted
     AdminClient,
     AlterConfigOpType,
@@ -21,16 +20,21 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
     ResourceType,
 )
 
-from monitor.config import Config
-from monitor.health import Health
-from monitor.kafka import Topics
-from monitor.metrics import Metrics
-from monitor.roles import ingest
-from monitor.roles.ingest import CHUNK_BYTES, Ingest, Outgoing
+from monitor.config.schema import Config
+from monitor.ingest.features import Batch, FeatureExtractor
+from monitor.kafka.errors import UnusableProducerError
+from monitor.kafka.topics import Topics
+from monitor.roles import ingest, ingest_records
+from monitor.roles.ingest import Ingest
+from monitor.roles.ingest_records import CHUNK_BYTES
+from monitor.roles.ingest_transaction import Outgoing
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.health import Health
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (
     Daemon,
     chunks,
+    committed,
     header,
     headers,
     letters,
@@ -71,8 +75,8 @@ MALFORMED: tuple[tuple[bytes | None, str], ...] = (
 def test_bad_messages_become_dead_letters(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
-    """Of a log in which every tenth message is no record, every record is counted, every other is
-    a dead letter byte for byte that says why and whence, and the counters add up exactly.
+    """In a log whose every tenth message is not a record, all records are counted, and the other
+    messages become dead letters, byte for byte, with the reason and the source in their headers.
     """
     logs, prefix = topic(), uuid.uuid4().hex
     total = 10 * 3 * len(MALFORMED)
@@ -81,6 +85,7 @@ def test_bad_messages_become_dead_letters(
     ]
     produce(broker.bootstrap, logs, values, lambda _: b"the key", [("trace", b"\x00\xff")])
     with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs]) as daemon:
+        daemon.wait_metric("records_consumed_total", total)
         daemon.wait_metric("records_watched_total", total * 0.9)
         for reason, count in Counter(reason for _, reason in MALFORMED).items():
             assert daemon.metric("records_rejected_total", reason=reason) == 3 * count, reason
@@ -107,13 +112,13 @@ def test_bad_messages_become_dead_letters(
 
 @on_a_real_broker
 def test_large_messages(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -> None:
-    """Records of a megabyte work; one of more than four is refused, byte for byte, and one that no
-    dead letter can hold is cut, which it says.
+    """Records of 1 MB are accepted; one of 5 MB is rejected, and its dead letter has all bytes; one
+    that is larger than a dead letter may be is cut, and a header has its size.
     """
     logs, prefix = topic(config={"max.message.bytes": str(16 << 20)}), uuid.uuid4().hex
-    sound = [numbered(i, prompt="x" * 1_000_000) for i in range(3)]
-    refused, cut = (numbered(9, prompt="x" * size) for size in (5 << 20, 12 << 20))
-    produce(broker.bootstrap, logs, [*sound, refused, cut, numbered(10)])
+    good = [numbered(i, prompt="x" * 1_000_000) for i in range(3)]
+    rejected, cut = (numbered(9, prompt="x" * size) for size in (5 << 20, 12 << 20))
+    produce(broker.bootstrap, logs, [*good, rejected, cut, numbered(10)])
     with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs]) as daemon:
         daemon.wait_metric("records_watched_total", 4)
         assert daemon.metric("records_rejected_total", reason="too_large") == 2
@@ -121,7 +126,7 @@ def test_large_messages(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -
     assert times(broker.bootstrap, prefix) == [0, 1, 2, 10]
     dead = read_all(broker.bootstrap, Topics(prefix).dead_letters)
     whole, part = sorted(dead, key=lambda letter: int(header(letter, "plumbline.offset")))
-    assert whole.value() == refused
+    assert whole.value() == rejected
     value = part.value() or b""
     assert 7 << 20 < len(value) < len(cut)
     assert cut.startswith(value)
@@ -132,7 +137,7 @@ def test_large_messages(broker: KafkaBroker, topic: MakeTopic, tmp_path: Path) -
 def test_wide_records_are_split_into_chunks(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
-    """Records with many features come in chunks below the bound, all of them in their order."""
+    """Records with many features are split into chunks below the size limit, in their order."""
     logs, prefix, total = topic(), uuid.uuid4().hex, 6_000
     scores = {f"s{i}": 0.5 for i in range(50)}
     extra = {f"n{i}": i for i in range(20)}
@@ -152,11 +157,11 @@ def test_wide_records_are_split_into_chunks(
 
 
 @on_a_real_broker
-def test_failed_deliveries_are_rolled_back_and_made_good(
+def test_failed_deliveries_are_rolled_back_and_repeated(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
-    """While the broker refuses chunks nothing is counted and nothing lost; once it takes them,
-    every record and every dead letter is there once.
+    """While the broker rejects chunks, no record is counted; once it accepts them, every record and
+    every dead letter is there once.
     """
     logs, prefix, total = topic(2), uuid.uuid4().hex, 3_000
     features = Topics(prefix).features
@@ -166,8 +171,9 @@ def test_failed_deliveries_are_rolled_back_and_made_good(
     with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs]) as daemon:
         daemon.wait_metric("transactions_aborted_total", 3)
         assert daemon.metric("records_consumed_total") == 0
-        assert "too large" in daemon.said("transaction rolled back, reading again")[0]["error"]
+        assert "too large" in daemon.said("transaction rolled back")[0]["error"]
         set_topic(broker, features, "max.message.bytes", str(8 << 20))
+        daemon.wait_metric("records_consumed_total", total)
         daemon.wait_metric("records_watched_total", total * 0.9)
         assert daemon.metric("records_consumed_total") == total
         assert daemon.metric("records_rejected_total") == total / 10
@@ -187,38 +193,38 @@ def set_topic(broker: KafkaBroker, topic: str, name: str, value: str) -> None:
 
 @dataclass
 class FakeMessage:
-    """A message as far as ingest looks at it."""
+    """A message of a log."""
 
     place: int
     number: int
 
     def topic(self) -> str:
-        """The one topic."""
+        """Return the topic."""
         return "logs"
 
     def partition(self) -> int:
-        """Its partition."""
+        """Return the partition."""
         return self.place
 
     def offset(self) -> int:
-        """Its offset."""
+        """Return the offset."""
         return self.number
 
     def value(self) -> bytes:
-        """A good record."""
+        """Return a good record."""
         return numbered(self.number)
 
     def error(self) -> None:
-        """No error."""
-        return
+        """Return no error."""
 
 
 @dataclass
 class FakeClients:
-    """Consumer and producer in one: what was asked of them, and what they are to do.
+    """Consumer and producer in one, which record the calls of their methods.
 
-    batches: what `consume` returns. rebalance: what happens within it. failing: by call, an error.
-    high: the end of the log, where it is known.
+    batches: the results of `consume`. rebalance: called within it. failing: method -> its error.
+    high: the end of the log; negative if unknown. first: the first offset of each partition.
+    kept: the committed offset of each partition.
     """
 
     batches: list[list[FakeMessage]] = field(default_factory=list)
@@ -226,31 +232,44 @@ class FakeClients:
     failing: dict[str, KafkaError] = field(default_factory=dict)
     calls: list[tuple[Any, ...]] = field(default_factory=list)
     high: int = -1001
+    first: int = 0
+    kept: int = -1001
 
     def consume(self, *_: object) -> list[FakeMessage]:
-        """The next batch, after the rebalance."""
+        """Return the next batch, after the rebalance."""
         if self.rebalance is not None:
             self.rebalance()
         return self.batches.pop(0)
 
     def assignment(self) -> str:
-        """All that is assigned."""
+        """Return the assigned partitions."""
         return "all"
 
     def seek(self, partition: TopicPartition) -> None:
-        """Note where reading goes on."""
+        """Record the offset at which reading continues."""
         self.calls.append(("seek", partition.partition, partition.offset))
 
     def consumer_group_metadata(self) -> None:
-        """Of no interest."""
+        """Return nothing."""
 
     def memberid(self) -> str:
-        """A member of its group."""
+        """Return the name of a member."""
         return "me"
 
     def get_watermark_offsets(self, *_: object, cached: bool) -> tuple[int, int]:
-        """What is known."""
+        """Return the known start and end of the log."""
+        assert cached, "a request would block the loop"
         return -1001, self.high
+
+    def committed(self, places: list[TopicPartition], _: float) -> list[TopicPartition]:
+        """Return the committed offset, the same for each partition, or raise an error."""
+        if "committed" in self.failing:
+            raise KafkaException(self.failing["committed"])
+        return [TopicPartition(p.topic, p.partition, self.kept) for p in places]
+
+    def offsets_for_times(self, places: list[TopicPartition], _: float) -> list[TopicPartition]:
+        """Return the first offset, the same for each partition."""
+        return [TopicPartition(p.topic, p.partition, self.first) for p in places]
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         def call(*arguments: object, **_: object) -> None:
@@ -261,69 +280,172 @@ class FakeClients:
         return call
 
     def called(self, name: str) -> list[list[Any]]:
-        """The arguments of all calls of a method."""
+        """Return the arguments of all calls of a method."""
         return [arguments for called, *arguments in self.calls if called == name]
 
 
 def worker(clients: FakeClients, stop: Callable[[float], bool] = lambda _: False) -> Any:
-    """An ingest that works with these clients."""
-    made: Any = Ingest(Config(), Metrics(), Health(), stop)
-    made.producer = made.consumer = clients
-    return made
+    """Return an ingest member with these clients."""
+    role: Any = Ingest(Config(), Metrics(), Health(), stop)
+    role.producer = role.consumer = clients
+    role._unwritable = set
+    return role
 
 
 P0, P1 = TopicPartition("logs", 0), TopicPartition("logs", 1)
-ABORTABLE = KafkaError(KafkaError._TIMED_OUT, "made up", txn_requires_abort=True)
+ABORTABLE = KafkaError(KafkaError._TIMED_OUT, "injected", txn_requires_abort=True)
 
 
 def test_paused_partitions_are_resumed_after_a_rebalance() -> None:
-    """Partitions paused before others were added are read again when there is room."""
+    """Partitions that were paused before others were assigned are resumed with them."""
     clients = FakeClients()
-    made = worker(clients)
-    made.outbox.append(Outgoing("t", None, b""))
-    made._apply_backpressure()
+    role = worker(clients)
+    role.outbox.append(Outgoing("t", None, b""))
+    role._apply_backpressure()
     assert clients.called("pause") == [["all"]]
-    made._assigned(clients, [P1])
-    made.outbox.clear()
-    made._apply_backpressure()
+    role._assigned(clients, [P1])
+    role.outbox.clear()
+    role._apply_backpressure()
     assert clients.called("resume") == [["all"]]
 
 
 def test_a_partition_given_away_is_not_read_any_more() -> None:
-    """Messages that `consume` had fetched before a revocation within it are left to the next."""
+    """Messages that `consume` returns of a partition revoked within it are not used."""
     clients = FakeClients([[FakeMessage(0, 5), FakeMessage(1, 7)]])
-    made = worker(clients)
-    clients.rebalance = lambda: made._revoked(clients, [P1])
-    assert made._read() == [FakeMessage(0, 5)]
+    role = worker(clients)
+    clients.rebalance = lambda: role._revoked(clients, [P1])
+    assert role._read() == [FakeMessage(0, 5)]
     assert clients.called("seek") == []
+
+
+REBALANCES: dict[str, Callable[[Any, Any], None]] = {
+    "lost": lambda role, clients: role._lost(clients, [P1]),
+    "revoked": lambda role, clients: role._revoked(clients, [P1]),
+}
+
+
+@pytest.mark.parametrize("leave", REBALANCES)
+@pytest.mark.parametrize(("kept", "start"), [(7, 7), (9, 9), (-1001, OFFSET_BEGINNING)])
+def test_a_partition_given_away_and_back_is_read_again(leave: str, kept: int, start: int) -> None:
+    """A partition that is assigned again within the same `consume` is read from its committed
+    offset: messages of the batch, of either assignment, are not used.
+    """
+    clients = FakeClients([[FakeMessage(1, 7), FakeMessage(0, 5), FakeMessage(1, 9)]], kept=kept)
+    role = worker(clients)
+
+    def rebalance() -> None:
+        REBALANCES[leave](role, clients)
+        role._assigned(clients, [P1])
+
+    clients.rebalance = rebalance
+    assert role._read() == [FakeMessage(0, 5)]
+    assert clients.called("seek") == [[1, start]]
+
+
+def test_lost_assigned_and_lost_again() -> None:
+    """The partition is gone: nothing of it is used, and it is not sought."""
+    clients = FakeClients([[FakeMessage(1, 7), FakeMessage(0, 5)]])
+    role = worker(clients)
+
+    def rebalance() -> None:
+        role._lost(clients, [P1])
+        role._assigned(clients, [P1])
+        role._lost(clients, [P1])
+
+    clients.rebalance = rebalance
+    assert role._read() == [FakeMessage(0, 5)]
+    assert clients.called("seek") == []
+
+
+def test_messages_wait_for_the_committed_offset() -> None:
+    """While the committed offset cannot be read, messages of the partition are not used."""
+    clients = FakeClients([[FakeMessage(1, 7)], [FakeMessage(1, 8)], [FakeMessage(1, 3)]], kept=3)
+    clients.failing["committed"] = KafkaError(KafkaError._TRANSPORT)
+    role = worker(clients)
+
+    def rebalance() -> None:
+        role._lost(clients, [P1])
+        role._assigned(clients, [P1])
+
+    clients.rebalance = rebalance
+    assert role._read() == []
+    clients.rebalance = None
+    del clients.failing["committed"]
+    assert role._read() == []
+    assert clients.called("seek") == [[1, 3]]
+    assert role._read() == [FakeMessage(1, 3)]
+
+
+def test_an_abort_that_fails_gets_new_clients() -> None:
+    """The session ends, not the role; a producer that was replaced ends the role."""
+    clients = FakeClients([[FakeMessage(0, 5)], []])
+    clients.failing["commit_transaction"] = ABORTABLE
+    clients.failing["abort_transaction"] = KafkaError(KafkaError.INVALID_TXN_STATE, fatal=True)
+    role = worker(clients)
+    _turn_at(role, 0)
+    with pytest.raises(UnusableProducerError, match="injected"):
+        _turn_at(role, 60)
+    forgotten = KafkaError(KafkaError.INVALID_PRODUCER_ID_MAPPING, txn_requires_abort=True)
+    clients.batches, clients.failing = [[FakeMessage(0, 5)], []], {"commit_transaction": forgotten}
+    _turn_at(role, 0)
+    with pytest.raises(UnusableProducerError):
+        _turn_at(role, 60)
+    clients.batches, clients.failing = [[FakeMessage(0, 5)], []], {"commit_transaction": ABORTABLE}
+    clients.failing["abort_transaction"] = KafkaError(KafkaError._FENCED, fatal=True)
+    _turn_at(role, 0)
+    with pytest.raises(KafkaException):
+        _turn_at(role, 60)
+
+
+def test_messages_that_expired_unread_are_counted() -> None:
+    """Those before the first offset: at an assignment, and in a gap while reading. Other gaps are
+    transaction markers.
+    """
+    batches = [[FakeMessage(0, 20)], [FakeMessage(0, 22)], [FakeMessage(0, 50)], []]
+    clients = FakeClients(batches, first=20, kept=5)
+    role = worker(clients)
+    role._assigned(clients, [P0])
+    role._run_once()
+    assert role.metrics.expired["logs"] == 15
+    _commit_and_measure(role)  # reads 22; 21 is a marker
+    assert role.metrics.expired["logs"] == 15
+    clients.first = 50
+    role._run_once()
+    _commit_and_measure(role)
+    assert role.metrics.expired["logs"] == 15 + 27
+
+
+def _commit_and_measure(role: Any) -> None:
+    role.meter._due = 0.0
+    _turn_at(role, 60)
 
 
 @pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
 def test_a_commit_that_fails_in_a_rebalance_is_read_again(call: str) -> None:
-    """What could not be committed before a revocation is read again as far as it is still ours, and
-    is not counted; what `consume` returns of it at that moment is not used.
+    """Messages that could not be committed before a revocation are not counted. Those of partitions
+    that remain are read again; the batch that `consume` returns meanwhile is not used.
     """
     batch = [FakeMessage(0, 5), FakeMessage(1, 7)]
     clients = FakeClients([batch, [FakeMessage(0, 6)]], failing={call: ABORTABLE})
-    made = worker(clients)
-    made._turn()
-    clients.rebalance = lambda: made._revoked(clients, [P1])
-    made._turn()
+    role = worker(clients)
+    role._run_once()
+    clients.rebalance = lambda: role._revoked(clients, [P1])
+    role._run_once()
     assert clients.called("abort_transaction")
     assert clients.called("seek") == [[0, 5]]
-    assert made.transaction is None
-    assert made.metrics.consumed.total() == 0
+    assert role.transaction is None
+    assert role.metrics.consumed.total() == 0
 
 
 def test_a_failed_produce_rolls_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failed delivery `produce` names no more than a wrong state: that is rolled back."""
-    monkeypatch.setattr(ingest, "EXTRACT_RECORDS", 1)
-    monkeypatch.setattr(ingest, "CHUNK_RECORDS", 1)
+    """After a failed delivery `produce` reports a wrong state, and the transaction is aborted."""
+    monkeypatch.setattr(ingest_records, "EXTRACT_RECORDS", 1)
+    monkeypatch.setattr(ingest_records, "CHUNK_RECORDS", 1)
     clients = FakeClients([[FakeMessage(0, 5)], []])
     clients.failing["produce"] = KafkaError(KafkaError._STATE)
-    made = worker(clients)
-    made._turn()
-    made._turn()
+    role = worker(clients)
+    role._run_once()
+    role._run_once()
     assert clients.called("abort_transaction")
     assert clients.called("seek") == [[0, 5]]
 
@@ -331,72 +453,80 @@ def test_a_failed_produce_rolls_back(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("high", "batch", "limit"),
     [
-        (5, [3], ingest.BEHIND_SECONDS),  # three waited, and two were in the last transaction
+        (5, [3], ingest.BEHIND_SECONDS),  # a lag of 3 after a transaction of 2 messages
         (4, [3], ingest.COMMIT_SECONDS),
-        (5, [], ingest.COMMIT_SECONDS),  # nothing comes any more
+        (5, [], ingest.COMMIT_SECONDS),  # no more messages
     ],
 )
 def test_a_transaction_is_open_longer_while_behind(
     high: int, batch: list[int], limit: float
 ) -> None:
-    """A transaction is committed after COMMIT_SECONDS; after BEHIND_SECONDS, and no later, where
-    more waited when the last one ended than that held, and more is read.
+    """A transaction is committed after COMMIT_SECONDS. It is committed after BEHIND_SECONDS if the
+    lag after the last one was larger than that one, and there are more messages.
     """
     clients = FakeClients([[FakeMessage(0, i)] for i in range(3)], high=high)
-    made = worker(clients)
-    _turn_at(made, 0)
-    _turn_at(made, ingest.COMMIT_SECONDS)
+    role = worker(clients)
+    role._assigned(clients, [P0])
+    _turn_at(role, 0)
+    _turn_at(role, ingest.COMMIT_SECONDS)
     assert len(clients.called("commit_transaction")) == 1
-    _turn_at(made, 0)
+    _turn_at(role, 0)
     clients.batches = [[FakeMessage(0, i) for i in batch]] * 2
-    _turn_at(made, limit - 0.1)
+    _turn_at(role, limit - 0.1)
     assert len(clients.called("commit_transaction")) == 1
-    _turn_at(made, limit)
+    _turn_at(role, limit)
     assert len(clients.called("commit_transaction")) == 2
 
 
-def _turn_at(made: Any, age: float) -> None:
-    """A turn when the open transaction has been open for so many seconds."""
-    if made.transaction is not None:
-        made.transaction.opened = time.monotonic() - age
-    made._turn()
+def _turn_at(role: Any, age: float) -> None:
+    """Run an iteration when the transaction has been open for `age` seconds."""
+    if role.transaction is not None:
+        role.transaction.opened = time.monotonic() - age
+    role._run_once()
 
 
 def test_a_fenced_producer_ends_the_role() -> None:
-    """Where another has taken over there is nothing to roll back and nothing to try again."""
+    """A producer that was replaced by another one neither aborts nor retries."""
     clients = FakeClients([[FakeMessage(0, 5)]])
-    clients.failing["begin_transaction"] = KafkaError(KafkaError._FENCED, "made up", fatal=True)
-    with pytest.raises(KafkaException, match="made up"):
-        worker(clients)._turn()
+    clients.failing["begin_transaction"] = KafkaError(KafkaError._FENCED, "injected", fatal=True)
+    with pytest.raises(KafkaException, match="injected"):
+        worker(clients)._run_once()
     assert clients.called("abort_transaction") == []
 
 
-def test_half_a_batch_is_never_committed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When something unforeseen ends the role, leaving the group commits nothing of the batch."""
-    clients = FakeClients([[FakeMessage(0, 5)]])
-    monkeypatch.setattr(ingest, "Consumer", lambda _: clients)
-    monkeypatch.setattr(ingest, "Producer", lambda _: clients)
-    monkeypatch.setattr(ingest, "EXTRACT_RECORDS", 1)
-    made = worker(clients)
-    monkeypatch.setattr(clients, "close", lambda: made._revoked(clients, [P0]), raising=False)
-    monkeypatch.setattr(made.extractor, "batch", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        made._session()
-    assert clients.called("begin_transaction")
-    assert clients.called("send_offsets_to_transaction") == clients.called("commit_transaction")
-    assert clients.called("commit_transaction") == []
+@on_a_real_broker
+def test_a_failed_batch_is_never_committed(
+    broker: KafkaBroker, topic: MakeTopic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If an unexpected error ends the role in the middle of a transaction, the transaction commits
+    neither records nor offsets, and the next process reads all of it again.
+    """
+    logs, prefix, total = topic(), uuid.uuid4().hex, 3_000
+    values = [b"bad %d" % i if i % 10 == 9 else numbered(i) for i in range(total)]
+    produce(broker.bootstrap, logs, values)
+    kafka = {"bootstrap_servers": broker.bootstrap, "prefix": prefix, "logs": [logs]}
+    metrics = Metrics()
+    role = Ingest(Config.model_validate({"kafka": kafka}), metrics, Health(), lambda _: False)
+    extract, extracted = FeatureExtractor.batch, list[Batch]()
 
+    def fail_the_second_time(self: FeatureExtractor, *arguments: Any) -> Batch:
+        if extracted:
+            raise ZeroDivisionError("injected")
+        extracted.append(extract(self, *arguments))
+        return extracted[0]
 
-def test_a_stuck_client_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that does not come back in time costs the session its clients, not the daemon."""
-    from monitor import kafka
-
-    monkeypatch.setattr(kafka, "GRACE_SECONDS", 0.0)
-    released = threading.Event()
-    clients = FakeClients()
-    monkeypatch.setattr(
-        clients, "send_offsets_to_transaction", lambda *_: released.wait(30), raising=False
-    )
-    with pytest.raises(kafka.StuckError):
-        kafka.send_offsets(clients, [], None, 0.01, lambda _: False)  # type: ignore[arg-type]  # fakes
-    released.set()
+    # One transaction for all, of which only the first part of the records has features.
+    monkeypatch.setattr(ingest, "COMMIT_SECONDS", 60.0)
+    monkeypatch.setattr(FeatureExtractor, "batch", fail_the_second_time)
+    with pytest.raises(ZeroDivisionError, match="injected"):
+        role.run()
+    monkeypatch.undo()
+    assert len(extracted[0].codes) > 0
+    assert metrics.consumed.total() == 0
+    assert committed(broker.bootstrap, f"{prefix}-ingest", logs) == 0
+    with Daemon(tmp_path, broker.bootstrap, prefix=prefix, logs=[logs]) as daemon:
+        daemon.wait_metric("records_consumed_total", total)
+        assert daemon.stop() == 0
+    assert times(broker.bootstrap, prefix) == [i for i in range(total) if i % 10 != 9]
+    dead = letters(broker.bootstrap, prefix)
+    assert dead == Counter(value for value in values if value.startswith(b"bad"))

@@ -1,4 +1,4 @@
-"""What the tests of the drift pipeline share: made columns of one model, and ways to cut them."""
+"""Synthetic columns of one model, and ways to split them into chunks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from detectors.base import Floats
-from monitor.columns import CategoryColumn, Columns
-from monitor.config import AlarmsConfig, Config, LimitsConfig, WarmupReference, WindowsConfig
-from monitor.drift import DriftMonitor
-from monitor.events import DriftEvent
-from monitor.watch import Watch
+from detectors.arrays import Floats
+from monitor.config.schema import Config
+from monitor.config.sections.detection import (
+    AlarmsConfig,
+    LimitsConfig,
+    WarmupReference,
+    WindowsConfig,
+)
+from monitor.detect.monitor import DriftMonitor
+from monitor.detect.reference import sources
+from monitor.detect.reference.sources import SourceSettings
+from monitor.detect.tracks.track import Track
+from monitor.detect.watch import Watch
+from monitor.events.types import DriftEvent
+from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.records import Source
 
 WINDOW, STRIDE, WARMUP = 200, 20, 2000
 START = 1_700_000_000.0
@@ -39,7 +49,7 @@ def config(
     limits: LimitsConfig | None = None,
     alarms: AlarmsConfig | None = None,
 ) -> Config:
-    """Windows so short that a test can fill a good many."""
+    """Return a configuration with short windows, so that a test can fill many of them."""
     return Config(
         windows=WindowsConfig(records=WINDOW, stride=STRIDE),
         reference=WarmupReference(records=WARMUP),
@@ -47,6 +57,11 @@ def config(
         segments=segments,
         limits=limits or LimitsConfig(),
     )
+
+
+def of_log(configuration: Config) -> SourceSettings:
+    """Return the settings of the log."""
+    return sources.settings(configuration)[Source.LOG]
 
 
 def stream(
@@ -58,9 +73,9 @@ def stream(
     stops: float = 0.9,
     model: str = "m",
 ) -> Columns:
-    """Quiet traffic of one model: two numbers, an error flag, finish reasons and routes.
+    """Return traffic of one model: two numbers, an error flag, finish reasons and routes.
 
-    first: the number of the first record. factor: multiplies the latency. stops: share of "stop".
+    first: number of the first record. factor: multiplies the latency. stops: share of "stop".
     """
     rng = np.random.default_rng(seed)
     number = np.arange(first, first + n)
@@ -83,7 +98,7 @@ def stream(
 
 
 def joined(*parts: Columns) -> Columns:
-    """Streams with the same features and vocabularies, one after the other, counted through."""
+    """Concatenate streams with the same features and vocabularies, and renumber the records."""
     n = sum(map(len, parts))
     return Columns(
         model=parts[0].model,
@@ -104,7 +119,7 @@ def joined(*parts: Columns) -> Columns:
 
 
 def with_feature(columns: Columns, name: str, values: Floats) -> Columns:
-    """One numeric feature more, shape (n,)."""
+    """Return the records with an additional numeric feature, shape (n,)."""
     return replace(
         columns,
         numeric=(*columns.numeric, name),
@@ -113,30 +128,30 @@ def with_feature(columns: Columns, name: str, values: Floats) -> Columns:
 
 
 def with_values(columns: Columns, name: str, values: Floats) -> Columns:
-    """The same records with other values of one feature, shape (n,)."""
+    """Return the records with other values of one feature, shape (n,)."""
     changed = columns.values.copy()
     changed[(*columns.numeric, *columns.binary).index(name)] = values
     return replace(columns, values=changed)
 
 
 def with_categories(columns: Columns, name: str, values: Sequence[str | None]) -> Columns:
-    """The same records with other values of one category."""
+    """Return the records with other values of one category."""
     vocabulary = tuple(dict.fromkeys(value for value in values if value is not None))
-    code = {value: i for i, value in enumerate(vocabulary)}
-    codes = np.array([-1 if value is None else code[value] for value in values], np.int16)
+    code_of = {value: i for i, value in enumerate(vocabulary)}
+    codes = np.array([-1 if value is None else code_of[value] for value in values], np.int16)
     kept = tuple(column for column in columns.categories if column.name != name)
     return replace(columns, categories=(*kept, CategoryColumn(name, vocabulary, codes)))
 
 
 def cut(columns: Columns, marks: Iterable[int]) -> Iterator[Columns]:
-    """The stream in the chunks that `marks` cut it into, each as ingest would have made it."""
+    """Split a stream at the record numbers in `marks`, into chunks as ingest produces them."""
     ends = sorted({0, len(columns), *(mark for mark in marks if 0 <= mark <= len(columns))})
     for start, end in pairwise(ends):
         yield as_ingested(columns.take(slice(start, end)))
 
 
 def as_ingested(columns: Columns) -> Columns:
-    """Without features that none of the records has; categories coded as they appear."""
+    """Drop features without a value, and code categories in order of appearance."""
     present = np.logical_not(np.isnan(columns.values).all(axis=1))
     kept = [
         name for name, keep in zip(columns.numeric + columns.binary, present, strict=True) if keep
@@ -151,15 +166,15 @@ def as_ingested(columns: Columns) -> Columns:
 
 
 def _recoded(column: CategoryColumn) -> CategoryColumn:
-    met = list(dict.fromkeys(code for code in column.codes.tolist() if code >= 0))
+    seen = list(dict.fromkeys(code for code in column.codes.tolist() if code >= 0))
     table: NDArray[np.int16] = np.full(len(column.vocabulary) + 1, -1, np.int16)
-    table[met] = np.arange(len(met))
-    vocabulary = tuple(column.vocabulary[code] for code in met)
+    table[seen] = np.arange(len(seen))
+    vocabulary = tuple(column.vocabulary[code] for code in seen)
     return CategoryColumn(column.name, vocabulary, table[column.codes])
 
 
 def cuttings(records: int) -> st.SearchStrategy[list[int]]:
-    """Marks at which to cut: a few anywhere, or many in one place, the borders of things too."""
+    """Generate marks for `cut`: some anywhere, some dense, some at the end of warm-up or window."""
     borders = st.sampled_from([WARMUP - 1, WARMUP, WARMUP + 1, WARMUP + STRIDE, WARMUP + WINDOW])
     anywhere = st.lists(st.integers(0, records), max_size=12)
     dense = st.builds(
@@ -171,28 +186,36 @@ def cuttings(records: int) -> st.SearchStrategy[list[int]]:
 
 
 def state(watch: Watch) -> object:
-    """All of a watch that what it does next depends on, comparable."""
+    """Return the state of a watch that determines its next events, as a comparable value."""
     if watch.profile is None:
-        return watch.seen, watch.warmup.gathered
-    buffer = watch.buffer
+        return watch.seen, watch.warmup.collected
     return (
         watch.seen,
         watch.records,
         watch.profile.id,
-        watch.levels,
-        (buffer.fill, buffer.values.tobytes(), buffer.categories.tobytes(), buffer.unwatched),
-        watch.window.snapshot(),
-        watch.explainer.snapshot(),
-        [detector.snapshot() for detector in watch.detectors],
-        {index: repr(alarm) for index, alarm in watch.alarms.items()},
+        [_track_state(track) for track in watch.tracks],
     )
 
 
-def measured(event: DriftEvent) -> int:
-    """The records that the event's numbers are of: the newest so many."""
+def _track_state(track: Track) -> object:
+    """Return the state of a track."""
+    buffer = track.buffer
+    return (
+        track.records,
+        track.levels,
+        (buffer.fill, buffer.values.tobytes(), buffer.categories.tobytes(), buffer.unwatched),
+        track.window.snapshot(),
+        track.explainer.snapshot(),
+        [detector.snapshot() for detector in track.detectors],
+        {index: repr(alarm) for index, alarm in track.alarms.items()},
+    )
+
+
+def measured_records(event: DriftEvent) -> int:
+    """Return the number of newest records that an event was measured on."""
     return round(event.current.n / (1 - event.current.missing))
 
 
 def watcher(settings: Config | None = None) -> Watch:
-    """A watch over all of model "m" that has seen nothing."""
-    return DriftMonitor(settings or config(), {}).new_watch("m", "")
+    """Return a new watch over the whole model "m"."""
+    return DriftMonitor(settings or config(), {}).log.new_watch("m", "")

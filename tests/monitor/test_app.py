@@ -1,31 +1,48 @@
-"""The wiring: which roles a daemon runs."""
+"""The roles that a daemon runs."""
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from monitor import cli
-from monitor.app import ROLES, App, active
-from monitor.config import Config
-from monitor.config_notify import NotificationsConfig
+from monitor.app import App, active_roles
+from monitor.config.schema import Config
+from monitor.config.sections.notifications import NotificationsConfig
+from monitor.config.sections.process import HttpConfig
 from monitor.errors import UserError
-from tests.monitor.notify.news import slack
+from monitor.roles.names import ROLES
+from tests.monitor.notify.drift_events import slack
 
-TOLD = Config(notifications=NotificationsConfig(targets={"team": slack()}))
-
-
-def test_the_command_line_knows_the_roles() -> None:
-    """It names them without importing them."""
-    assert cli.ROLES == ROLES
+WITH_TARGET = Config(notifications=NotificationsConfig(targets={"team": slack()}))
 
 
-def test_notify_runs_where_somebody_is_to_be_told() -> None:
-    """Without a target it is left out among others."""
-    assert active(TOLD, ROLES) == ["ingest", "detect", "notify"]
-    assert active(Config(), ROLES) == ["ingest", "detect"]
+def test_notify_runs_if_a_target_is_configured() -> None:
+    """Without a target the other roles run alone."""
+    assert active_roles(WITH_TARGET, ROLES) == ["ingest", "detect", "notify"]
+    assert active_roles(Config(), ROLES) == ["ingest", "detect"]
 
 
-def test_nobody_to_tell_is_a_mistake() -> None:
-    """The role alone, without a target, would do nothing for ever."""
-    with pytest.raises(UserError, match="role notify has nobody to tell: configure notif"):
+@pytest.mark.parametrize(
+    ("host", "advice"),
+    [
+        ("127.0.0.1", "stop the process"),
+        ("203.0.113.7", "0.0.0.0"),
+        ("no.such.host.invalid", "0.0.0.0"),
+    ],
+)
+def test_an_unavailable_address_names_the_keys(host: str, advice: str) -> None:
+    """The error has keys, values, reason and advice."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        app = App(Config(http=HttpConfig(host=host, port=port)), ["ingest"])
+        with pytest.raises(UserError) as caught:
+            app.run()
+    assert f"http.host {host!r}, http.port {port}: cannot listen: " in str(caught.value)
+    assert advice in str(caught.value)
+
+
+def test_notify_alone_without_a_target_is_an_error() -> None:
+    """No role has work."""
+    with pytest.raises(UserError, match="role notify has no target: add one to notif"):
         App(Config(), ["notify"])

@@ -1,4 +1,4 @@
-"""alibi-detect's online Cramer-von Mises detector."""
+"""The online Cramer-von Mises detector of alibi-detect."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any, ClassVar
 import numpy as np
 from alibi_detect.cd import CVMDriftOnline
 
-from benchmarks.detectors.protocol import Knob, Scored
+from benchmarks.detectors.protocol import Knob, ScoreBased
 from benchmarks.detectors.streams import BINARY, NUMERIC, Floats, Trial
 
 RECORDS, WIDTH = 1000, 100
 RUN_TIME, BOOTSTRAPS = 1000, 10_000
 
 
-class CvmOnline(Scored):
-    """Reference of 1,000 (the newest), window of 100, expected run time of 1,000.
+class CvmOnline(ScoreBased):
+    """Reference of the newest 1,000 records, window of 100, expected run time of 1,000.
 
-    An expected run time wants ten times as many bootstraps, each of them (reference + window)^2
-    in memory and time: one of 100,000 records or more, which a page needs, cannot be configured.
-    So the knob multiplies the thresholds that were configured for 1,000; the score is the statistic
-    over its threshold. The thresholds depend on the sizes alone and are configured once. Its lists
-    of all past records are cut to the window, which is all it reads of them.
+    An expected run time needs ten times as many bootstraps, each (reference + window)^2 in memory
+    and time, so that 100,000 records or more, as a page requires, cannot be configured. Therefore
+    the knob multiplies the thresholds configured for 1,000, and the score is the statistic divided
+    by its threshold. The thresholds depend on the sizes only and are configured once. Its lists of
+    past records are truncated to the window, since it reads no more of them.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
@@ -32,11 +32,11 @@ class CvmOnline(Scored):
     memory: ClassVar[int | None] = 2 * WIDTH
 
     def version(self) -> str:
-        """Of alibi-detect."""
+        """Return the version of alibi-detect."""
         return version("alibi-detect")
 
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """The statistic over its threshold, from the first full window on."""
+        """Yield the statistic divided by its threshold, from the first full window on."""
         detector = configured(trial.reference[0, -RECORDS:])
         for position, value in enumerate(trial.live[0], start=1):
             statistic = detector.score(value)
@@ -45,7 +45,7 @@ class CvmOnline(Scored):
                 yield position, float(statistic.max() / detector.get_threshold(position - 1)[0])
 
     def state(self, trial: Trial) -> object:
-        """All arrays of a detector that has read the trial, cut as above."""
+        """Return all arrays of a detector that has read the trial, truncated as above."""
         detector = configured(trial.reference[0, -RECORDS:])
         for value in trial.live[0, : 2 * WIDTH]:
             detector.score(value)
@@ -56,12 +56,12 @@ class CvmOnline(Scored):
 @cache
 def _detector() -> Any:
     reference = np.random.default_rng(0).standard_normal(RECORDS)
-    np.random.seed(1)  # its bootstraps draw from numpy's global generator
+    np.random.seed(1)  # the bootstraps use numpy's global generator
     return CVMDriftOnline(reference, RUN_TIME, [WIDTH], n_bootstraps=BOOTSTRAPS, verbose=False)
 
 
 def configured(reference: Floats) -> Any:
-    """The detector, its thresholds configured, with another reference and no past."""
+    """Return the detector with configured thresholds, a new reference and no past records."""
     detector = _detector()
     detector.x_ref = reference[:, None]
     detector._configure_ref()

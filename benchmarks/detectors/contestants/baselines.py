@@ -1,37 +1,37 @@
-"""The two detectors that look at nothing: what every number has to be read against."""
+"""Two detectors that ignore the data: the limits of every measurement."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
 from benchmarks.detectors.protocol import STRIDE, Knob
-from benchmarks.detectors.streams import BINARY, CATEGORICAL, GAPPY, NUMERIC, Trial
+from benchmarks.detectors.streams import BINARY, CATEGORICAL, NUMERIC, WITH_MISSING, Trial
 
-EVERYTHING = frozenset({NUMERIC, BINARY, CATEGORICAL, GAPPY})
+EVERYTHING = frozenset({NUMERIC, BINARY, CATEGORICAL, WITH_MISSING})
 
 
 class Never:
-    """No alarm ever: no false ones, and every change missed."""
+    """Raises no alarm: no false alarms, and every change is missed."""
 
     kinds: ClassVar = EVERYTHING
     knob: ClassVar = Knob("none", 1.0, 1.0, 1.0)
     memory: ClassVar[int | None] = 0
 
     def version(self) -> str:
-        """It has none."""
+        """Return an empty string."""
         return ""
 
     def alarms(self, trial: Trial, knob: float) -> range:
-        """None."""
+        """Return no alarms."""
         return range(0)
 
     def state(self, trial: Trial) -> None:
-        """Nothing."""
+        """Return None."""
 
 
 class Always(Never):
-    """An alarm at every look: no change missed, and as many false alarms as the latch lets."""
+    """Raises an alarm after every stride: no missed change, and the most false alarms possible."""
 
     def alarms(self, trial: Trial, knob: float) -> range:
-        """One after every stride."""
+        """Return one alarm per stride."""
         return range(STRIDE, trial.live.shape[1] + 1, STRIDE)

@@ -1,4 +1,4 @@
-"""frouros' incremental Kolmogorov-Smirnov test."""
+"""The incremental Kolmogorov-Smirnov test of frouros."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import ClassVar
 import numpy as np
 from frouros.detectors.data_drift import IncrementalKSTest
 
-from benchmarks.detectors.protocol import Knob, Scored
+from benchmarks.detectors.protocol import Knob, ScoreBased
 from benchmarks.detectors.streams import BINARY, NUMERIC, Trial
 
 RECORDS, WIDTH = 5000, 500
 STRIDE = 20
 
 
-class IncrementalKs(Scored):
-    """Reference of 5,000 (the newest), window of 500; the knob is the level of its p-value.
+class IncrementalKs(ScoreBased):
+    """Reference of the newest 5,000 records, window of 500; the knob is the level of its p-value.
 
-    It tests at every record, which takes a thousand times as long as the record is worth. It is
-    asked at every twentieth only, the records between are put into its queue: to its advantage, for
-    fewer looks make fewer false alarms, and its cost is measured likewise. From 10,000 reference
-    records on it would take an approximation of p instead.
+    The library tests at every record, which is too slow here. It is evaluated at every 20th record,
+    and the records between are put into its queue. This is to its advantage: fewer evaluations give
+    fewer false alarms and lower cost. From 10,000 reference records on it would use an approximate
+    p-value.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
@@ -31,15 +31,15 @@ class IncrementalKs(Scored):
     memory: ClassVar[int | None] = WIDTH
 
     def version(self) -> str:
-        """Of frouros."""
+        """Return the version of frouros."""
         return version("frouros")
 
     def cut(self, knob: float) -> float:
-        """-ln alpha."""
+        """Return -ln alpha."""
         return -math.log(knob)
 
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """-ln p at every stride."""
+        """Yield -ln p at every stride."""
         detector = IncrementalKSTest(window_size=WIDTH)
         detector.fit(X=trial.reference[0, -RECORDS:])
         for position, value in enumerate(trial.live[0].tolist(), start=1):
@@ -49,9 +49,9 @@ class IncrementalKs(Scored):
                 continue
             result, _ = detector.update(value=value)
             if result is not None:
-                # NaN where its exact p-value fails: too small for it
+                # NaN if the exact p-value is too small to compute
                 yield position, -math.log(max(np.nan_to_num(result.p_value), 1e-300))
 
     def state(self, trial: Trial) -> object:
-        """Its reference and its window."""
+        """Return reference and window."""
         return trial.reference[0, -RECORDS:].copy(), trial.live[0, :WIDTH].copy()

@@ -1,4 +1,4 @@
-"""river's ADWIN."""
+"""ADWIN of river."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from benchmarks.detectors.streams import BINARY, NUMERIC, Trial
 
 
 class Adwin:
-    """ADWIN on the raw values, as river's documents use it.
+    """ADWIN on the raw values, as in river's documentation.
 
-    It has no reference; the reference's records are what it has read before. After a detection it
-    starts anew, which river does by itself. The knob is delta, its bound on false alarms.
+    It has no reference and reads the records of the reference first. It resets itself after a
+    detection. The knob is delta, its bound on false alarms.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
@@ -24,11 +24,11 @@ class Adwin:
     memory: ClassVar[int | None] = None
 
     def version(self) -> str:
-        """Of river."""
+        """Return the version of river."""
         return version("river")
 
     def alarms(self, trial: Trial, knob: float) -> Iterator[int]:
-        """Where it detects a drift, from the first live record on."""
+        """Yield the live records at which it detects drift."""
         update = (adwin := ADWIN(delta=knob)).update
         for value in trial.reference[0].tolist():
             update(value)
@@ -38,7 +38,7 @@ class Adwin:
                 yield position
 
     def state(self, trial: Trial) -> object:
-        """Its buckets."""
+        """Return the detector with its buckets."""
         adwin = ADWIN()
         for value in trial.live[0].tolist():
             adwin.update(value)

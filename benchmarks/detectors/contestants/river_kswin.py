@@ -1,4 +1,4 @@
-"""river's KSWIN."""
+"""KSWIN of river."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import ClassVar
 
 from river.drift import KSWIN
 
-from benchmarks.detectors.protocol import Knob, Scored
+from benchmarks.detectors.protocol import Knob, ScoreBased
 from benchmarks.detectors.streams import BINARY, NUMERIC, Trial
 
 WIDTH = 100
-"""Its default window."""
+"""The default window."""
 
 NEVER = 0.0
-"""An alpha at which it goes on for ever, so that one pass serves all."""
+"""An alpha at which it never resets, so that one pass serves all values of the knob."""
 
 
-class Kswin(Scored):
-    """KSWIN with its default window of 100 and its seed fixed; the knob is alpha.
+class Kswin(ScoreBased):
+    """KSWIN with its default window of 100 and a fixed seed; the knob is alpha.
 
-    The score is -ln p of its test; an alarm needs a distance above .1 as well, which every p this
-    small has. It is not started anew after an alarm: its window forgets in 100 records by itself.
+    The score is -ln p of its test. An alarm also requires a distance above .1, which every p this
+    small has. It is not reset after an alarm: its window is replaced within 100 records.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
@@ -31,15 +31,15 @@ class Kswin(Scored):
     memory: ClassVar[int | None] = WIDTH
 
     def version(self) -> str:
-        """Of river."""
+        """Return the version of river."""
         return version("river")
 
     def cut(self, knob: float) -> float:
-        """-ln alpha."""
+        """Return -ln alpha."""
         return -math.log(knob)
 
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """-ln p at every record."""
+        """Yield -ln p at every record."""
         detector = KSWIN(alpha=NEVER, seed=1)
         for value in trial.reference[0, -WIDTH:].tolist():
             detector.update(value)
@@ -48,5 +48,5 @@ class Kswin(Scored):
             yield position, -math.log(max(float(detector.p_value), 1e-300))
 
     def state(self, trial: Trial) -> object:
-        """Its window."""
+        """Return the window."""
         return list(trial.live[0, :WIDTH].tolist())

@@ -1,4 +1,4 @@
-"""river's Page-Hinkley."""
+"""Page-Hinkley of river."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.detectors.streams import BINARY, NUMERIC, Trial
 
 
 class PageHinkley:
-    """Page-Hinkley, both sides, on values over the reference's mean and standard deviation.
+    """Two-sided Page-Hinkley on values standardized by mean and deviation of the reference.
 
-    Its allowance (delta .005) is in the unit of the values, so they are brought to mean 0 and
-    deviation 1 by the reference, which it has read before the live records; its other parameters
-    stay at their defaults. The knob is the threshold.
+    The values are standardized because its allowance (delta .005) is in their unit. It reads the
+    reference before the live records. Its other parameters keep their defaults. The knob is the
+    threshold.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY})
@@ -25,11 +25,11 @@ class PageHinkley:
     memory: ClassVar[int | None] = None
 
     def version(self) -> str:
-        """Of river."""
+        """Return the version of river."""
         return version("river")
 
     def alarms(self, trial: Trial, knob: float) -> Iterator[int]:
-        """Where it detects a drift, from the first live record on."""
+        """Yield the live records at which it detects drift."""
         mean, sd = trial.reference.mean(), trial.reference.std() or 1.0
         update = (detector := RiverPageHinkley(threshold=knob)).update
         for value in ((trial.reference[0] - mean) / sd).tolist():
@@ -40,5 +40,5 @@ class PageHinkley:
                 yield position
 
     def state(self, trial: Trial) -> object:
-        """Its sums; the test that is bound to it cannot be pickled and weighs nothing."""
+        """Return its sums, without the bound method, which cannot be pickled."""
         return {k: v for k, v in vars(RiverPageHinkley()).items() if k != "_test_drift"}

@@ -10,22 +10,22 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import ks_2samp
 
-from benchmarks.detectors.protocol import WINDOW, Knob, Scored, looks
+from benchmarks.detectors.protocol import WINDOW, Knob, ScoreBased, evaluation_points
 from benchmarks.detectors.streams import BINARY, CATEGORICAL, NUMERIC, Floats, Trial
 
 RECORDS = 5000
 BINS = 10
 FLOOR = 1e-4
-"""The share that an empty bin is taken to have."""
+"""The share assumed for an empty bin."""
 
 
-class Textbook(Scored):
-    """What most guides give: the newest 5,000 records of the reference, a window of 1,000.
+class Textbook(ScoreBased):
+    """The recipe of most guides: the newest 5,000 records of the reference, a window of 1,000.
 
-    PSI over deciles (over the values themselves where they are few, and over categories), scipy's
-    KS test and the mean against the reference's standard deviation; for categories PSI alone. An
-    alarm is any of the three. The knob c asks of all three at once to be c times as sure: PSI of
-    .1 c, ln p of c ln .05, |z| of 3 c.
+    PSI over deciles (over the distinct values if they are few, and over categories), scipy's KS
+    test, and the shift of the mean in standard deviations of the reference; only PSI for
+    categories. Each of the three raises an alarm. The knob c makes all three stricter: PSI of .1 c,
+    ln p of c ln .05, |z| of 3 c.
     """
 
     kinds: ClassVar = frozenset({NUMERIC, BINARY, CATEGORICAL})
@@ -33,17 +33,17 @@ class Textbook(Scored):
     memory: ClassVar[int | None] = WINDOW
 
     def version(self) -> str:
-        """Of scipy."""
+        """Return the version of scipy."""
         return f"scipy {version('scipy')}"
 
     def scores(self, trial: Trial) -> Iterator[tuple[int, float]]:
-        """The largest of the three, each over its limit, at every half window."""
+        """Yield the largest of the three, each divided by its limit, at every half window."""
         reference, live = trial.reference[0, -RECORDS:], trial.live[0]
-        shares = Shares(reference, trial.kind == CATEGORICAL)
+        bins = BinShares(reference, trial.kind == CATEGORICAL)
         mean, sd = reference.mean(), reference.std() or 1.0
-        for end in looks(len(live), WINDOW, WINDOW // 2):
+        for end in evaluation_points(len(live), WINDOW, WINDOW // 2):
             current = live[end - WINDOW : end]
-            score = shares.psi(current) / 0.1
+            score = bins.psi(current) / 0.1
             if trial.kind != CATEGORICAL:
                 p_value = float(ks_2samp(reference, current, method="asymp").pvalue)
                 score = max(score, math.log(max(p_value, 1e-300)) / math.log(0.05))
@@ -51,11 +51,11 @@ class Textbook(Scored):
             yield end, score
 
     def state(self, trial: Trial) -> object:
-        """Its reference and its window."""
+        """Return reference and window."""
         return trial.reference[0, -RECORDS:].copy(), trial.live[0, :WINDOW].copy()
 
 
-class Shares:
+class BinShares:
     """PSI of a window against a reference's bins."""
 
     def __init__(self, reference: Floats, categorical: bool) -> None:
@@ -63,18 +63,18 @@ class Shares:
         few = categorical or len(values) <= BINS
         self.edges = values if few else np.unique(np.quantile(reference, np.arange(1, BINS) / BINS))
         self.few = few
-        self.expected = self.of(reference)
+        self.expected = self.shares(reference)
 
-    def of(self, values: Floats) -> Floats:
-        """The share of every bin; values that the reference did not have are one more."""
-        places = np.searchsorted(self.edges, values, side="left" if self.few else "right")
+    def shares(self, values: Floats) -> Floats:
+        """Return the share of every bin; values not in the reference have a bin of their own."""
+        positions = np.searchsorted(self.edges, values, side="left" if self.few else "right")
         if self.few:
-            known = self.edges[np.minimum(places, len(self.edges) - 1)] == values
-            places = np.where(known, places, len(self.edges))
-        counts = np.bincount(places, minlength=len(self.edges) + 1)
+            known = self.edges[np.minimum(positions, len(self.edges) - 1)] == values
+            positions = np.where(known, positions, len(self.edges))
+        counts = np.bincount(positions, minlength=len(self.edges) + 1)
         return np.asarray(np.maximum(counts / len(values), FLOOR), np.float64)
 
     def psi(self, values: Floats) -> float:
-        """The population stability index of a window."""
-        shares = self.of(values)
+        """Return the population stability index of a window."""
+        shares = self.shares(values)
         return float(((shares - self.expected) * np.log(shares / self.expected)).sum())

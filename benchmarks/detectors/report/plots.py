@@ -1,4 +1,7 @@
-"""The result as three plots, SVG beside it. Needs matplotlib, which the peers' environment has."""
+"""Draw the result as three SVG plots: `python -m benchmarks.detectors.report.plots RESULT.json`.
+
+Requires matplotlib, which the environment of the peers contains.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +17,26 @@ mpl.use("svg")
 import matplotlib.pyplot as plt
 
 SETTINGS = {"svg.hashsalt": "plumbline", "svg.fonttype": "none", "font.size": 9}
-"""The same result gives the same bytes; text stays text."""
+"""Identical results give identical files; text remains text."""
 
-NOWHERE = 0.02
-"""Where no alarm at all is drawn on a logarithmic axis."""
+ZERO = 0.02
+"""Position of zero alarms on the logarithmic axis."""
 
 
 def colours(result: dict[str, Any]) -> dict[str, Any]:
-    """A colour for each contestant; ours are greys, the others of one palette."""
+    """Return a colour for each contestant: greys for Plumbline, a palette for the others."""
     palette = iter(mpl.colormaps["tab10"].colors)
-    ours = sum(peer["role"] == "ours" for peer in result["peers"].values())
+    ours = sum(entry["role"] == "ours" for entry in result["peers"].values())
     greys = iter([str(0.65 * i / max(1, ours - 1)) for i in range(ours)])
     return {
-        name: next(greys if peer["role"] == "ours" else palette)
-        for name, peer in result["peers"].items()
-        if peer["role"] != "baseline"
+        name: next(greys if entry["role"] == "ours" else palette)
+        for name, entry in result["peers"].items()
+        if entry["role"] != "baseline"
     }
 
 
 def delay_by_shift(result: dict[str, Any]) -> Any:
-    """Median delay against the size of a shift of the mean, a panel for each rate."""
+    """Plot the median delay against the size of a shift of the mean, one panel per rate."""
     rates = result["protocol"]["rates"]
     figure, panels = plt.subplots(1, len(rates), figsize=(9, 4), sharey=True, squeeze=False)
     shifts = {c: about["shift"] for c, about in result["change_streams"].items() if about["shift"]}
@@ -50,7 +53,7 @@ def delay_by_shift(result: dict[str, Any]) -> Any:
             if points:
                 label = result["peers"][name]["title"]
                 panel.plot(*zip(*points, strict=True), "o-", color=colour, label=label)
-        panel.set(xscale="log", yscale="log", title=f"at {rate:g} false alarms in a million")
+        panel.set(xscale="log", yscale="log", title=f"at {rate:g} false alarms per million records")
         panel.set_xticks(sorted(shifts.values()), [f"{s:g}" for s in sorted(shifts.values())])
         panel.minorticks_off()
         panel.set_xlabel("shift of the mean, standard deviations")
@@ -61,7 +64,7 @@ def delay_by_shift(result: dict[str, Any]) -> Any:
 
 
 def false_alarms_by_stream(result: dict[str, Any]) -> Any:
-    """False alarms on every quiet stream of detectors that were tuned to one in a million."""
+    """Plot false alarms on every null stream, of contestants tuned to one per million."""
     rate = result["protocol"]["rates"][0]
     shown = [s for s in result["streams"] if any(r["stream"] == s for r in result["nulls"])]
     figure, axes = plt.subplots(figsize=(9, 5))
@@ -70,14 +73,14 @@ def false_alarms_by_stream(result: dict[str, Any]) -> Any:
         rows = [r for r in result["nulls"] if (r["peer"], r["setting"]) == (name, f"at_{rate:g}")]
         if not rows:
             continue
-        places = [shown.index(row["stream"]) + (i / len(names) - 0.5) * 0.7 for row in rows]
-        middles = [max(row["per_million"][0], NOWHERE) for row in rows]
-        below = [m - max(r["per_million"][1], NOWHERE) for m, r in zip(middles, rows, strict=True)]
-        above = [r["per_million"][2] - m for m, r in zip(middles, rows, strict=True)]
+        positions = [shown.index(row["stream"]) + (i / len(names) - 0.5) * 0.7 for row in rows]
+        middles = [max(row["per_million"][0], ZERO) for row in rows]
+        lower = [m - max(r["per_million"][1], ZERO) for m, r in zip(middles, rows, strict=True)]
+        upper = [r["per_million"][2] - m for m, r in zip(middles, rows, strict=True)]
         axes.errorbar(
-            places,
+            positions,
             middles,
-            [[max(0.0, b) for b in below], above],
+            [[max(0.0, error) for error in lower], upper],
             fmt="o",
             ms=4,
             lw=1,
@@ -85,27 +88,27 @@ def false_alarms_by_stream(result: dict[str, Any]) -> Any:
             label=result["peers"][name]["title"],
         )
     axes.axhline(rate, color="gray", ls="--", lw=1)
-    axes.set(yscale="log", ylabel=f"false alarms in a million records (none: {NOWHERE:g})")
+    axes.set(yscale="log", ylabel=f"false alarms per million records (zero is drawn at {ZERO:g})")
     texts = [result["streams"][stream] for stream in shown]
     axes.set_xticks(range(len(shown)), texts, rotation=35, ha="right", fontsize=8)
     axes.grid(alpha=0.3, axis="y")
     axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_title(
-        f"Tuned to {rate:g} in a million on N(0, 1), or on the stream itself where it changes"
+        f"Tuned to {rate:g} per million on N(0, 1); on the stream itself where it has changes"
     )
     return figure
 
 
 def cost(result: dict[str, Any]) -> Any:
-    """Microseconds for each record and feature."""
+    """Plot microseconds per record and feature."""
     figure, axes = plt.subplots(figsize=(9, 3.2))
     known = colours(result)
     rows = sorted((r for r in result["costs"] if r["peer"] in known), key=lambda row: -row["us"])
     titles = [result["peers"][row["peer"]]["title"] for row in rows]
     axes.barh(titles, [row["us"] for row in rows], color=[known[row["peer"]] for row in rows])
-    axes.set(xscale="log", xlabel="microseconds for each record and feature")
-    for place, row in enumerate(rows):
-        axes.annotate(f" {row['us']:.3g}", (row["us"], place), va="center", fontsize=8)
+    axes.set(xscale="log", xlabel="CPU time per record and feature, microseconds")
+    for position, row in enumerate(rows):
+        axes.annotate(f" {row['us']:.3g}", (row["us"], position), va="center", fontsize=8)
     axes.set_xlim(right=10 ** (math.log10(max(row["us"] for row in rows)) + 0.5))
     return figure
 
@@ -114,7 +117,7 @@ PLOTS = {"delay": delay_by_shift, "false_alarms": false_alarms_by_stream, "cost"
 
 
 def main() -> None:
-    """Draw a result file's plots beside it."""
+    """Write the plots of a result file into its folder."""
     path = Path(sys.argv[1])
     result = json.loads(path.read_text(encoding="utf-8"))
     with mpl.rc_context(SETTINGS):

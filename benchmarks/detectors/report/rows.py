@@ -1,4 +1,4 @@
-"""From the answers of pieces to rows of the result."""
+"""Combine the answers of tasks into rows of the result."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What a piece is a part of; its answer has an entry for every setting, in their order.
+class TaskKey:
+    """The measurement that a task is a part of.
 
-    subject: the stream or the change. place: base and features of a null, records before a change.
-    settings: name of the setting -> knob.
+    Its answer has an entry for every setting, in this order.
+
+    subject: stream or change. context: base and features of a null; records before a change.
+    settings: (name of the setting, knob).
     """
 
-    peer: str
+    contestant: str
     subject: str
-    place: tuple[Any, ...]
+    context: tuple[Any, ...]
     settings: tuple[tuple[str, float], ...]
 
 
-def null_rows(answers: Iterable[tuple[Head, Row]]) -> Iterator[Row]:
-    """One row for each contestant, stream and setting, the pieces added up."""
+def null_rows(answers: Iterable[tuple[TaskKey, Row]]) -> Iterator[Row]:
+    """Yield a row for each contestant, stream and setting, with the sums over all tasks."""
     sums: dict[Any, list[int]] = {}
-    for head, answer in answers:
-        for setting, count in zip(head.settings, answer["counts"], strict=True):
-            total = sums.setdefault((head.peer, head.subject, head.place, setting), [0, 0])
+    for key, answer in answers:
+        for setting, count in zip(key.settings, answer["counts"], strict=True):
+            total = sums.setdefault((key.contestant, key.subject, key.context, setting), [0, 0])
             total[0] += answer["records"]
             total[1] += count
-    for (peer, stream, (base, features), (setting, knob)), (records, alarms) in sums.items():
+    for (name, stream, (base, features), (setting, knob)), (records, alarms) in sums.items():
         per_million = [1e6 * x / records for x in (alarms, *poisson_interval(alarms))]
         yield {
-            "peer": peer,
+            "peer": name,
             "stream": stream,
             "features": features,
             "tuned_on": base,
@@ -49,15 +51,15 @@ def null_rows(answers: Iterable[tuple[Head, Row]]) -> Iterator[Row]:
         }
 
 
-def change_rows(answers: Iterable[tuple[Head, Row]]) -> Iterator[Row]:
-    """One row for each contestant, change, place and setting."""
+def change_rows(answers: Iterable[tuple[TaskKey, Row]]) -> Iterator[Row]:
+    """Yield a row for each contestant, change, records before it, and setting."""
     found: dict[Any, list[int | None]] = {}
-    for head, answer in answers:
-        for setting, delays in zip(head.settings, answer["delays"], strict=True):
-            found.setdefault((head.peer, head.subject, head.place, setting), []).extend(delays)
-    for (peer, change, (after,), (setting, knob)), delays in found.items():
+    for key, answer in answers:
+        for setting, delays in zip(key.settings, answer["delays"], strict=True):
+            found.setdefault((key.contestant, key.subject, key.context, setting), []).extend(delays)
+    for (name, change, (after,), (setting, knob)), delays in found.items():
         yield {
-            "peer": peer,
+            "peer": name,
             "change": change,
             "after": after,
             "setting": setting,
@@ -70,15 +72,17 @@ def change_rows(answers: Iterable[tuple[Head, Row]]) -> Iterator[Row]:
 
 
 def quantile(delays: Sequence[int | None], q: float) -> float | None:
-    """The q-quantile of delays, a missed change counting as endless; None where that is it."""
-    known = sorted(float("inf") if delay is None else delay for delay in delays)
-    middle = q == 0.5
-    value = statistics.median(known) if middle else known[min(len(known) - 1, int(q * len(known)))]
+    """Return the q-quantile of delays; a missed change is infinite, an infinite result is None."""
+    ordered = sorted(float("inf") if delay is None else delay for delay in delays)
+    if q == 0.5:
+        value = statistics.median(ordered)
+    else:
+        value = ordered[min(len(ordered) - 1, int(q * len(ordered)))]
     return float(value) if value < float("inf") else None
 
 
 def poisson_interval(count: int, level: float = 0.95) -> tuple[float, float]:
-    """The exact (Garwood 1936) interval of a Poisson mean of which `count` was seen."""
+    """Return the exact interval of a Poisson mean for an observed count (Garwood 1936)."""
     tail = (1 - level) / 2
     low = float(chdtri(2 * count, 1 - tail)) / 2 if count else 0.0
     return low, float(chdtri(2 * count + 2, tail)) / 2

@@ -1,4 +1,4 @@
-"""The result as Markdown, for people."""
+"""Format the result as Markdown: `python -m benchmarks.detectors.report.tables RESULT.json`."""
 
 from __future__ import annotations
 
@@ -8,93 +8,123 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.detectors.plan import RACE_TIMES
-from benchmarks.detectors.rows import Row
-from benchmarks.detectors.verdicts import (
-    RACERS,
-    cost_words,
-    delay_words,
-    number,
-    promise_words,
-    promises,
+from benchmarks.detectors.plan import COMPARISON_FACTOR
+from benchmarks.detectors.report.rows import Row
+from benchmarks.detectors.report.verdicts import (
+    COMPARED,
+    budget_rows,
+    budget_verdict,
+    cost_verdict,
+    delay_verdict,
+    exclusion_verdict,
+    format_delay,
     title,
-    unfair_words,
-    worst_words,
+    worst_case_verdict,
 )
 
 Table = tuple[Sequence[str], list[Sequence[str]]]
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """Everything: what holds, then the tables behind it."""
-    parts = [
-        "# Detectors against each other",
+    """Return the page: the conclusions, then the tables."""
+    readable_parts = [
+        "# Comparison of drift detectors",
         _about(result),
-        "## What holds",
-        *[_bullets(words) for words in _claims(result)],
-        "## Promised and measured: Plumbline",
-        "False pages in a million records of a quiet stream, with a 95 % Poisson interval.",
-        _table(promised(result)),
+        "## Conclusions",
+        *[_bullets(texts) for texts in _verdicts(result)],
+        "## Budget and measured false pages of Plumbline",
+        "False pages per million records of a null stream, with a 95 % Poisson interval.",
+        _table(budgets(result)),
         "## False alarms at the defaults",
-        "In a million records (95 % interval); `-`: cannot read it, or too slow for 40 features.",
+        "Per million records (95 % interval). `-`: cannot read the stream, or too slow for 40"
+        " features.",
         _table(false_alarms(result, "default")),
     ]
     for rate in result["protocol"]["rates"]:
-        parts += [
-            f"## Tuned to {rate:g} in a million",
-            "False alarms on seeds that were not tuned on. Where nobody is tuned on a stream, the"
-            " knob is that of N(0, 1): so does a detector that was tuned on other traffic.",
+        readable_parts += [
+            f"## Tuned to {rate:g} per million",
+            "False alarms per million records, on seeds that were not used for tuning. On streams"
+            " without tuning, the knob is that of N(0, 1), as if the detector had been tuned on"
+            " other traffic.",
             _table(false_alarms(result, f"at_{rate:g}")),
-            f"Delay in records at {rate:g} false alarms in a million: median / 90th percentile"
-            " (missed). †: the knob is extrapolated.",
+            f"Delay in records at a false-alarm rate of {rate:g} per million: median / 90th"
+            " percentile (share missed). n: trials, if fewer than planned. †: the knob is"
+            " extrapolated.",
             _table(delays(result, f"at_{rate:g}")),
         ]
-    parts += [
+    readable_parts += [
         "## Delays at the defaults",
-        "Not at equal rates: read them with the false alarms above.",
+        "The false-alarm rates are not equal: compare with the false alarms at the defaults.",
         _table(delays(result, "default")),
         "## Cost",
         _table(costs(result)),
         "## Knobs",
         _table(knobs(result)),
     ]
+    return "\n\n".join(part for part in readable_parts if part) + "\n"
+
+
+def promise(result: dict[str, Any]) -> str:
+    """Return the page of a run without tuning: budgets, measured false pages, delays."""
+    rates = result["protocol"]["rates"]
+    parts = [
+        "# False-page budget and measured false pages",
+        _about(result, "promise.json"),
+        "`python -m benchmarks.detectors.run --promise` measures this page again.",
+        "## Conclusion",
+        _bullets(budget_verdict(result)),
+        "## Budget and measured false pages of Plumbline",
+        "False pages per million records of a null stream, with a 95 % Poisson interval.",
+        _table(budgets(result)),
+    ]
+    for rate in rates:
+        parts += [
+            f"## Delays at a budget of {rate:g} per million records",
+            "Delay in records: median / 90th percentile (share missed). The false-alarm rates of"
+            " the contestants are not equal: they are at most the budget.",
+            _table(delays(result, f"promise_{rate:g}")),
+        ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _claims(result: dict[str, Any]) -> Iterator[list[str]]:
-    yield promise_words(result)
+def _verdicts(result: dict[str, Any]) -> Iterator[list[str]]:
+    yield budget_verdict(result)
     for rate in result["protocol"]["rates"]:
-        for racer in RACERS:
-            if racer in result["peers"]:
-                yield delay_words(result, rate, racer)
-        yield worst_words(result, rate)
-        yield unfair_words(result, rate)
-    yield cost_words(result)
+        for name in COMPARED:
+            if name in result["peers"]:
+                yield delay_verdict(result, rate, name)
+        yield worst_case_verdict(result, rate)
+        yield exclusion_verdict(result, rate)
+    yield cost_verdict(result)
 
 
-def _about(result: dict[str, Any]) -> str:
+def _about(result: dict[str, Any], file: str = "detectors.json") -> str:
     plan = result["plan"]
     versions = ", ".join(
-        f"{title(result, name)} {peer['version']}"
-        for name, peer in result["peers"].items()
-        if peer["version"]
+        f"{title(result, name)} {entry['version']}"
+        for name, entry in result["peers"].items()
+        if entry["version"]
     )
     text = (
         f"Form: {plan['form']}. Null streams of {plan['records']:,} records, {plan['seeds']} trials"
-        f" of each change after {' and '.join(f'{a:,}' for a in plan['afters'])} records; slow"
-        f" contestants have {plan['seconds']:g} s for each quiet stream, {RACE_TIMES} times as much"
-        f" for each tuning and change. Versions: {versions}. Written by"
-        " `benchmarks/detectors/tables.py` from `detectors.json`; what it means is in"
-        " [the README](../detectors/README.md)."
+        f" of each change after {' and '.join(f'{a:,}' for a in plan['afters'])} records. Slow"
+        f" contestants have {plan['seconds']:g} s for each null stream and {COMPARISON_FACTOR}"
+        f" times as much for each tuning and change. Versions: {versions}. Generated by"
+        f" `benchmarks/detectors/report/tables.py` from `{file}`."
+        " [The README](../detectors/README.md) describes the method."
     )
     if result["left_out"]:
-        text += " **Left out for want of the data: " + "; ".join(result["left_out"]) + ".**"
+        text += (
+            " **Left out, because the data files are not available: "
+            + "; ".join(result["left_out"])
+            + ".**"
+        )
     return text
 
 
-def _bullets(words: Sequence[str]) -> str:
-    first, *others = words or [""]
-    return "\n\n".join(filter(None, [first, "\n".join(f"- {word}" for word in others)]))
+def _bullets(texts: Sequence[str]) -> str:
+    first, *others = texts or [""]
+    return "\n\n".join(filter(None, [first, "\n".join(f"- {text}" for text in others)]))
 
 
 def _table(table: Table) -> str:
@@ -105,15 +135,15 @@ def _table(table: Table) -> str:
     )
 
 
-def promised(result: dict[str, Any]) -> Table:
-    """Our promises and what came of them, a row for each stream and contestant of ours."""
-    found = list(promises(result))
-    levels = sorted({row["promised"] for row in found})
+def budgets(result: dict[str, Any]) -> Table:
+    """Return budgets and measured false pages, a row for each stream and Plumbline contestant."""
+    found = list(budget_rows(result))
+    levels = sorted({row["budget"] for row in found})
     rows: dict[tuple[str, str], dict[float, str]] = {}
     for row in found:
-        text = f"{_interval(row)}{' **broken**' if row['broken'] else ''}"
-        rows.setdefault((row["stream"], row["peer"]), {})[row["promised"]] = text
-    head = ["stream", "", *(f"promised {level:.3g}" for level in levels), "records"]
+        text = f"{_interval(row)}{' **exceeded**' if row['exceeded'] else ''}"
+        rows.setdefault((row["stream"], row["peer"]), {})[row["budget"]] = text
+    head = ["stream", "", *(f"budget {level:.3g}" for level in levels), "records"]
     records = {(row["stream"], row["peer"]): row["records"] for row in found}
     return head, [
         [
@@ -127,7 +157,7 @@ def promised(result: dict[str, Any]) -> Table:
 
 
 def false_alarms(result: dict[str, Any], setting: str) -> Table:
-    """Streams by contestants."""
+    """Return the false alarms: streams by contestants."""
     cells = {
         (row["stream"], row["peer"]): _interval(row)
         for row in result["nulls"]
@@ -137,24 +167,25 @@ def false_alarms(result: dict[str, Any], setting: str) -> Table:
 
 
 def delays(result: dict[str, Any], setting: str) -> Table:
-    """Changes by contestants."""
+    """Return the delays: changes by contestants."""
     rows = [row for row in result["changes"] if row["setting"] == setting]
-    places = [
+    keys = [
         ((change, after), f"{about['text']}, after {after:,}")
         for change, about in result["change_streams"].items()
         for after in result["plan"]["afters"]
     ]
     cells = {((row["change"], row["after"]), row["peer"]): _delay(result, row) for row in rows}
-    for (change, after), _ in places:  # what forgets is measured after the fewest records only
+    # A contestant with a short memory is measured after the fewest records only.
+    for (change, after), _ in keys:
         for name in result["peers"]:
             first = cells.get(((change, min(result["plan"]["afters"])), name))
             if first is not None:
                 cells.setdefault(((change, after), name), first)
-    return _grid(result, places, cells)
+    return _grid(result, keys, cells)
 
 
 def costs(result: dict[str, Any]) -> Table:
-    """Time and memory of every contestant."""
+    """Return CPU time and memory of every contestant."""
     head = ["", "us per record and feature", "bytes per feature", "remark"]
     return head, [
         [title(result, row["peer"]), f"{row['us']:.3f}", f"{row['bytes']:,}", _remark(row)]
@@ -164,7 +195,7 @@ def costs(result: dict[str, Any]) -> Table:
 
 
 def knobs(result: dict[str, Any]) -> Table:
-    """What everybody was tuned to, and on how much."""
+    """Return the tuned knobs, and the number of records used for tuning."""
     rates = [f"{rate:g}" for rate in result["protocol"]["rates"]]
     head = ["", "knob", "default", "tuned on", "records", *(f"at {rate}" for rate in rates)]
     rows: list[Sequence[str]] = []
@@ -211,7 +242,7 @@ def _delay(result: dict[str, Any], row: Row) -> str:
     mark = "†" if tuned.get("extrapolated") else ""
     missed = f" ({row['missed']:.0%})" if row["missed"] else ""
     fewer = f" n={row['seeds']}" if row["seeds"] < result["plan"]["seeds"] else ""
-    return f"{number(row['median'])} / {number(row['p90'])}{missed}{fewer}{mark}"
+    return f"{format_delay(row['median'])} / {format_delay(row['p90'])}{missed}{fewer}{mark}"
 
 
 def _remark(row: Row) -> str:
@@ -219,12 +250,12 @@ def _remark(row: Row) -> str:
     if "report" not in row:
         return features
     report = row["report"]
-    whole = f"{report['features']} features takes {report['seconds']:.1f} s"
-    return f"its bare test; a whole report of {whole}"
+    complete = f"{report['features']} features takes {report['seconds']:.1f} s"
+    return f"test function only; a complete report of {complete}"
 
 
 def main() -> None:
-    """The tables of a result file, to standard output."""
+    """Print the page of a result file."""
     sys.stdout.write(markdown(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
 
 

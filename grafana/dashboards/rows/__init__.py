@@ -1,1 +1,1 @@
-"""Rows that are long enough for a file of their own; `row()` makes them."""
+"""Rows that are long enough for a module of their own; `row()` returns the row."""

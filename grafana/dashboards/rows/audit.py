@@ -1,26 +1,27 @@
-"""Whether the false-page budget holds: what is promised beside what the self-audit measures."""
+"""The false-page rate: the budget compared with the measurement of the self-audit."""
 
 from __future__ import annotations
 
 from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import RED, Words, dashed, graph, query, stat
-from grafana.dashboards.promql import MODEL, highest, own, total
+from grafana.dashboards.panels import RED, Description, dashed, graph, query, stat
+from grafana.dashboards.promql import MODEL, highest, metric, total
 
 
 def row() -> Row:
-    """The row."""
+    """Return the row."""
     promised, measured = (
-        f"30 * {highest(own(f'false_pages_{which}_per_day', MODEL), 'model')}"
+        f"30 * {highest(metric(f'false_pages_{which}_per_day', MODEL), 'model')}"
         for which in ("promised", "measured")
     )
     pages = graph(
-        "False pages in 30 days",
-        Words(
-            "Pages that this model would make in 30 days if nothing changed: dashed as promised by"
-            " `alarms.false_pages`, and as the daemon measures by replaying the reference.",
+        "False pages per 30 days",
+        Description(
+            "Expected number of pages of this model in 30 days without any change. Dashed: the"
+            " budget, `alarms.false_pages`. Solid: the rate that the daemon measures by replaying"
+            " the reference.",
             "Well below the dashed line.",
-            "above it for days, the reference is not of one kind: build a longer one that holds no"
-            " incident. Early on few records have been replayed: see beside.",
+            "If it is above the line for days, the reference is not homogeneous: build a longer one"
+            " without incidents. Soon after a start, few records have been replayed.",
         ),
         "none",
         query(measured, "measured"),
@@ -28,19 +29,19 @@ def row() -> Row:
         width=18,
     )
     return Row(
-        "Budget: does the promise hold",
+        "Budget: false-page rate",
         [
             dashed(pages, "B", RED),
             stat(
                 "Records replayed",
-                Words(
-                    "How many records the measured rate rests on, since the process started.",
+                Description(
+                    "Number of records behind the measured rate, since the process started.",
                     "Millions, after some hours.",
-                    "few mean that the rate is not known yet; replaying takes at most 1 % of the"
-                    " time.",
+                    "With few records the rate is not reliable yet. Replaying takes at most 1 % of"
+                    " the time.",
                 ),
                 "short",
-                total(own("false_pages_audited_records", MODEL)),
+                total(metric("false_pages_audited_records", MODEL)),
                 width=6,
             ),
         ],

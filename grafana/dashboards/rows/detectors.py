@@ -1,15 +1,15 @@
-"""Each detector's statistic for one model, against its threshold."""
+"""Each detector's statistic for one model, relative to its threshold."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
 from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Column, Words, graph, limits, query, table
-from grafana.dashboards.promql import FEATURE, MODEL, highest, own, ratio
+from grafana.dashboards.panels import Column, Description, graph, limits, query, table
+from grafana.dashboards.promql import FEATURE, MODEL, highest, metric, ratio
 
 DETECTORS = {
-    "e_detector": "the e-detector: changes of any kind that it bets on, soonest of all",
+    "e_detector": "e-detector: several kinds of change, usually the first to detect one",
     "psi": "population stability index: shares of bins",
     "ks": "Kolmogorov-Smirnov: the whole distribution",
     "zscore": "z-score: the mean",
@@ -17,27 +17,27 @@ DETECTORS = {
     "page_hinkley": "Page-Hinkley: small lasting shifts of the mean",
 }
 WITHOUT_THRESHOLD = ("adwin",)
-"""Has a threshold only at a cut, which is over when it is looked at: it is in the table alone."""
+"""Detectors without a graph: ADWIN has a threshold only at the moment of a cut."""
 
 
 def row() -> Row:
-    """The row."""
-    statistic = own("drift_statistic", MODEL, FEATURE)
-    threshold = own("drift_threshold", MODEL, FEATURE)
+    """Return the row."""
+    statistic = metric("drift_statistic", MODEL, FEATURE)
+    threshold = metric("drift_threshold", MODEL, FEATURE)
     keys = ("feature", "detector")
     share = ratio(highest(statistic, *keys), highest(threshold, *keys))
     return Row(
-        "How sure: each statistic against its threshold",
+        "Significance: statistics relative to their thresholds",
         [
             *(_detector(name, about) for name, about in DETECTORS.items()),
             table(
                 "Statistics",
-                Words(
-                    "Each detector's statistic for each feature now, in its own unit, its threshold"
-                    " and the share of it.",
-                    "Shares below 100 %.",
-                    "the feature with the largest share is the one to look at first. A detector"
-                    " without a verdict has no row.",
+                Description(
+                    "Current statistic of each detector for each feature, in its own unit, with its"
+                    " threshold and the ratio of both.",
+                    "Ratios below 100 %.",
+                    "Start with the feature that has the largest ratio. A detector without a"
+                    " verdict has no row.",
                 ),
                 {"feature": "Feature", "detector": "Detector"},
                 [
@@ -53,16 +53,17 @@ def row() -> Row:
 
 def _detector(name: str, about: str) -> Timeseries:
     chosen = (MODEL, FEATURE, f'detector="{name}"')
-    statistic = highest(own("drift_statistic", *chosen), "feature")
-    threshold = highest(own("drift_threshold", *chosen), "feature")
+    statistic = highest(metric("drift_statistic", *chosen), "feature")
+    threshold = highest(metric("drift_threshold", *chosen), "feature")
     return graph(
         f"{name}: share of threshold",
-        Words(
-            f"The statistic of `{name}` ({about}) as a share of its threshold, which follows from"
-            " the false-page budget.",
+        Description(
+            f"Statistic of `{name}` ({about}), relative to its threshold, which follows from the"
+            " false-page budget.",
             "Below 100 %.",
-            "from 100 % on the change is significant; whether it matters PSI says. Empty: the"
-            " detector is not configured, warms up, or does not read this kind of feature.",
+            "From 100 % the change is significant; PSI shows its size. An empty graph means that"
+            " the detector is not configured, is in warm-up, or does not support this kind of"
+            " feature.",
         ),
         "percentunit",
         query(ratio(statistic, threshold), "{{feature}}"),

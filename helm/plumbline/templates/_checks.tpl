@@ -1,12 +1,13 @@
-{{/* What a schema cannot say. Each refusal is a sentence that says what to mend. */}}
+{{/* Checks that a schema cannot express. Each error says what is wrong and how to fix it. */}}
 
 {{- define "plumbline.checks" -}}
 {{- $kafka := .Values.config.kafka }}
 {{- $http := .Values.config.http }}
 {{- $credentials := .Values.credentials }}
+{{- include "plumbline.checkNames" . }}
 
 {{- if not .Values.image.repository }}
-{{- fail "image.repository is empty: build the image, push it where your cluster pulls from, and give its name" }}
+{{- fail "image.repository is empty: build the image, push it to a registry that your cluster can pull from, and set its name" }}
 {{- end }}
 
 {{- if not (trim $kafka.bootstrap_servers) }}
@@ -14,39 +15,40 @@
 {{- end }}
 {{- range splitList "," $kafka.bootstrap_servers }}
 {{- if not (trim .) }}
-{{- fail (printf "config.kafka.bootstrap_servers is %q: remove the comma with no broker beside it" $kafka.bootstrap_servers) }}
+{{- fail (printf "config.kafka.bootstrap_servers is %q: remove the comma without a broker next to it" $kafka.bootstrap_servers) }}
 {{- end }}
-{{- if regexMatch "^(localhost|127\\.[0-9.]+|\\[::1\\])(:|$)" (trim .) }}
-{{- fail (printf "config.kafka.bootstrap_servers names %s, which within a pod is the pod itself: give an address of the broker that the cluster can reach" (trim .)) }}
+{{- include "plumbline.checkFormat" (list "broker" "a broker of config.kafka.bootstrap_servers" (trim .)) }}
+{{- if regexMatch "^([A-Za-z_]+://)?(localhost|127\\.[0-9.]+|\\[::1\\])(:|$)" (trim .) }}
+{{- fail (printf "config.kafka.bootstrap_servers contains %s, which in a pod is the pod itself: set an address of the broker that the cluster can reach" (trim .)) }}
 {{- end }}
 {{- end }}
 
 {{- if regexMatch "^(localhost|127\\.[0-9.]+|::1)$" $http.host }}
-{{- fail (printf "config.http.host is %s, where neither probes nor Prometheus reach it: set 0.0.0.0, or :: on IPv6" $http.host) }}
+{{- fail (printf "config.http.host is %s, which probes and Prometheus cannot reach: set 0.0.0.0, or :: for IPv6" $http.host) }}
 {{- end }}
 {{- if eq (int $http.port) 0 }}
-{{- fail "config.http.port is 0, which would be another port at each start: set a fixed one, for instance 9464" }}
+{{- fail "config.http.port is 0, which selects a different port at each start: set a fixed port, for instance 9464" }}
 {{- end }}
 
-{{- if lt (int .Values.terminationGracePeriodSeconds) 150 }}
-{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and give its partitions away: set 150 or more" (int .Values.terminationGracePeriodSeconds)) }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) 200 }}
+{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and release its partitions: set 200 or more" (int .Values.terminationGracePeriodSeconds)) }}
 {{- end }}
 {{- if eq (toString .Values.podSecurity.runAsUser) "0" }}
-{{- fail "podSecurity.runAsUser is 0, which is root: give another user, or null to let the platform choose one" }}
+{{- fail "podSecurity.runAsUser is 0, which is root: set another user, or null if the platform assigns one" }}
 {{- end }}
 
 {{- if and $credentials.existingSecret $credentials.inline }}
 {{- fail "credentials.existingSecret and credentials.inline are both given: keep existingSecret, name the keys of that Secret in credentials.keys, and remove inline" }}
 {{- end }}
 {{- if and $credentials.keys (not $credentials.existingSecret) }}
-{{- fail "credentials.keys is given without a Secret: name the one that holds these keys in credentials.existingSecret" }}
+{{- fail "credentials.keys is set, but credentials.existingSecret is not: set it to the name of the Secret that contains these keys" }}
 {{- end }}
 {{- range $setting, $value := default dict $kafka.client }}
 {{- if or (hasKey $credentials.keys $setting) (hasKey $credentials.inline $setting) }}
-{{- fail (printf "%s is given both in config.kafka.client and in credentials: remove one of them" $setting) }}
+{{- fail (printf "%s is set both in config.kafka.client and in credentials: remove one of them" $setting) }}
 {{- end }}
 {{- if and (not (kindIs "map" $value)) (regexMatch "(^|\\.)(password|passwd|passphrase|secret|jaas)(\\.|$)|(key\\.pem|ssl\\.key|oauthbearer\\.config|\\.token)$" (replace "_" "." $setting)) }}
-{{- fail (printf "config.kafka.client.%s is a secret and does not belong into a ConfigMap: keep it in a Secret, and name that in credentials.existingSecret and its key in credentials.keys" $setting) }}
+{{- fail (printf "config.kafka.client.%s is a secret and must not be in a ConfigMap: store it in a Secret, and set credentials.existingSecret to its name and credentials.keys to its key" $setting) }}
 {{- end }}
 {{- end }}
 
@@ -55,7 +57,7 @@
 {{- if ne $source "warmup" }}
 {{- $key := ternary "path" "directory" (eq $source "file") }}
 {{- if not .Values.references.existingClaim }}
-{{- fail (printf "config.reference.source is %s, but no volume holds references: name a PersistentVolumeClaim in references.existingClaim" $source) }}
+{{- fail (printf "config.reference.source is %s, but no volume with references is mounted: set references.existingClaim to a PersistentVolumeClaim" $source) }}
 {{- end }}
 {{- if not (hasPrefix "/var/lib/plumbline/references" (default "" (get $reference $key))) }}
 {{- fail (printf "config.reference.%s is outside the mounted volume: set a path that begins with /var/lib/plumbline/references" $key) }}
@@ -63,33 +65,85 @@
 {{- end }}
 
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
-{{- fail "monitoring.podMonitor and monitoring.serviceMonitor are both enabled, so every pod would be counted twice: disable one of them" }}
+{{- fail "monitoring.podMonitor and monitoring.serviceMonitor are both enabled, so every pod would be scraped twice: disable one of them" }}
 {{- end }}
 
 {{- range (include "plumbline.workloads" . | fromYaml).names }}
 {{- include "plumbline.checkPods" (dict "root" $ "role" .) }}
 {{- end }}
+{{- include "plumbline.checkInstance" . }}
+{{- include "plumbline.checkNetwork" . }}
+{{- if include "plumbline.judges" . }}
+{{- include "plumbline.checkJudges" . }}
+{{- end }}
+{{- include "plumbline.checkExtra" . }}
 {{- end }}
 
-{{/* Takes {"root", "role"}. */}}
-{{- define "plumbline.checkPods" -}}
-{{- $most := int (include "plumbline.mostPods" . | fromYaml).most }}
-{{- $limit := ternary "logPartitions" "config.kafka.partitions" (eq .role "ingest") }}
-{{- $scaling := .root.Values.autoscaling }}
-{{- $least := int (get .root.Values.pods .role).replicas }}
-{{- $key := printf "pods.%s.replicas" .role }}
-{{- if include "plumbline.scaled" . }}
-{{- $least = int $scaling.minReplicas }}
-{{- $key = "autoscaling.minReplicas" }}
-{{- if not $most }}
-{{- fail (printf "autoscaling is enabled, but %s is not given, beyond which pods find no work: set it to the number of partitions of all your log topics" $limit) }}
+{{/* Values with a format. A question mark means that the value may be empty. */}}
+{{- define "plumbline.valueFormats" -}}
+nameOverride: serviceName?
+fullnameOverride: serviceName?
+image.repository: image?
+image.tag: tag?
+image.digest: digest?
+image.judgeDigest: digest?
+credentials.existingSecret: object?
+credentials.environmentSecret: object?
+references.existingClaim: object?
+autoscaling.authenticationRef: object?
+serviceAccount.name: object?
+monitoring.podMonitor.interval: duration
+monitoring.serviceMonitor.interval: duration
+podDisruptionBudget.maxUnavailable: percentage
 {{- end }}
-{{- $protocol := default "plaintext" (get (default dict .root.Values.config.kafka.client) "security.protocol") }}
-{{- if and (ne (lower $protocol) "plaintext") (not $scaling.authenticationRef) }}
-{{- fail (printf "autoscaling is enabled, but KEDA cannot reach a Kafka that speaks %s: name a TriggerAuthentication in autoscaling.authenticationRef" $protocol) }}
+
+{{/* Checks names, labels and keys, which the API server rejects if they are malformed. */}}
+{{- define "plumbline.checkNames" -}}
+{{- range $key, $kind := include "plumbline.valueFormats" . | fromYaml }}
+{{- $value := $.Values }}
+{{- range splitList "." $key }}{{ $value = get $value . }}{{ end }}
+{{- if and (kindIs "string" $value) (or $value (not (hasSuffix "?" $kind))) }}
+{{- include "plumbline.checkFormat" (list (trimSuffix "?" $kind) $key $value) }}
 {{- end }}
 {{- end }}
-{{- if and $most (gt $least $most) }}
-{{- fail (printf "%s is %d, but %s is %d: more pods than partitions find no work, so lower the first or raise the second" $key $least $limit $most) }}
+{{- if hasSuffix "-" .Release.Name }}
+{{- fail (printf "the release name is %q: use a name that ends with a letter or digit, because it becomes a label" .Release.Name) }}
+{{- end }}
+{{- if not (regexMatch "^[a-z][-a-z0-9]*$" (include "plumbline.fullname" .)) }}
+{{- fail (printf "the release name is %q, and a Service cannot be named %s: begin the name with a letter and use no dots, or set fullnameOverride" .Release.Name (include "plumbline.fullname" .)) }}
+{{- end }}
+{{- if and .Values.serviceAccount.create (eq .Values.serviceAccount.name "default") }}
+{{- fail "serviceAccount.name is default, which exists in every namespace: choose another name, or set serviceAccount.create to false" }}
+{{- end }}
+
+{{- range $i, $name := .Values.image.pullSecrets }}
+{{- include "plumbline.checkFormat" (list "object" (printf "image.pullSecrets[%d]" $i) $name) }}
+{{- end }}
+{{- include "plumbline.checkUnique" (list "image.pullSecrets" .Values.image.pullSecrets) }}
+{{- range $i, $name := .Values.topologySpread.keys }}
+{{- include "plumbline.checkFormat" (list "labelKey" (printf "topologySpread.keys[%d]" $i) $name) }}
+{{- end }}
+{{- include "plumbline.checkUnique" (list "topologySpread.keys" .Values.topologySpread.keys) }}
+{{- range $setting, $key := .Values.credentials.keys }}
+{{- include "plumbline.checkFormat" (list "dataKey" "a setting in credentials.keys" $setting) }}
+{{- include "plumbline.checkFormat" (list "dataKey" (printf "credentials.keys, setting %s," $setting) $key) }}
+{{- end }}
+{{- range $setting, $_ := .Values.credentials.inline }}
+{{- include "plumbline.checkFormat" (list "dataKey" "a setting in credentials.inline" $setting) }}
+{{- end }}
+
+{{- $own := append (include "plumbline.labels" . | fromYaml | keys) "app.kubernetes.io/component" }}
+{{- include "plumbline.checkLabels" (list "podLabels" .Values.podLabels (without $own "helm.sh/chart" "app.kubernetes.io/managed-by")) }}
+{{- include "plumbline.checkAnnotations" (list "podAnnotations" .Values.podAnnotations (list "checksum/config" "checksum/credentials")) }}
+{{- range $name, $_ := .Values.podAnnotations }}
+{{- if regexMatch "^((container\\.)?(seccomp\\.security\\.alpha|apparmor\\.security\\.beta)\\.kubernetes\\.io/|kubernetes\\.io/config\\.)" $name }}
+{{- fail (printf "podAnnotations contains %s, which is deprecated or reserved for the kubelet: remove it; the chart sets the security context of the pods" $name) }}
+{{- end }}
+{{- end }}
+{{- include "plumbline.checkAnnotations" (list "serviceAccount.annotations" .Values.serviceAccount.annotations list) }}
+{{- range $name := list "podMonitor" "serviceMonitor" "prometheusRule" "dashboards" }}
+{{- $section := get $.Values.monitoring $name }}
+{{- include "plumbline.checkLabels" (list (printf "monitoring.%s.labels" $name) $section.labels (append $own "grafana_dashboard")) }}
+{{- include "plumbline.checkAnnotations" (list (printf "monitoring.%s.annotations" $name) (default dict $section.annotations) list) }}
 {{- end }}
 {{- end }}

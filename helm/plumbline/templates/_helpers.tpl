@@ -1,22 +1,23 @@
-{{/* Names, labels and the small pieces that several templates share. */}}
+{{/* Names, labels and other definitions that several templates share. Names are quoted where they are
+     used, because 1e3 and on are names too. */}}
 
 {{- define "plumbline.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride }}
 {{- end }}
 
 {{- define "plumbline.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- .Values.fullnameOverride }}
 {{- else if contains (include "plumbline.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- .Release.Name | trunc 40 | trimAll "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "plumbline.name" .) | trunc 40 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "plumbline.name" .) | trunc 40 | trimAll "-" }}
 {{- end }}
 {{- end }}
 
 {{- define "plumbline.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "plumbline.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "plumbline.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "plumbline.labels" -}}
@@ -26,25 +27,42 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* The workloads to make, as {"names": [...]}. To add a role: its name here, its pods in values.yaml
-     and in values.schema.json. */}}
+{{/* The workloads to create, as {"names": [...]}. To add a role, add its name here, and its pods in
+     values.yaml and values.schema.json. */}}
 {{- define "plumbline.workloads" -}}
-{{- if eq .Values.mode "together" }}names: [together]
-{{- else if (include "plumbline.targets" .) }}names: [ingest, detect, notify]
-{{- else }}names: [ingest, detect]{{ end }}
+{{- $names := list "ingest" "detect" }}
+{{- if include "plumbline.judges" . }}{{ $names = append $names "judge" }}{{ end }}
+{{- if include "plumbline.targets" . }}{{ $names = append $names "notify" }}{{ end }}
+{{- if eq .Values.mode "together" }}{{ $names = list "together" }}{{ end }}
+{{- dict "names" $names | toJson }}
 {{- end }}
 
-{{/* Not empty where somebody is to be told; without them the role notify would not start. */}}
+{{/* Not empty if rubrics, RAGAS metrics or checks are configured. Without them the role judge does not start. */}}
+{{- define "plumbline.judges" -}}
+{{- with .Values.config.judges }}{{ if or .rubrics .ragas .checks }}yes{{ end }}{{ end }}
+{{- end }}
+
+{{/* Not empty if a provider of judges is called: checks alone need none. */}}
+{{- define "plumbline.callsJudges" -}}
+{{- with .Values.config.judges }}{{ if or .rubrics .ragas }}yes{{ end }}{{ end }}
+{{- end }}
+
+{{/* Not empty if the pods of a workload judge; takes {"root", "role"}. */}}
+{{- define "plumbline.judging" -}}
+{{- if has .role (list "together" "judge") }}{{ include "plumbline.judges" .root }}{{ end }}
+{{- end }}
+
+{{/* The names of the notification targets. Without targets the role notify does not start. */}}
 {{- define "plumbline.targets" -}}
 {{- (.Values.config.notifications | default dict).targets | default dict | keys | join " " }}
 {{- end }}
 
-{{/* Not empty where KEDA scales a workload; takes {"root", "role"}. Notifying is never behind. */}}
+{{/* Not empty if KEDA scales a workload; takes {"root", "role"}. Notify needs no scaling. */}}
 {{- define "plumbline.scaled" -}}
 {{- if and .root.Values.autoscaling.enabled (ne .role "notify") }}yes{{ end }}
 {{- end }}
 
-{{/* Name of one workload; takes {"root", "role"}. */}}
+{{/* Name of a workload; takes {"root", "role"}. */}}
 {{- define "plumbline.workloadName" -}}
 {{- $fullname := include "plumbline.fullname" .root -}}
 {{- if eq .role "together" }}{{ $fullname }}{{ else }}{{ $fullname }}-{{ .role }}{{ end }}
@@ -58,14 +76,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Image of a workload; takes {"root", "role"}. Pods that judge need the image with the dependencies of
+     judges. */}}
 {{- define "plumbline.image" -}}
-{{- with .Values.image }}
-{{- if .digest }}{{ .repository }}@{{ .digest }}
-{{- else }}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{ end }}
+{{- $judging := include "plumbline.judging" . }}
+{{- $version := .root.Chart.AppVersion }}
+{{- with .root.Values.image }}
+{{- if .digest }}{{ .repository }}@{{ ternary .judgeDigest .digest (not (empty $judging)) }}
+{{- else }}{{ .repository }}:{{ default $version .tag }}{{ if $judging }}-judge{{ end }}{{ end }}
 {{- end }}
 {{- end }}
 
-{{/* The Secret that is mounted, if any. */}}
+{{/* Name of the mounted Secret, or empty. */}}
 {{- define "plumbline.secretName" -}}
 {{- with .Values.credentials }}
 {{- if .existingSecret }}{{ .existingSecret }}
@@ -73,7 +95,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* plumbline.yaml: the configuration, with each credential as the file that holds it. */}}
+{{/* plumbline.yaml: the configuration, with each credential as a reference to its file. */}}
 {{- define "plumbline.config" -}}
 {{- $config := deepCopy .Values.config }}
 {{- $client := default dict $config.kafka.client }}
@@ -97,7 +119,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- dict "ports" (default ($ports | uniq) .Values.networkPolicy.kafkaPorts) | toYaml }}
 {{- end }}
 
-{{/* The most pods of a workload that find work, as {"most": N}, 0 where it is not known; takes
+{{/* The port of the judges' provider: that of its URL, or 443. */}}
+{{- define "plumbline.judgePort" -}}
+{{- $url := (default dict (default dict .Values.config.judges).client).base_url | default "" }}
+{{- $host := regexFind "^[a-z]+://[^/]*" $url }}
+{{- regexFind ":[0-9]+$" $host | trimPrefix ":" | default "443" }}
+{{- end }}
+
+{{/* The number of pods of a workload that can get partitions, as {"most": N}, 0 if unknown; takes
      {"root", "role"}. */}}
 {{- define "plumbline.mostPods" -}}
 {{- if eq .role "ingest" }}most: {{ default 0 .root.Values.logPartitions | int }}

@@ -1,11 +1,11 @@
-{{/* The pod of a workload, which is the same for every role; takes {"root", "role"}. */}}
+{{/* Pod template of a workload, the same for every role; takes {"root", "role"}. */}}
 {{- define "plumbline.pod" -}}
 {{- $role := .role }}
 {{- $pod := get .root.Values.pods .role }}
 {{- with .root }}
 metadata:
   annotations:
-    # a changed configuration is read by new pods only
+    # pods read the configuration only at their start, so a change must roll them
     checksum/config: {{ include "plumbline.config" . | sha256sum }}
     {{- with .Values.credentials.inline }}
     checksum/credentials: {{ toYaml . | sha256sum }}
@@ -13,7 +13,7 @@ metadata:
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  # without the chart's version: a chart that changes nothing here does not roll the pods
+  # without the chart's version, which would roll the pods at every upgrade of the chart
   labels:
     {{- include "plumbline.selectorLabels" . | nindent 4 }}
     app.kubernetes.io/component: {{ $role }}
@@ -22,29 +22,29 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "plumbline.serviceAccountName" . }}
+  serviceAccountName: {{ include "plumbline.serviceAccountName" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds | int }}
   securityContext:
     runAsNonRoot: true
     {{- with .Values.podSecurity.runAsUser }}
     runAsUser: {{ . | int }}
     runAsGroup: {{ . | int }}
     {{- end }}
-    {{- with .Values.podSecurity.fsGroup }}
-    fsGroup: {{ . | int }}
+    {{- if not (kindIs "invalid" .Values.podSecurity.fsGroup) }}
+    fsGroup: {{ .Values.podSecurity.fsGroup | int }}
     {{- end }}
     seccompProfile: {type: RuntimeDefault}
   {{- with .Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
-    - name: {{ . }}
+    - name: {{ . | quote }}
     {{- end }}
   {{- end }}
   containers:
     - name: plumbline
-      image: {{ include "plumbline.image" . | quote }}
+      image: {{ include "plumbline.image" (dict "root" . "role" $role) | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         - run
@@ -52,31 +52,37 @@ spec:
         {{- if ne $role "together" }}
         - --roles={{ $role }}
         {{- end }}
-      {{- if eq .Values.workload "StatefulSet" }}
+      {{- $statefulSet := eq .Values.workload "StatefulSet" }}
+      {{- if or $statefulSet .Values.extraEnv }}
       env:
+        {{- if $statefulSet }}
         - name: PLUMBLINE__KAFKA__INSTANCE
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        {{- end }}
+        {{- with .Values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
       {{- with .Values.credentials.environmentSecret }}
       envFrom:
-        - secretRef: {name: {{ . }}}
+        - secretRef: {name: {{ . | quote }}}
       {{- end }}
       ports:
         - name: http
           containerPort: {{ .Values.config.http.port }}
-      # Five minutes: references are read from files before a loop turns.
+      # Five minutes: references are read from files before the first loop iteration.
       startupProbe:
         httpGet: {path: /healthz, port: http}
         periodSeconds: 5
         timeoutSeconds: 3
         failureThreshold: 60
-      # The heartbeat of the loops, which go on turning during a long restore.
+      # Heartbeats of the loops, which continue during a long restore.
       livenessProbe:
         httpGet: {path: /healthz, port: http}
         periodSeconds: 20
         timeoutSeconds: 5
         failureThreshold: 3
-      # Joined and restored.
+      # Consumer groups joined and state restored.
       readinessProbe:
         httpGet: {path: /readyz, port: http}
         periodSeconds: 10
@@ -97,29 +103,37 @@ spec:
         - {name: references, mountPath: /var/lib/plumbline/references, readOnly: true}
         {{- end }}
         - {name: tmp, mountPath: /tmp}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
   volumes:
     - name: config
-      configMap: {name: {{ include "plumbline.fullname" . }}}
+      configMap: {name: {{ include "plumbline.fullname" . | quote }}}
     {{- with include "plumbline.secretName" . }}
     - name: credentials
-      secret: {secretName: {{ . }}, defaultMode: 0440}
+      secret: {secretName: {{ . | quote }}, defaultMode: 0440}
     {{- end }}
     {{- with .Values.references.existingClaim }}
     - name: references
-      persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+      persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
     {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
+    {{- with .Values.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.topologySpread.keys }}
   topologySpreadConstraints:
-    {{- range .Values.topologySpread.keys }}
+    {{- range . }}
     - maxSkew: 1
-      topologyKey: {{ . }}
+      topologyKey: {{ . | quote }}
       whenUnsatisfiable: {{ $.root.Values.topologySpread.whenUnsatisfiable }}
       labelSelector:
         matchLabels:
           {{- include "plumbline.selectorLabels" $.root | nindent 10 }}
           app.kubernetes.io/component: {{ $role }}
     {{- end }}
+  {{- end }}
   {{- with $pod.nodeSelector }}
   nodeSelector:
     {{- toYaml . | nindent 4 }}
@@ -133,10 +147,10 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with $pod.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
   {{- with $pod.runtimeClassName }}
-  runtimeClassName: {{ . }}
+  runtimeClassName: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end }}

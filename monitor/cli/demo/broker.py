@@ -1,7 +1,7 @@
-"""The client library's embedded broker: good for a first look, gone with the process.
+"""An embedded broker: librdkafka's mock cluster, which ends with the process.
 
-It keeps about 5 MB a partition and forgets the rest without a word, so what feeds it must not run
-far ahead of what reads it.
+It keeps about 5 MB per partition and silently drops older messages, so a producer must not run far
+ahead of the consumer.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 
 class EmbeddedBroker:
-    """An in-process mock of a Kafka broker on a free loopback port."""
+    """A mock Kafka broker in this process, on a free loopback port."""
 
     def __init__(self) -> None:
         settings: dict[str, str | int] = {
@@ -20,12 +20,12 @@ class EmbeddedBroker:
             "test.mock.num.brokers": 1,
             "log_level": 0,
         }
-        # the broker lives as long as the client that asked for it
-        self._owner = Producer(settings)
-        brokers = self._owner.list_topics(timeout=10).brokers.values()
+        # the broker stops when the client that started it is deleted
+        self._client = Producer(settings)
+        brokers = self._client.list_topics(timeout=10).brokers.values()
         self.bootstrap_servers = ",".join(f"{b.host}:{b.port}" for b in brokers)
 
     def create(self, topics: Iterable[str]) -> None:
-        """Make topics, of four partitions each: it does not take orders, only notice of use."""
+        """Create topics with four partitions each; a metadata request creates a topic."""
         for topic in topics:
-            self._owner.list_topics(topic, timeout=10)
+            self._client.list_topics(topic, timeout=10)

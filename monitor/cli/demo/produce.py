@@ -1,7 +1,7 @@
-"""Made traffic into a Kafka of yours, until stopped: `python -m monitor.demo.produce HOST:PORT`.
+"""Produce synthetic traffic to Kafka: `python -m monitor.cli.demo.produce HOST:PORT`.
 
-For a first look at the whole of it on a laptop (docker-compose.yaml). Phases of normal and of
-drifted traffic take turns, so that alarms are raised and resolved while you watch.
+docker-compose.yaml runs it. Phases of normal and of drifted traffic alternate, so that alarms open
+and resolve.
 """
 
 from __future__ import annotations
@@ -15,27 +15,31 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is there, not exported
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is not re-exported
     AdminClient,
     NewTopic,
 )
 
-from monitor import kafka, logs
-from monitor.argument_types import positive
-from monitor.config import KafkaConfig, LogConfig
-from monitor.demo.traffic import model_of, traffic
+from monitor.cli.arguments import positive_number
+from monitor.cli.demo.traffic import model_of, traffic
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.process import LogConfig
+from monitor.kafka.admin import wait_for_broker
+from monitor.kafka.clients import client_settings, producer_settings
+from monitor.telemetry import logging
 
-ROLE = "made-traffic"
-TICK = 0.05
+ROLE = "synthetic-traffic"
+"""Part of the client id."""
+TICK_SECONDS = 0.05
 FLUSH_SECONDS = 10.0
 SEED = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Produce until SIGTERM or SIGINT; the exit status."""
+    """Produce until SIGTERM or SIGINT; return the exit status."""
     arguments = _parser().parse_args(argv)
-    logs.configure(LogConfig())
-    signals: list[int] = []  # and no Event: its lock may be held by what a signal interrupts
+    logging.configure(LogConfig())
+    signals: list[int] = []  # not an Event: a handler could deadlock on its lock
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda number, _: signals.append(number))
 
@@ -44,18 +48,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return bool(signals)
 
     config = KafkaConfig(bootstrap_servers=arguments.bootstrap)
-    run(config, made(arguments.rate, arguments.phase, time.time()), arguments.rate, stop)
+    lines = alternating_traffic(arguments.rate, arguments.phase, time.time())
+    run(config, lines, arguments.rate, stop)
     return 0
 
 
-def made(rate: float, phase: float, start: float) -> Iterator[bytes]:
-    """Records without end, `rate` a second from `start` on; every other `phase` seconds drifted."""
+def alternating_traffic(rate: float, phase: float, start: float) -> Iterator[bytes]:
+    """Yield records without end, in phases of `phase` seconds; every second phase is drifted.
+
+    rate: records per second. start: time of the first record (epoch seconds).
+    """
     count = max(1, round(rate * phase))
     for number in itertools.count():
         yield from traffic(
             count,
             change_at=0 if number % 2 else count,
-            seed=SEED + number,  # a seed is part of the request ids, which are given once
+            seed=SEED + number,  # part of the request ids, which must be unique
             rate=rate,
             start=start + number * count / rate,
         )
@@ -64,19 +72,19 @@ def made(rate: float, phase: float, start: float) -> Iterator[bytes]:
 def run(
     config: KafkaConfig, lines: Iterator[bytes], rate: float, stop: Callable[[float], bool]
 ) -> int:
-    """Produce the lines at `rate` a second to the first log topic, making it; how many there were.
+    """Produce records to the first log topic, which is created if missing; return their number.
 
-    stop: waits so many seconds, and says whether to end.
+    rate: records per second. stop: waits for a number of seconds and returns whether to stop.
     """
-    topics = kafka.wait_for_broker(config, stop, ROLE)
+    topics = wait_for_broker(config, stop, ROLE)
     if topics is None:
         return 0
     topic = config.logs[0]
     if topic not in topics:
         _create(config, topic)
-    producer = Producer(kafka.producer_settings(config, ROLE, transactional=False))
+    producer = Producer(producer_settings(config, ROLE, transactional=False))
     sent, started = 0, time.monotonic()
-    while not stop(TICK):
+    while not stop(TICK_SECONDS):
         due = int((time.monotonic() - started) * rate) - sent
         for line in islice(lines, due):
             _produce(producer, topic, line, stop)
@@ -87,8 +95,8 @@ def run(
 
 
 def _create(config: KafkaConfig, topic: str) -> None:
-    """Make the log topic; one that somebody else made meanwhile will do."""
-    admin = AdminClient(kafka.client_settings(config, ROLE))
+    """Create the log topic, unless it exists by now."""
+    admin = AdminClient(client_settings(config, ROLE))
     new = NewTopic(topic, num_partitions=config.partitions, replication_factor=-1)
     for future in admin.create_topics([new], request_timeout=10).values():
         future.exception(timeout=15)
@@ -99,7 +107,7 @@ def _produce(producer: Producer, topic: str, line: bytes, stop: Callable[[float]
         try:
             producer.produce(topic, line, key=model_of(line))
             return
-        except BufferError:  # the broker is away, and the queue full
+        except BufferError:  # the queue is full: the broker is unreachable
             producer.poll(1.0)
             if stop(0):
                 return
@@ -107,15 +115,15 @@ def _produce(producer: Producer, topic: str, line: bytes, stop: Callable[[float]
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m monitor.demo.produce",
-        description="Made traffic of two models into Kafka, normal and drifted in turn.",
+        prog="python -m monitor.cli.demo.produce",
+        description="Produce synthetic traffic of two models to Kafka, normal and drifted in turn.",
     )
-    parser.add_argument("bootstrap", metavar="HOST:PORT", help="the broker to produce to")
+    parser.add_argument("bootstrap", metavar="HOST:PORT", help="bootstrap broker")
     parser.add_argument(
-        "--rate", type=positive, default=200.0, help="records a second (default: 200)"
+        "--rate", type=positive_number, default=200.0, help="records per second (default: 200)"
     )
     parser.add_argument(
-        "--phase", type=positive, default=300.0, help="seconds of a phase (default: 300)"
+        "--phase", type=positive_number, default=300.0, help="seconds per phase (default: 300)"
     )
     return parser
 

@@ -1,23 +1,22 @@
-"""Made traffic: two invented models in one stream, of which one becomes slower half-way.
+"""Synthetic traffic: two models in one stream; one of them becomes slower from a given record on.
 
-Nothing here is anybody's text or anybody's request. The *shape* of the numbers follows published
-figures, so that the demo meets the distributions that production has: skewed, clustered, clipped.
+All texts and requests are generated. The distributions follow published figures, so that the demo
+has the skewed, clustered and clipped numbers of production.
 
 Token counts: Azure LLM inference trace 2023 (github.com/Azure/AzurePublicDataset, "conversation"
-and "code"; Patel et al., "Splitwise", arxiv 2311.18677). The summary figures of the trace, computed
-for this module from its 19,366 and 8,819 requests, stand in `PUBLISHED`; each count is drawn from
-a mixture of lognormals that was fitted to the trace by expectation maximisation (the upper part of
-the conversation's prompts by hand, to meet their 95th percentile) and is clipped to its range.
+and "code"; Patel et al., "Splitwise", arxiv 2311.18677). `PUBLISHED` contains summaries of the
+trace, computed from its 19,366 and 8,819 requests. Each count is drawn from a mixture of lognormals
+fitted to the trace by expectation maximisation (the upper part of the conversation prompts by hand,
+to match their 95th percentile) and clipped to its range.
 
 Serving times: NVIDIA's published NIM measurements (docs.nvidia.com/nim/benchmarking/llm/1.0.0/
 performance, NIM 1.8.0). Llama 3.3 70B at 5,000 input tokens and 1 to 25 concurrent requests takes
 407 to 689 ms to the first token (so about 0.1 ms per prompt token) and 19 to 39 ms per output
 token; Llama 3.1 8B at 1 to 100 concurrent requests takes 10 to 120 ms and 4.6 to 7.6 ms.
-`chat-large` is made in the first range (560 ms at 5,000 prompt tokens, 30 ms per output token),
+`chat-large` is in the first range (560 ms at 5,000 prompt tokens, 30 ms per output token),
 `code-small` in the second (45 ms, 6 ms). The prices are invented.
 
-Within a phase the records are independent and identically distributed; the one change is
-`INJECTED`.
+Records before the change are independent and identically distributed, and so are those after it.
 """
 
 from collections.abc import Iterator
@@ -34,24 +33,23 @@ Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 T = TypeVar("T")
 
-BLOCK: Final = 4096  # records drawn at once; a constant, because the bytes depend on it
+BLOCK: Final = 4096  # records drawn at once; the output depends on it
 USERS: Final = 500
 ERROR_SHARE: Final = 0.005
 SCORED_SHARE: Final = 0.3
 FINISH_REASONS: Final = ("stop", "length", "content_filter")
 FINISH_SHARES: Final = (0.967, 0.03, 0.003)
-PROMPT_CHARS: Final = 240  # texts are abbreviated to at most this many characters,
-RESPONSE_CHARS: Final = 160  # so that a demo of a million records stays light
+PROMPT_CHARS: Final = 240  # maximum length: short texts keep a demo of a million records small
+RESPONSE_CHARS: Final = 160
 ERRORS: Final = ("upstream timeout", "out of memory", "connection reset")
 
 
 @dataclass(frozen=True, slots=True)
-class Injected:
-    """The change that the traffic holds, in the words in which an alarm would report it.
+class InjectedDrift:
+    """The drift in the traffic: the latency of one model is multiplied by `factor`.
 
-    One plain cause, a serving stack that takes `factor` times as long, shows two faces:
-    `latency_ms` is multiplied by `factor`, and `tokens_per_second`, which the daemon derives as
-    output tokens over latency, is divided by it. An alarm on either is right; any other is false.
+    It affects two features: `latency_ms`, and `tokens_per_second`, which the daemon derives as
+    output tokens over latency. An alarm on either is true, any other alarm is false.
     """
 
     model: str
@@ -60,56 +58,59 @@ class Injected:
     cause: str
 
     def explains(self, model: str, feature: str) -> bool:
-        """Whether an alarm on this stream, raised after the change, is a true one."""
+        """Return whether an alarm on this stream is true, if it opens after the change."""
         return model == self.model and feature in self.features
 
 
-INJECTED: Final = Injected(
+INJECTED: Final = InjectedDrift(
     model="chat-large",
     features=("latency_ms", "tokens_per_second"),
     factor=1.6,
-    cause="a slower serving stack: every answer takes 1.6 times as long",
+    cause="every response takes 1.6 times as long",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A mixture of lognormals over token counts, clipped: (weight, median, sd of the log) each."""
+    """A clipped mixture of lognormals over token counts.
+
+    parts: weight, median and standard deviation of the logarithm of each.
+    """
 
     parts: tuple[tuple[float, float, float], ...]
-    least: int
-    most: int
+    minimum: int
+    maximum: int
 
     def draw(self, rng: np.random.Generator, size: int) -> Integers:
-        """Token counts, shape (size,)."""
+        """Draw token counts, shape (size,)."""
         weights, medians, sigmas = (np.array(column) for column in zip(*self.parts, strict=True))
         part = rng.choice(len(weights), size=size, p=weights)
         values = medians[part] * np.exp(sigmas[part] * rng.standard_normal(size))
-        clipped: Floats = np.clip(np.rint(values), self.least, self.most)
+        clipped: Floats = np.clip(np.rint(values), self.minimum, self.maximum)
         return clipped.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
-    """How one made-up model behaves. Times in ms, prices in USD per million tokens."""
+class SyntheticModel:
+    """The behaviour of one model. Times are in ms, prices in USD per million tokens."""
 
-    model: str
+    name: str
     share: float  # of the stream
     input_tokens: Mixture
     output_tokens: Mixture
-    first_token_ms: float  # before any prompt token is read
+    first_token_ms: float  # for an empty prompt
     prefill_ms: float  # per prompt token
     decode_ms: float  # per output token
     input_price: float
     output_price: float
-    relevance: tuple[float, float]  # the two parameters of a beta distribution
+    relevance: tuple[float, float]  # parameters of a beta distribution
     routes: tuple[str, ...]
     words: tuple[str, ...]
 
 
-PROFILES: Final = (
-    Profile(
-        model="chat-large",
+MODELS: Final = (
+    SyntheticModel(
+        name="chat-large",
         share=0.6,
         input_tokens=Mixture(
             (
@@ -119,8 +120,8 @@ PROFILES: Final = (
                 (0.10, 2550, 0.35),
                 (0.07, 4090, 0.03),
             ),
-            least=2,
-            most=14050,
+            minimum=2,
+            maximum=14050,
         ),
         output_tokens=Mixture(
             ((0.02, 15.3, 0.19), (0.65, 95.7, 0.47), (0.05, 536, 0.19), (0.28, 406, 0.06)), 7, 1000
@@ -134,8 +135,8 @@ PROFILES: Final = (
         routes=("web", "mobile", "api"),
         words=("bramo", "tilu", "sende", "karu", "oveld", "minta", "quero", "pash", "vitteren"),
     ),
-    Profile(
-        model="code-small",
+    SyntheticModel(
+        name="code-small",
         share=0.4,
         input_tokens=Mixture(
             ((0.32, 253, 1.29), (0.625, 1926, 0.63), (0.055, 7278, 0.06)), 3, 7437
@@ -154,25 +155,25 @@ PROFILES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Summary of a token count: what the trace publishes and the made traffic has to meet."""
+class TokenStatistics:
+    """Summary of a token count in the published trace."""
 
     p50: float
     mean: float
     p95: float
 
 
-# Azure LLM inference trace 2023: conversation stands for chat-large, code for code-small.
+# Azure LLM inference trace 2023: "conversation" for chat-large, "code" for code-small
 PUBLISHED: Final = {
-    ("chat-large", "input_tokens"): Figures(p50=1020, mean=1154.7, p95=4083),
-    ("chat-large", "output_tokens"): Figures(p50=129, mean=211.1, p95=451),
-    ("code-small", "input_tokens"): Figures(p50=1469, mean=2047.8, p95=7303),
-    ("code-small", "output_tokens"): Figures(p50=13, mean=27.9, p95=90),
+    ("chat-large", "input_tokens"): TokenStatistics(p50=1020, mean=1154.7, p95=4083),
+    ("chat-large", "output_tokens"): TokenStatistics(p50=129, mean=211.1, p95=451),
+    ("code-small", "input_tokens"): TokenStatistics(p50=1469, mean=2047.8, p95=7303),
+    ("code-small", "output_tokens"): TokenStatistics(p50=13, mean=27.9, p95=90),
 }
 
 
-class Line(msgspec.Struct, omit_defaults=True):
-    """One native record as it is written; a field that is None is left out, thus missing."""
+class NativeRecord(msgspec.Struct, omit_defaults=True):
+    """A record in the native format; fields that are None are not encoded."""
 
     request_id: str
     timestamp: float
@@ -196,13 +197,13 @@ class _Model(msgspec.Struct):
 
 
 def model_of(line: bytes) -> str:
-    """The model of a record as it is written: the key of its message."""
+    """Return the model of an encoded record, which is the key of its message."""
     return msgspec.json.decode(line, type=_Model).model
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
-    """One model's part of a block, as columns of shape (n,); times in ms."""
+class DrawnColumns:
+    """The records of one model in a block, as columns of shape (n,); times are in ms."""
 
     input_tokens: Integers
     output_tokens: Integers
@@ -213,23 +214,23 @@ class Columns:
     failed: Flags
     fault: Integers  # index into ERRORS
     user: Integers
-    route: Integers  # index into Profile.routes
+    route: Integers  # index into SyntheticModel.routes
     scored: Flags
     relevance: Floats  # in [0, 1]
-    prompt_at: Integers  # where in the pool the prompt's text starts
+    prompt_at: Integers  # start of the text in the pool
     response_at: Integers
 
 
 def traffic(
     records: int, *, change_at: int, seed: int, rate: float, start: float
 ) -> Iterator[bytes]:
-    """Yield `records` native JSON records, a bytes object each, of both models interleaved.
+    """Yield `records` native JSON records, one bytes object each, of both models interleaved.
 
     Record i (counted from 0) has the event time `start + i / rate` (epoch seconds; `rate` in
-    records per second). From record `change_at` on `INJECTED` holds; with `change_at >= records`
-    nothing ever changes. The same arguments give the same bytes, and another `records` or
-    `change_at` gives the same draws: two such streams differ in nothing but their end and the
-    injected latency.
+    records per second). The drift `INJECTED` begins at record `change_at`; there is none if
+    `change_at >= records`. The same arguments give the same bytes. Streams that differ only in
+    `records` and `change_at` differ only in their length and in the injected latency.
+    Raises ValueError for arguments out of range.
     """
     if records < 0 or change_at < 0:
         raise ValueError(f"records and change_at must not be negative: {records}, {change_at}")
@@ -240,83 +241,83 @@ def traffic(
 
 def _stream(records: int, change_at: int, seed: int, rate: float, start: float) -> Iterator[bytes]:
     rng = np.random.default_rng(seed)
-    writers = [_Writer(profile, seed, change_at, rate, start) for profile in PROFILES]
-    shares = [profile.share for profile in PROFILES]
+    writers = [_Writer(model, seed, change_at, rate, start) for model in MODELS]
+    shares = [model.share for model in MODELS]
     for first in range(0, records, BLOCK):
-        # Always a whole block, so that a shorter stream is a prefix of a longer one.
+        # draw whole blocks, so that a shorter stream is a prefix of a longer one
         chosen = rng.choice(len(writers), size=BLOCK, p=shares)
         block = [b""] * BLOCK
-        for which, writer in enumerate(writers):
-            places = np.flatnonzero(chosen == which)
-            written = writer.write(rng, first + places)
-            for place, line in zip(places.tolist(), written, strict=True):
+        for index, writer in enumerate(writers):
+            places = np.flatnonzero(chosen == index)
+            lines = writer.write(rng, first + places)
+            for place, line in zip(places.tolist(), lines, strict=True):
                 block[place] = line
         yield from block[: records - first]
 
 
 class _Writer:
-    """Draws one model's columns and writes them as JSON."""
+    """Draws the records of one model and encodes them as JSON."""
 
     def __init__(
-        self, profile: Profile, seed: int, change_at: int, rate: float, start: float
+        self, model: SyntheticModel, seed: int, change_at: int, rate: float, start: float
     ) -> None:
-        self.profile = profile
+        self.model = model
         self.seed = seed
         self.change_at = change_at
         self.rate = rate
         self.start = start
-        self.pool, self.word_starts = _pool(profile.words)
+        self.pool, self.word_starts = _pool(model.words)
         self.encode = msgspec.json.Encoder().encode
 
     def write(self, rng: np.random.Generator, index: Integers) -> Iterator[bytes]:
-        """JSON of the records at these places of the stream, shape (n,), in their order."""
+        """Yield the records at these positions of the stream, shape (n,), as JSON."""
         columns = self._draw(rng, len(index))
         latency = np.where(index >= self.change_at, self._slowdown(), 1.0) * columns.latency
         timestamps = np.round(self.start + index / self.rate, 6)
-        return map(self.encode, self._lines(columns, np.round(latency, 3), index, timestamps))
+        return map(self.encode, self._records(columns, np.round(latency, 3), index, timestamps))
 
     def _slowdown(self) -> float:
-        return INJECTED.factor if self.profile.model == INJECTED.model else 1.0
+        return INJECTED.factor if self.model.name == INJECTED.model else 1.0
 
-    def _draw(self, rng: np.random.Generator, n: int) -> Columns:
-        p = self.profile
-        tokens_in, tokens_out = p.input_tokens.draw(rng, n), p.output_tokens.draw(rng, n)
-        first = (p.first_token_ms + p.prefill_ms * tokens_in) * rng.lognormal(0.0, 0.25, n)
-        decode = p.decode_ms * tokens_out * rng.lognormal(0.0, 0.15, n)
+    def _draw(self, rng: np.random.Generator, n: int) -> DrawnColumns:
+        m = self.model
+        tokens_in, tokens_out = m.input_tokens.draw(rng, n), m.output_tokens.draw(rng, n)
+        first = (m.first_token_ms + m.prefill_ms * tokens_in) * rng.lognormal(0.0, 0.25, n)
+        decode = m.decode_ms * tokens_out * rng.lognormal(0.0, 0.15, n)
         failed = rng.random(n) < ERROR_SHARE
-        cost = (p.input_price * tokens_in + p.output_price * tokens_out) / 1e6
-        return Columns(
+        cost = (m.input_price * tokens_in + m.output_price * tokens_out) / 1e6
+        return DrawnColumns(
             input_tokens=tokens_in,
             output_tokens=tokens_out,
             first_token=np.round(first, 3),
-            latency=np.where(failed, first, first + decode),  # a failure comes instead of a token
+            latency=np.where(failed, first, first + decode),  # a failed request has no tokens
             cost=np.round(cost, 7),
             finish=rng.choice(len(FINISH_REASONS), size=n, p=FINISH_SHARES),
             failed=failed,
             fault=rng.integers(len(ERRORS), size=n),
             user=rng.integers(USERS, size=n),
-            route=rng.integers(len(p.routes), size=n),
+            route=rng.integers(len(m.routes), size=n),
             scored=rng.random(n) < SCORED_SHARE,
-            relevance=np.round(rng.beta(*p.relevance, n), 3),
+            relevance=np.round(rng.beta(*m.relevance, n), 3),
             prompt_at=rng.choice(self.word_starts, size=n),
             response_at=rng.choice(self.word_starts, size=n),
         )
 
-    def _lines(
-        self, c: Columns, latency: Floats, index: Integers, timestamps: Floats
-    ) -> Iterator[Line]:
+    def _records(
+        self, c: DrawnColumns, latency: Floats, index: Integers, timestamps: Floats
+    ) -> Iterator[NativeRecord]:
         served = (~c.failed).tolist()
         filtered = c.finish == FINISH_REASONS.index("content_filter")
         response_chars = _chars(c.output_tokens, RESPONSE_CHARS, self._typical("output_tokens"))
-        # A filter withholds the answer, though its tokens were made and are billed.
+        # the content filter removes the text, but its tokens were generated and are billed
         response = self._texts(c.response_at, np.where(filtered, 0, response_chars))
         scores = [{"relevance": value} for value in c.relevance.tolist()]
-        routes = [{"route": route} for route in self.profile.routes]
+        routes = [{"route": route} for route in self.model.routes]
         return map(
-            Line,  # a list a field, in the order of its fields
+            NativeRecord,  # one list per field, in their order
             [f"demo-{self.seed}-{i:08d}" for i in index.tolist()],
             timestamps.tolist(),
-            repeat(self.profile.model),
+            repeat(self.model.name),
             [f"user-{user:03d}" for user in c.user.tolist()],
             self._texts(
                 c.prompt_at, _chars(c.input_tokens, PROMPT_CHARS, self._typical("input_tokens"))
@@ -338,7 +339,7 @@ class _Writer:
         return [self.pool[a:b] for a, b in zip(starts.tolist(), ends, strict=True)]
 
     def _typical(self, feature: str) -> float:
-        return PUBLISHED[self.profile.model, feature].p50
+        return PUBLISHED[self.model.name, feature].p50
 
 
 def _where(present: list[bool], values: list[T]) -> list[T | None]:
@@ -346,15 +347,15 @@ def _where(present: list[bool], values: list[T]) -> list[T | None]:
 
 
 def _chars(tokens: Integers, cap: int, typical: float) -> Integers:
-    """Length of an abbreviated text, shape (n,): it grows with the tokens, but never past `cap`.
+    """Return lengths of shortened texts, shape (n,), which grow with the tokens up to `cap`.
 
-    Saturating and not cut off, so that the lengths keep a distribution that can be watched.
+    They saturate instead of being cut off, so that long texts differ in length.
     """
     return np.maximum(1, np.rint(cap * tokens / (tokens + typical))).astype(np.int64)
 
 
 def _pool(words: tuple[str, ...]) -> tuple[str, Integers]:
-    """A long text of invented words, and where a text may start in it (shape (k,))."""
+    """Return a long text of invented words, and the positions where words start, shape (k,)."""
     picks = np.random.default_rng(0).integers(len(words), size=2000).tolist()
     chosen = [words[pick] for pick in picks]
     starts = np.cumsum([0, *(len(word) + 1 for word in chosen[:-1])])

@@ -1,4 +1,4 @@
-"""The examples of a watch: the newest records whose request ids are known, with their features."""
+"""The newest records of a watch that carry a request id, with their features."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.base import Kind
 from detectors.baseline import Baseline
-from monitor import columns
-from monitor.columns import CategoryColumn, Columns
-from monitor.examples import Examples
+from detectors.kinds import Kind
+from monitor.ingest.chunk import decode_chunk, encode_chunk
+from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.sampling.examples import Examples
 
-MOST = 256
-"""Examples of one watch; a window of 1,000 records has some thirty."""
-LAST = 2**62
-"""More records than any stream will have."""
+MAX_EXAMPLES = 256
+"""Examples kept per watch; a window of 1,000 records has about thirty."""
+_NO_LIMIT = 2**62
+"""A record number beyond the end of any stream."""
 
 
-class ExampleRing:
-    """Keeps the newest examples as they come, and does nothing with them until it is asked.
+class ExampleBuffer:
+    """Keeps the newest examples. Adding is cheap; selection happens in `within`.
 
-    pieces: the examples of one chunk each, oldest first, as `Columns.of_examples` gives them.
+    pieces: the examples of one chunk each (`Columns.examples_only`), oldest first.
     first: the first record that is still needed.
-    What `within` gives does not depend on how the records were cut into chunks.
+    The result of `within` does not depend on how the records were cut into chunks.
     """
 
     def __init__(self) -> None:
@@ -32,53 +33,53 @@ class ExampleRing:
         self.count = 0
         self.first = 0
 
-    def add(self, chunk: Columns, seen: int) -> None:
-        """Take in the examples among the stream's next records, of which `seen` came before."""
+    def add(self, chunk: Columns, numbers: NDArray[np.int64]) -> None:
+        """Add the examples of a chunk. numbers: of its records, see `Columns.examples_only`."""
         if chunk.examples.ids:
-            self.pieces.append(chunk.of_examples(seen))
+            self.pieces.append(chunk.examples_only(numbers))
             self.count += len(chunk.examples.ids)
 
     def trim(self, first: int) -> None:
-        """Forget what stands before the `first` record, and what is more than MOST."""
+        """Discard examples before the `first` record, and the oldest beyond MAX_EXAMPLES."""
         self.first = first
         while self.pieces and self.pieces[0].positions[-1] < first:
             self.count -= len(self.pieces.popleft())
-        while self.count > MOST:
-            oldest, spare = self.pieces.popleft(), self.count - MOST
-            if len(oldest) > spare:
-                self.pieces.appendleft(oldest.take(slice(spare, None)))
-            self.count -= min(spare, len(oldest))
+        while self.count > MAX_EXAMPLES:
+            oldest, excess = self.pieces.popleft(), self.count - MAX_EXAMPLES
+            if len(oldest) > excess:
+                self.pieces.appendleft(oldest.take(slice(excess, None)))
+            self.count -= min(excess, len(oldest))
 
     def within(self, first: int, last: int) -> Iterator[Columns]:
-        """The examples from the `first` record to the `last`, the newest piece first.
+        """Yield the examples from the `first` record to the `last`, newest piece first.
 
-        Of those up to the last one, no more than the newest MOST count.
+        Only the newest MAX_EXAMPLES up to the last record are considered.
         """
-        left = MOST
+        left = MAX_EXAMPLES
         for piece in reversed(self.pieces):
-            upto = int(piece.positions.searchsorted(last, "right"))
-            start = max(0, upto - left)
-            left -= upto - start
+            end = int(piece.positions.searchsorted(last, "right"))
+            start = max(0, end - left)
+            left -= end - start
             start = max(start, int(piece.positions.searchsorted(first)))
-            if start < upto:
-                yield piece.take(slice(start, upto))
+            if start < end:
+                yield piece.take(slice(start, end))
 
     def snapshot(self, baseline: Baseline) -> bytes:
-        """All that is still needed, as one chunk; the same bytes however the records were cut."""
-        kept = [*self.within(self.first, LAST)][::-1]
-        return columns.encode(_joined(kept, baseline)) if kept else b""
+        """Return the examples still needed as one chunk, independent of chunk borders."""
+        kept = [*self.within(self.first, _NO_LIMIT)][::-1]
+        return encode_chunk(_joined(kept, baseline)) if kept else b""
 
     def restore(self, chunk: bytes) -> None:
-        """Take over a snapshot.
+        """Restore a snapshot.
 
-        Raises ChunkError for anything else.
+        Raises ChunkError if it is invalid.
         """
-        self.pieces = deque([columns.decode(chunk)] if chunk else [])
+        self.pieces = deque([decode_chunk(chunk)] if chunk else [])
         self.count = sum(map(len, self.pieces))
 
 
 def _joined(pieces: Sequence[Columns], baseline: Baseline) -> Columns:
-    """Examples as one piece, with the features of the baseline in its order and no others."""
+    """Join examples into one piece that has exactly the features of the baseline, in its order."""
     ids = tuple(each for piece in pieces for each in piece.examples.ids)
     numeric = tuple(s.name for s in baseline.numeric if s.kind is Kind.NUMERIC)
     binary = tuple(s.name for s in baseline.numeric if s.kind is Kind.BINARY)
@@ -96,9 +97,9 @@ def _joined(pieces: Sequence[Columns], baseline: Baseline) -> Columns:
 
 
 def _category(pieces: Sequence[Columns], name: str) -> CategoryColumn:
-    """One category of all pieces, coded in the order in which its values appear."""
+    """Join one category of all pieces; values are coded in order of appearance."""
     values = [value for piece in pieces for value in piece.texts(name)]
-    met = [value for value in dict.fromkeys(values) if value is not None]
-    code_of = {value: code for code, value in enumerate(met)}
+    vocabulary = [value for value in dict.fromkeys(values) if value is not None]
+    code_of = {value: code for code, value in enumerate(vocabulary)}
     codes = [-1 if value is None else code_of[value] for value in values]
-    return CategoryColumn(name, tuple(met), np.array(codes, np.int16))
+    return CategoryColumn(name, tuple(vocabulary), np.array(codes, np.int16))

@@ -1,7 +1,7 @@
-"""Where references come from: a file of records, or a directory of named, built, promoted ones.
+"""Named references on disk: versions and the promoted version.
 
-A named reference is a folder of numbered versions, each a file of profiles that is never changed,
-and a file `promoted` that says which one counts:
+A named reference is a folder of numbered versions, each an immutable file of profiles, and a file
+`promoted` with the number of the version in use:
 
     references/chat/0001-5f0c2a9be1d04437.ref
     references/chat/0002-c77e0b54a6d2f1aa.ref
@@ -13,21 +13,20 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from monitor import logfiles, reference, segments
-from monitor.columns import Columns
-from monitor.config import Config
+from monitor.detect.reference.profile import Profile, ProfileError
 from monitor.errors import UserError
-from monitor.features import OTHER
-from monitor.reference import Profile, ProfileError
+from monitor.ingest.limits import Dropped, SavedDropped
+from monitor.ingest.segments import WHOLE
 
 _legal_name = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}").fullmatch
 _PROMOTED = "promoted"
@@ -35,20 +34,25 @@ _SUFFIX = ".ref"
 
 
 class UnusableReferenceError(UserError):
-    """A reference that is not there, or cannot be used."""
+    """A reference is missing or cannot be used."""
 
 
-class _File(msgspec.Struct, frozen=True):
-    """A version's file: when it was built (epoch seconds), from what, and the profiles."""
+class _VersionFile(msgspec.Struct, frozen=True):
+    """The file of a version.
+
+    built: epoch seconds. source: the files it was built from. dropped: names that limits cut off;
+    files of earlier versions have none.
+    """
 
     built: float
     source: str
     profiles: list[bytes]
+    dropped: SavedDropped = SavedDropped()
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a named reference."""
+    """One version of a named reference. dropped: names that limits cut off when it was built."""
 
     name: str
     number: int
@@ -57,98 +61,59 @@ class Version:
     built: float
     source: str
     profiles: tuple[Profile, ...]
+    dropped: Dropped = field(default_factory=Dropped)
 
 
-def load(config: Config) -> dict[tuple[str, str], Profile]:
-    """The configured references by model and segment; none where they come from warm-up.
+def save(
+    directory: Path,
+    name: str,
+    profiles: Sequence[Profile],
+    source: str,
+    dropped: Dropped | None = None,
+) -> Version:
+    """Write a new version and promote it if no version of the name is promoted.
 
-    Raises UnusableReferenceError.
-    """
-    source = config.reference
-    if source.source == "file":
-        return by_stream(from_files([source.path], config))
-    if source.source == "named":
-        return by_stream(promoted(source.directory, source.name).profiles)
-    return {}
-
-
-def by_stream(profiles: Iterable[Profile]) -> dict[tuple[str, str], Profile]:
-    """Profiles by model and segment."""
-    return {(profile.model, profile.segment): profile for profile in profiles}
-
-
-def from_files(
-    paths: Sequence[Path], config: Config, progress: Callable[[int], None] = lambda _: None
-) -> list[Profile]:
-    """Profiles of all models and segments in files of records.
-
-    Models with fewer records than a window are left out: they will warm up.
-    Raises UnusableReferenceError where a file cannot be read or holds no model with a window.
-    """
-    pieces: defaultdict[tuple[str, str], list[Columns]] = defaultdict(list)
-    try:
-        for batch in logfiles.reader(config).batches(paths, progress):
-            for columns in batch.by_model():
-                for segment, part in segments.split(columns, config.segments):
-                    pieces[columns.model, segment].append(part)
-    except OSError as error:
-        raise UnusableReferenceError(f"cannot read {error.filename}: {error.strerror}") from None
-    profiles = [
-        reference.build(
-            parts,
-            segment=segment,
-            window=config.windows.records,
-            categories=config.limits.categories,
-        )
-        for (model, segment), parts in sorted(pieces.items())
-        if model != OTHER and sum(map(len, parts)) >= config.windows.records
-    ]
-    if not profiles:
-        raise UnusableReferenceError(
-            f"no model has a window of {config.windows.records} records in "
-            + ", ".join(map(str, paths))
-        )
-    return profiles
-
-
-def save(directory: Path, name: str, profiles: Sequence[Profile], source: str) -> Version:
-    """Write a new version; it is promoted at once where no other one of the name is.
-
-    Raises UnusableReferenceError for a name that cannot be one, OSError where the directory cannot
-    be written.
+    dropped: names that limits cut off.
+    Raises UnusableReferenceError for an invalid name, OSError if the directory is not writable.
     """
     folder = folder_of(directory, name)
     encoded = [profile.encode() for profile in profiles]
     digest = hashlib.sha256(b"".join(encoded)).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    number = max(map(_number, _files(folder)), default=0) + 1
-    content = _File(built=time.time(), source=source, profiles=encoded)
-    _write(folder / f"{number:04d}-{digest}{_SUFFIX}", msgspec.msgpack.encode(content))
+    content = _VersionFile(
+        built=time.time(),
+        source=source,
+        profiles=encoded,
+        dropped=(dropped or Dropped()).saved(),
+    )
+    with _next_number(folder) as number:
+        path = folder / f"{number:04d}-{digest}{_SUFFIX}"
+        _write_atomically(path, msgspec.msgpack.encode(content))
     if _promoted_number(folder) is None:
         promote(directory, name, number)
     return version(directory, name, number)
 
 
 def versions(directory: Path, name: str | None = None) -> list[Version]:
-    """All versions of all names, or of one.
+    """Return all versions of all names, or of one name.
 
-    Raises UnusableReferenceError for a damaged one.
+    Raises UnusableReferenceError if one is damaged.
     """
     folders = [folder_of(directory, name)] if name else sorted(directory.glob("*"))
     return [_read(path) for folder in folders for path in _files(folder)]
 
 
 def version(directory: Path, name: str, number: int) -> Version:
-    """One version of a name.
+    """Return a version of a name.
 
-    Raises UnusableReferenceError where there is none.
+    Raises UnusableReferenceError if it does not exist or is damaged.
     """
     return _read(_path(directory, name, number))
 
 
 def describe(version: Version, *, profiles: bool = False) -> dict[str, Any]:
-    """A version as plain values, with what its profiles hold on request."""
-    plain: dict[str, Any] = {
+    """Return a version as JSON-compatible values, with its profiles on request."""
+    fields: dict[str, Any] = {
         "name": version.name,
         "version": version.number,
         "id": version.id,
@@ -156,17 +121,17 @@ def describe(version: Version, *, profiles: bool = False) -> dict[str, Any]:
         "built": version.built,
         "source": version.source,
         "models": sorted({profile.model for profile in version.profiles}),
-        "records": sum(p.records for p in version.profiles if p.segment == segments.WHOLE),
+        "records": sum(p.records for p in version.profiles if p.segment == WHOLE),
     }
     if profiles:
-        plain["profiles"] = [profile.describe() for profile in version.profiles]
-    return plain
+        fields["profiles"] = [profile.describe() for profile in version.profiles]
+    return fields
 
 
 def promoted(directory: Path, name: str) -> Version:
-    """The version of a name that counts.
+    """Return the promoted version of a name.
 
-    Raises UnusableReferenceError where there is none.
+    Raises UnusableReferenceError if there is none.
     """
     number = _promoted_number(folder_of(directory, name))
     if number is None:
@@ -178,29 +143,67 @@ def promoted(directory: Path, name: str) -> Version:
 
 
 def promote(directory: Path, name: str, number: int) -> None:
-    """Let this version count from the next start on.
+    """Promote a version; the daemon uses it from its next start on.
 
-    Raises UnusableReferenceError where there is no such version, or it is damaged.
+    Raises UnusableReferenceError if the version does not exist or is damaged.
     """
     _read(_path(directory, name, number))
-    _write(folder_of(directory, name) / _PROMOTED, f"{number}\n".encode())
+    _write_atomically(folder_of(directory, name) / _PROMOTED, f"{number}\n".encode())
 
 
 def folder_of(directory: Path, name: str) -> Path:
-    """The folder of a name, which must not lead elsewhere.
+    """Return the folder of a name. Valid names cannot leave `directory`.
 
-    Raises UnusableReferenceError for a name that cannot be one.
+    Raises UnusableReferenceError for an invalid name.
     """
     if not _legal_name(name):
         raise UnusableReferenceError(
             f"{name!r} cannot name a reference: use letters, digits, '.', '_' and '-', "
-            "at most 200, the first not a '.'"
+            "at most 200, and do not start with '.'"
         )
     return directory / name
 
 
+@contextmanager
+def _next_number(folder: Path) -> Iterator[int]:
+    """Reserve the next version number until its file is written, also against other processes.
+
+    The reservation is a file that only one process can create. A crash leaves it behind: its number
+    is then skipped.
+    """
+    number = _newest_number(folder) + 1
+    while not _reserve(folder, number):
+        number += 1
+    try:
+        yield number
+    finally:
+        _reservation(folder, number).unlink(missing_ok=True)
+
+
+def _reserve(folder: Path, number: int) -> bool:
+    """Reserve a number; return False if it is reserved or used."""
+    try:
+        _reservation(folder, number).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    # a file may have been written, and its reservation removed, since the numbers were read
+    if _newest_number(folder) >= number:
+        _reservation(folder, number).unlink(missing_ok=True)
+        return False
+    return True
+
+
+def _reservation(folder: Path, number: int) -> Path:
+    return folder / f".{number:04d}.reserved"
+
+
+def _newest_number(folder: Path) -> int:
+    """Return the highest version number in a folder, 0 if there is no version."""
+    return max(map(_number, _files(folder)), default=0)
+
+
 def _files(folder: Path) -> list[Path]:
-    """The files of a name's versions, oldest first."""
+    """Return the files of the versions in a folder, oldest first."""
     return sorted((path for path in folder.glob(f"*{_SUFFIX}") if _number(path)), key=_number)
 
 
@@ -218,10 +221,10 @@ def _number(path: Path) -> int:
 
 def _read(path: Path) -> Version:
     try:
-        content = msgspec.msgpack.decode(path.read_bytes(), type=_File)
+        content = msgspec.msgpack.decode(path.read_bytes(), type=_VersionFile)
         digest = hashlib.sha256(b"".join(content.profiles)).hexdigest()[:16]
         if digest != path.stem.split("-", 1)[-1]:
-            raise ProfileError("its content does not match its hash")
+            raise ProfileError("its content does not match the hash in its name")
         profiles = tuple(Profile.decode(profile) for profile in content.profiles)
     except OSError as error:
         raise UnusableReferenceError(f"cannot use {path}: {error.strerror}") from None
@@ -235,6 +238,7 @@ def _read(path: Path) -> Version:
         built=content.built,
         source=content.source,
         profiles=profiles,
+        dropped=content.dropped.restored(),
     )
 
 
@@ -245,29 +249,29 @@ def _promoted_number(folder: Path) -> int | None:
         return None
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write so that a reader, or a crash, never meets half a file.
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write a file atomically: readers and crashes see the old content or the new.
 
-    Raises OSError that names the path.
+    Raises OSError with the path.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        with draft.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        draft.replace(path)
-        _sync(path.parent)
+        temporary.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     finally:
-        draft.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def _sync(folder: Path) -> None:
-    """Make a renaming in a folder durable."""
-    opened = os.open(folder, os.O_RDONLY)
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(opened)
+        os.fsync(descriptor)
     finally:
-        os.close(opened)
+        os.close(descriptor)

@@ -1,18 +1,19 @@
-/* Takes the long texts out of JSON records before they are parsed.
+/* Removes long texts from JSON records before they are parsed.
 
-   Most of a record is its prompt and its answer, and all that the features need of these is how
-   long they are and how the answer begins. So one pass, without Python's lock, counts their
-   characters, checks them as strictly as a parser would, and leaves out what nobody needs; the
-   short JSON that remains goes to the parser as ever.
+   Most of a record is its prompt and its response, but the features need only their lengths and
+   the beginning of the response. One pass, without holding the GIL, validates these texts as
+   strictly as the parser, counts their characters, and removes the text that is not needed. The
+   parser then parses the short JSON that remains.
 
-   Nothing is accepted here. A payload that holds anything out of the ordinary is left to the
-   parser whole; and what is left of the others is parsed, with everything around the texts as it
-   came. If that is JSON, then the strings and brackets seen here are the parser's, because in
-   JSON both are told from their bytes alone; and a valid string in place of another changes
-   nothing else. So whatever is wrong outside of the texts is still found by the parser.
+   The scanner accepts no record. A payload is *plain* if it has the usual form: one object, no
+   escapes in keys, each text at most once, and valid texts. Other payloads are left whole for the
+   parser. Of a plain payload everything outside the texts is unchanged and is still parsed. If the
+   result is JSON, then the parser finds the same strings and brackets as the scanner, because both
+   are determined by bytes alone, and replacing one valid string by another changes nothing else.
+   So the parser still finds every error outside the texts.
 
-   Every read is bounded by the payload's end; there is no recursion; memory is taken for the list
-   of payloads and for the result, which is no longer than they are. */
+   Every read is bounded by the end of the payload. There is no recursion. Memory is allocated for
+   the list of payloads and for the result, which is not longer than the payloads. */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -25,9 +26,9 @@
 
 typedef const uint8_t *Place;
 
-/* A text of a record: how long it is, and which part of it is left out. */
+/* A text of a record: its length, and the part that is removed. */
 typedef struct {
-    int64_t chars; /* NOT_TAKEN: absent, or no string */
+    int64_t chars; /* NOT_COUNTED: absent, or not a string */
     Place from, to;
 } Text;
 
@@ -38,7 +39,7 @@ static const struct {
     size_t length;
 } KEYS[TEXTS] = {{"prompt", 6}, {"response", 8}};
 
-static const int64_t NOT_TAKEN = -1;
+static const int64_t NOT_COUNTED = -1;
 
 typedef struct {
     Place start, end;
@@ -46,25 +47,30 @@ typedef struct {
     bool plain;
 } Payload;
 
-/* What is kept of responses: so many characters of those that begin with one of the openings, which
-   are pairs of characters. */
+/* The part of a response that is kept: a part of reasoning and `head` characters after it, if these
+   begin with one of the openings, or always if there are no openings. The openings are lines in
+   lower case, sorted; first[c] is the first one that begins with the byte c, NULL if there is none. */
 typedef struct {
     Py_ssize_t head, length;
     Place openings;
-} Wanted;
+    Place first[256];
+} Keep;
 
-/* What a row of the result's table holds. */
+/* Names of the tags of a part of reasoning. */
+static const char *const REASONING[] = {"think", "thinking", "thought", "reasoning", "THINK"};
+
+/* Columns of the table in the result. */
 enum { START, STOP, PROMPT_CHARS, RESPONSE_CHARS, COLUMNS };
 
 /* --- strings ------------------------------------------------------------------------------- */
 
-/* Whether a byte of a string says no more than one character of ASCII. */
+/* Returns whether a byte of a string is one unescaped ASCII character. */
 static inline bool is_simple(uint8_t c)
 {
     return (uint8_t)(c - 0x20) < 0x60 && c != '"' && c != '\\';
 }
 
-/* Where simple bytes end. */
+/* Returns the end of a run of simple bytes. */
 static inline Place simple_end(Place p, Place end)
 {
 #ifdef __SSE2__
@@ -72,7 +78,7 @@ static inline Place simple_end(Place p, Place end)
                   backslash = _mm_set1_epi8('\\');
     for (; end - p >= 16; p += 16) {
         __m128i c = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i other = _mm_cmplt_epi8(c, low); /* signed, so what is not ASCII is low as well */
+        __m128i other = _mm_cmplt_epi8(c, low); /* signed: bytes that are not ASCII are low too */
         other = _mm_or_si128(other, _mm_cmpeq_epi8(c, quote));
         other = _mm_or_si128(other, _mm_cmpeq_epi8(c, backslash));
         int mask = _mm_movemask_epi8(other);
@@ -96,7 +102,7 @@ static inline Place simple_end(Place p, Place end)
     return p;
 }
 
-/* The four hexadecimal digits at p; -1 where they are none. */
+/* Returns the value of four hexadecimal digits at p, or -1 if there are none. */
 static int32_t hex4(Place p, Place end)
 {
     if (end - p < 4)
@@ -114,10 +120,10 @@ static int32_t hex4(Place p, Place end)
     return value;
 }
 
-/* Reads the escape at p: its bytes, 0 where it is none, or half a character. */
+/* Reads the escape at p. Returns its length in bytes, or 0 if it is invalid or a lone surrogate. */
 static int escape(Place p, Place end, uint32_t *character)
 {
-    *character = ' '; /* that the short ones may stand for blanks is near enough */
+    *character = ' '; /* short escapes are treated as blanks, which is safe: more is kept */
     if (end - p < 2)
         return 0;
     switch (p[1]) {
@@ -141,7 +147,7 @@ static int escape(Place p, Place end, uint32_t *character)
     return low >= 0xdc00 && low <= 0xdfff ? 12 : 0;
 }
 
-/* Reads a character of several bytes (Unicode, table 3-7): its bytes, 0 where it is malformed. */
+/* Reads a character of several bytes (Unicode, table 3-7). Returns its length or 0. */
 static int utf8(Place p, Place end, uint32_t *character)
 {
     uint8_t first = p[0];
@@ -162,34 +168,35 @@ static int utf8(Place p, Place end, uint32_t *character)
     return 2;
 }
 
-/* Whether a character is certainly seen. All that Python calls white space is not; some more. */
-static inline bool is_seen(uint32_t c)
+/* Returns whether a character is certainly visible. False for all white space of Python and for
+   some other characters. */
+static inline bool is_visible(uint32_t c)
 {
     if (c < 0x80)
         return c > 0x20;
     return c > 0xa0 && c != 0x1680 && !(c >= 0x2000 && c <= 0x205f) && c != 0x3000;
 }
 
-/* Reads a text up to its closing quote, whose place is returned; NULL where it is not plain.
+/* Reads a text and returns its closing quote, or NULL if it is not plain.
 
-   Left out is what follows the first `head` characters, and more of them as long as all are
-   blank: so it can be told from the rest whether the whole is. With a head of 0, all is. */
+   Removes the text after the first `head` characters, or after the first visible character if that
+   is later, so that the rest shows whether the text is blank. With a head of 0, removes all. */
 static Place read_text(Place p, Place end, Py_ssize_t head, Text *text)
 {
     int64_t chars = 0;
-    bool seen = head == 0;
-    Place cut = seen ? p : NULL;
+    bool visible = head == 0;
+    Place cut = visible ? p : NULL;
     while (p < end && *p != '"') {
         if (is_simple(*p)) {
             Place run = p;
             p = simple_end(p, end);
-            Place ink = run;
-            while (!seen && ink < p)
-                seen = *ink++ != ' ';
-            if (cut == NULL && seen) {
+            Place at = run;
+            while (!visible && at < p)
+                visible = *at++ != ' ';
+            if (cut == NULL && visible) {
                 int64_t needed = head > chars ? head - chars : 0;
-                if (needed < ink - run)
-                    needed = ink - run;
+                if (needed < at - run)
+                    needed = at - run;
                 if (needed <= p - run)
                     cut = run + needed;
             }
@@ -202,8 +209,8 @@ static Place read_text(Place p, Place end, Py_ssize_t head, Text *text)
             return NULL;
         p += bytes;
         chars++;
-        seen = seen || is_seen(character);
-        if (cut == NULL && seen && chars >= head)
+        visible = visible || is_visible(character);
+        if (cut == NULL && visible && chars >= head)
             cut = p;
     }
     if (p >= end)
@@ -212,8 +219,7 @@ static Place read_text(Place p, Place end, Py_ssize_t head, Text *text)
     return p;
 }
 
-/* The place after a string whose content is left to the parser, from the one after its opening
-   quote; NULL where it does not end. */
+/* Skips a string, from after its opening quote, without validation. NULL if it does not end. */
 static Place skip_string(Place p, Place end)
 {
     for (p = simple_end(p, end); p < end; p = simple_end(p, end)) {
@@ -264,7 +270,7 @@ static Place skip_nested(Place p, Place end)
     return NULL;
 }
 
-/* The place after a number, true, false or null; NULL where there is nothing of the kind. */
+/* Skips a number, true, false or null. NULL if there is none. */
 static Place skip_scalar(Place p, Place end)
 {
     Place start = p;
@@ -280,7 +286,7 @@ static Place skip_value(Place p, Place end)
     return *p == '{' || *p == '[' ? skip_nested(p, end) : skip_scalar(p, end);
 }
 
-/* Which of the texts a key names; TEXTS for any other key. */
+/* Returns which text a key names, or TEXTS for any other key. */
 static int text_of(Place key, size_t length)
 {
     int which = 0;
@@ -290,29 +296,121 @@ static int text_of(Place key, size_t length)
     return which;
 }
 
-/* Whether a response that begins at p may be blank, or begin with one of the openings: none that
-   has other two characters of ASCII there, the first a letter or digit. */
-static bool may_tell(const Wanted *wanted, Place p, Place end)
+static inline uint8_t lower(uint8_t c)
 {
-    if (end - p < 2 || !is_alphanumeric(p[0]) || !is_simple(p[1]))
-        return true;
-    for (Py_ssize_t i = 0; i + 1 < wanted->length; i += 2)
-        if (p[0] == wanted->openings[i] && p[1] == wanted->openings[i + 1])
+    return c >= 'A' && c <= 'Z' ? c | 0x20 : c;
+}
+
+/* Returns whether a text at p may begin with an opening, of either case. It may if they are equal
+   up to a byte of the text that is not simple: the scanner compares only ASCII. */
+static bool may_begin_with(Place opening, Place p, Place end)
+{
+    for (; *opening != '\n'; opening++, p++) {
+        if (p >= end || !is_simple(*p))
             return true;
+        if (lower(*p) != *opening)
+            return false;
+    }
+    return true;
+}
+
+/* Returns whether a response at p may be blank or begin with one of the openings. It may not if it
+   begins with an ASCII letter or digit and no opening. */
+static bool may_matter(const Keep *keep, Place p, Place end)
+{
+    if (p >= end || !is_alphanumeric(p[0]) || keep->length == 0)
+        return true;
+    Place opening = keep->first[lower(p[0])];
+    Place stop = keep->openings + keep->length;
+    if (opening == NULL)
+        return false;
+    while (opening < stop && *opening == lower(p[0])) {
+        if (may_begin_with(opening, p, end))
+            return true;
+        opening = (Place)memchr(opening, '\n', (size_t)(stop - opening)) + 1;
+    }
     return false;
 }
 
-/* How much of a text at p is to be kept. */
-static Py_ssize_t head_of(const Wanted *wanted, int which, Place p, Place end)
+/* Reads a character of a text at p. Returns its length in bytes, or 0 if it is invalid. A short
+   escape is read as a blank. */
+static int read_character(Place p, Place end, uint32_t *character)
 {
-    if (which == PROMPT)
+    if (p >= end)
         return 0;
-    return may_tell(wanted, p, end) ? wanted->head : 0;
+    if (is_simple(*p)) {
+        *character = *p;
+        return 1;
+    }
+    return *p == '\\' ? escape(p, end, character) : utf8(p, end, character);
 }
 
-/* Reads a key and its value at p, and returns the place after them; NULL where they are not plain:
-   an escape in the key, a text that is there twice. */
-static Place read_member(Payload *payload, Place p, const Wanted *wanted)
+/* Returns the first place of `name` after a slash, or NULL if there is none. */
+static Place find_close(Place p, Place end, Place name, size_t length)
+{
+    while (p < end && (p = memchr(p, '/', (size_t)(end - p))) != NULL) {
+        p++;
+        if ((size_t)(end - p) >= length && memcmp(p, name, length) == 0)
+            return p;
+    }
+    return NULL;
+}
+
+/* Returns the size of a part of reasoning at the beginning of a text at p, at least; 0 if there is
+   none. It is the whole rest if the end is not certain. */
+static Py_ssize_t reasoning_of(Place p, Place end)
+{
+    Place start = p;
+    uint32_t character = ' ';
+    int bytes = 0;
+    while (character <= ' ') {
+        p += bytes;
+        if ((bytes = read_character(p, end, &character)) == 0)
+            return 0;
+    }
+    if (character != '<' && character != '[')
+        return 0;
+    Place name = p += bytes;
+    while (p < end && (uint8_t)(lower(*p) - 'a') < 26)
+        p++;
+    size_t length = (size_t)(p - name);
+    if (p < end && *p == '\\') {
+        if (read_character(p, end, &character) == 0 || (character != '>' && character != ']'))
+            return end - start; /* a name with an escape */
+    }
+    for (size_t i = 0; i < sizeof REASONING / sizeof *REASONING; i++) {
+        if (length != strlen(REASONING[i]) || memcmp(name, REASONING[i], length) != 0)
+            continue;
+        Place close = find_close(p, end, name, length);
+        return close ? close + length + 1 - start : end - start;
+    }
+    return 0;
+}
+
+/* Returns how many characters of a text at p to keep. */
+static Py_ssize_t head_of(const Keep *keep, int which, Place p, Place end)
+{
+    if (which == PROMPT || !may_matter(keep, p, end))
+        return 0;
+    return is_alphanumeric(p < end ? *p : ' ') ? keep->head : reasoning_of(p, end) + keep->head;
+}
+
+/* Fills `first`. */
+static void index_openings(Keep *keep)
+{
+    memset(keep->first, 0, sizeof keep->first);
+    Place p = keep->openings, end = p + keep->length;
+    while (p < end) {
+        if (keep->first[*p] == NULL)
+            keep->first[*p] = p;
+        Place line = memchr(p, '\n', (size_t)(end - p));
+        p = line ? line + 1 : end;
+    }
+}
+
+/* Reads a key and its value at p and returns their end, or NULL if they are not plain: an escape
+   in the key, or a text for the second time. */
+static Place read_member(Payload *payload, Place p, const Keep *keep)
 {
     Place end = payload->end;
     if (p >= end || *p != '"')
@@ -336,23 +434,23 @@ static Place read_member(Payload *payload, Place p, const Wanted *wanted)
     if (text->from != NULL)
         return NULL;
     if (*p == '"') {
-        p = read_text(p + 1, end, head_of(wanted, which, p + 1, end), text);
+        p = read_text(p + 1, end, head_of(keep, which, p + 1, end), text);
         return p ? p + 1 : NULL;
     }
-    *text = (Text){NOT_TAKEN, p, p};
+    *text = (Text){NOT_COUNTED, p, p};
     return skip_value(p, end);
 }
 
-/* Reads a whole payload; whether it is plain. */
-static bool read_record(Payload *payload, const Wanted *wanted)
+/* Reads a payload and returns whether it is plain. */
+static bool read_record(Payload *payload, const Keep *keep)
 {
     for (int which = 0; which < TEXTS; which++)
-        payload->texts[which] = (Text){NOT_TAKEN, NULL, NULL};
+        payload->texts[which] = (Text){NOT_COUNTED, NULL, NULL};
     Place end = payload->end, p = skip_blanks(payload->start, end);
     if (p >= end || *p != '{')
         return false;
     do {
-        p = read_member(payload, skip_blanks(p + 1, end), wanted);
+        p = read_member(payload, skip_blanks(p + 1, end), keep);
         if (p == NULL)
             return false;
         p = skip_blanks(p, end);
@@ -360,7 +458,7 @@ static bool read_record(Payload *payload, const Wanted *wanted)
     return p < end && *p == '}' && skip_blanks(p + 1, end) == end;
 }
 
-/* --- what comes out ------------------------------------------------------------------------ */
+/* --- output -------------------------------------------------------------------------------- */
 
 static size_t length_of(const Payload *payload)
 {
@@ -376,7 +474,7 @@ static uint8_t *copy(uint8_t *out, Place from, Place to)
     return out + (to - from);
 }
 
-/* Writes a payload without what is left out of its texts, and returns the place after it. */
+/* Writes a payload without the removed parts of its texts, and returns the end. */
 static uint8_t *write_record(uint8_t *out, const Payload *payload)
 {
     const Text *first = &payload->texts[PROMPT], *second = &payload->texts[RESPONSE];
@@ -396,7 +494,7 @@ static uint8_t *write_record(uint8_t *out, const Payload *payload)
     return copy(out, p, payload->end);
 }
 
-/* Writes the plain payloads as one JSON list, and says in the table where each is in it. */
+/* Writes the plain payloads as one JSON list, and the position of each to the table. */
 static void write_all(uint8_t *out, int64_t *row, const Payload *payloads, Py_ssize_t n)
 {
     uint8_t *start = out, *p = out + 1;
@@ -412,7 +510,7 @@ static void write_all(uint8_t *out, int64_t *row, const Payload *payloads, Py_ss
         *p++ = ',';
     }
     *start = '[';
-    p[p > start + 1 ? -1 : 0] = ']'; /* in place of the last comma */
+    p[p > start + 1 ? -1 : 0] = ']'; /* replaces the last comma */
 }
 
 static PyObject *result_of(const Payload *payloads, Py_ssize_t n)
@@ -422,7 +520,7 @@ static PyObject *result_of(const Payload *payloads, Py_ssize_t n)
         if (payloads[i].plain)
             length += length_of(&payloads[i]) + 1;
     if (length > 2)
-        length--; /* a comma less than records */
+        length--; /* there is no comma after the last record */
     Py_ssize_t size = n * (Py_ssize_t)(COLUMNS * sizeof(int64_t));
     PyObject *list = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)length);
     PyObject *table = list ? PyBytes_FromStringAndSize(NULL, size) : NULL;
@@ -439,8 +537,8 @@ static PyObject *result_of(const Payload *payloads, Py_ssize_t n)
     return result;
 }
 
-/* Where the bytes of each payload are; NULL, with an error set, where one is no bytes. */
-static Payload *payloads_of(PyObject *held, Py_ssize_t n)
+/* Returns the payloads; NULL with an error set if one of them is not a bytes object. */
+static Payload *payloads_of(PyObject *tuple, Py_ssize_t n)
 {
     Payload *payloads = PyMem_Calloc(n ? (size_t)n : 1, sizeof *payloads);
     if (payloads == NULL) {
@@ -450,7 +548,7 @@ static Payload *payloads_of(PyObject *held, Py_ssize_t n)
     for (Py_ssize_t i = 0; i < n; i++) {
         char *bytes;
         Py_ssize_t length;
-        if (PyBytes_AsStringAndSize(PyTuple_GetItem(held, i), &bytes, &length) < 0) {
+        if (PyBytes_AsStringAndSize(PyTuple_GetItem(tuple, i), &bytes, &length) < 0) {
             PyMem_Free(payloads);
             return NULL;
         }
@@ -461,47 +559,53 @@ static Payload *payloads_of(PyObject *held, Py_ssize_t n)
 }
 
 PyDoc_STRVAR(shorten_doc,
-"shorten(payloads, openings, head, most, /)\n--\n\n"
-"JSON objects without most of their texts: (a JSON list of them, a table as raw int64).\n\n"
-"payloads: a sequence of bytes. most: in bytes; longer payloads are not looked at.\n"
-"Of `prompt` nothing is kept. Of `response` at least `head` characters are, and so many that it\n"
-"can be told from them whether all are blank; or nothing, where it begins with a letter or digit\n"
-"of ASCII, and another character of ASCII that makes it none of the openings, which are pairs.\n"
-"A row of the table: start and stop in the list, characters of prompt and of response; -1 where\n"
-"that is no text, and the list has whatever it is. All zero: not in the list, because the payload\n"
-"is out of the ordinary, and may be no record.");
+"shorten(payloads, openings, head, max_bytes, /)\n--\n\n"
+"Remove most of the text from JSON records: (JSON list of them, table as raw int64).\n\n"
+"payloads: a sequence of bytes. max_bytes: longer payloads are not read.\n"
+"openings: sorted lines in lower case, or nothing.\n"
+"`prompt` is removed. Of `response`, at least `head` characters after a part of reasoning are kept,\n"
+"and enough of them to show whether it is blank. It is removed if it begins with an ASCII letter or\n"
+"digit and with none of the openings; characters beyond ASCII are not compared.\n"
+"A row of the table: start and stop in the list, number of characters of prompt and of response;\n"
+"-1 if it is not a text, in which case the list has the original value. All zero: the payload is\n"
+"not in the list, because it does not have the usual form and may not be a record.");
 
-static void read_all(Payload *payloads, Py_ssize_t n, const Wanted *wanted, Py_ssize_t most)
+static void read_all(Payload *payloads, Py_ssize_t n, const Keep *keep, Py_ssize_t max_bytes)
 {
     for (Payload *each = payloads; each < payloads + n; each++)
-        each->plain = each->end - each->start <= most && read_record(each, wanted);
+        each->plain = each->end - each->start <= max_bytes && read_record(each, keep);
 }
 
 static PyObject *shorten(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given;
-    Wanted wanted;
+    Keep keep;
     const char *openings;
-    Py_ssize_t most;
-    if (!PyArg_ParseTuple(args, "Oy#nn:shorten", &given, &openings, &wanted.length, &wanted.head,
-                          &most))
+    Py_ssize_t max_bytes;
+    if (!PyArg_ParseTuple(args, "Oy#nn:shorten", &given, &openings, &keep.length, &keep.head,
+                          &max_bytes))
         return NULL;
-    wanted.openings = (Place)openings;
-    PyObject *held = PySequence_Tuple(given); /* nobody can take the bytes away meanwhile */
-    if (held == NULL)
+    keep.openings = (Place)openings;
+    if (keep.length > 0 && openings[keep.length - 1] != '\n') {
+        PyErr_SetString(PyExc_ValueError, "openings must be lines");
         return NULL;
-    Py_ssize_t n = PyTuple_Size(held);
+    }
+    index_openings(&keep);
+    PyObject *tuple = PySequence_Tuple(given); /* keeps the bytes alive without the GIL */
+    if (tuple == NULL)
+        return NULL;
+    Py_ssize_t n = PyTuple_Size(tuple);
     PyObject *result = NULL;
-    Payload *payloads = payloads_of(held, n);
+    Payload *payloads = payloads_of(tuple, n);
     if (payloads != NULL) {
         Py_BEGIN_ALLOW_THREADS
-        read_all(payloads, n, &wanted, most);
+        read_all(payloads, n, &keep, max_bytes);
         Py_END_ALLOW_THREADS
         result = result_of(payloads, n);
     }
     PyMem_Free(payloads);
-    Py_DECREF(held);
+    Py_DECREF(tuple);
     return result;
 }
 
@@ -514,8 +618,8 @@ static PyModuleDef_Slot SLOTS[] = {{0, NULL}};
 
 static struct PyModuleDef MODULE = {
     .m_base = PyModuleDef_HEAD_INIT,
-    .m_name = "monitor.decode._scan",
-    .m_doc = "Takes the long texts out of JSON records before they are parsed.",
+    .m_name = "monitor.ingest.decode._scan",
+    .m_doc = "Removes long texts from JSON records before they are parsed.",
     .m_methods = METHODS,
     .m_slots = SLOTS,
 };

@@ -1,34 +1,37 @@
-"""Intervals are exact, and the words say what the numbers say, losses first of all."""
+"""Intervals are exact, and the conclusions agree with the numbers, losses included."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from scipy.stats import poisson
 
-from benchmarks.detectors import tables, verdicts
-from benchmarks.detectors.rows import (
-    Head,
+from benchmarks.detectors.report import tables, verdicts
+from benchmarks.detectors.report.rows import (
     Row,
+    TaskKey,
     change_rows,
     null_rows,
     poisson_interval,
     quantile,
 )
+from benchmarks.detectors.run import OUT, PROMISE_OUT
+from benchmarks.detectors.streams import CHANGES, STREAMS
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 10, 250])
 def test_the_interval_is_exact(count: int) -> None:
-    """At each end as few, or as many, would be seen with a probability of 2.5 %."""
+    """At each end of the interval, the count has a tail probability of 2.5 %."""
     low, high = poisson_interval(count)
     assert low <= count <= high
     assert poisson.cdf(count, high) == pytest.approx(0.025)
     assert low == 0 if not count else poisson.sf(count - 1, low) == pytest.approx(0.025)
 
 
-def test_missed_changes_are_endless() -> None:
-    """They count for medians and percentiles, which they can make endless."""
+def test_missed_changes_are_infinite() -> None:
+    """Missed changes count in medians and percentiles as infinite delays."""
     assert quantile([10, 20, 30], 0.5) == 20
     assert quantile([10, 20], 0.5) == 15
     assert quantile([10, 20, None, None, None], 0.5) is None
@@ -37,40 +40,40 @@ def test_missed_changes_are_endless() -> None:
     assert quantile([10, 20, 30, None], 0.9) is None
 
 
-def test_pieces_are_added_up() -> None:
-    """Counts and delays of pieces become one row for each setting."""
+def test_answers_of_tasks_are_summed() -> None:
+    """Counts and delays of several tasks become one row for each setting."""
     settings = (("default", 0.1), ("at_1", 0.01))
-    head = Head("p", "normal", ("normal", 1), settings)
-    pieces: list[Row] = [
+    key = TaskKey("p", "normal", ("normal", 1), settings)
+    counts: list[Row] = [
         {"records": 500_000, "counts": [3, 0]},
         {"records": 500_000, "counts": [1, 1]},
     ]
-    first, second = null_rows((head, piece) for piece in pieces)
+    first, second = null_rows((key, answer) for answer in counts)
     assert (first["alarms"], first["records"], first["per_million"][0]) == (4, 1_000_000, 4)
     assert (second["setting"], second["alarms"]) == ("at_1", 1)
-    head = Head("p", "mean_1", (5000,), settings)
+    key = TaskKey("p", "mean_1", (5000,), settings)
     answers: list[Row] = [{"delays": [[1, 2], [None, 5]]}, {"delays": [[3], [7]]}]
-    first, second = change_rows((head, answer) for answer in answers)
+    first, second = change_rows((key, answer) for answer in answers)
     assert (first["median"], first["seeds"], first["missed"]) == (2, 3, 0)
     assert (second["median"], second["missed"]) == (7, round(1 / 3, 4))
 
 
-def null(peer: str, setting: str, knob: float, alarms: int) -> dict[str, Any]:
-    """A row of a million records of N(0, 1)."""
-    head = Head(peer, "normal", ("normal", 1), ((setting, knob),))
-    (row,) = null_rows([(head, {"records": 1_000_000, "counts": [alarms]})])
+def null(contestant: str, setting: str, knob: float, alarms: int) -> dict[str, Any]:
+    """Return a row of a million records of N(0, 1)."""
+    key = TaskKey(contestant, "normal", ("normal", 1), ((setting, knob),))
+    (row,) = null_rows([(key, {"records": 1_000_000, "counts": [alarms]})])
     return row
 
 
-def change(peer: str, delays: list[int | None], name: str = "mean_1") -> dict[str, Any]:
-    """A row of a change at one in a million."""
-    head = Head(peer, name, (5000,), (("at_1", 0.1),))
-    (row,) = change_rows([(head, {"delays": [delays]})])
+def change(contestant: str, delays: list[int | None], name: str = "mean_1") -> dict[str, Any]:
+    """Return a row of a change at one per million."""
+    key = TaskKey(contestant, name, (5000,), (("at_1", 0.1),))
+    (row,) = change_rows([(key, {"delays": [delays]})])
     return row
 
 
 def result(nulls: list[dict[str, Any]], changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """A result of us and one peer."""
+    """Return a result of Plumbline and one peer."""
     tuned: Row = {"1": {"value": 0.1, "rate": 1, "count": 3, "records": 9, "extrapolated": True}}
     tuned["1"]["reason"] = ""
     about = {"base": "normal", "shift": None, "horizon": 20_000}
@@ -103,109 +106,129 @@ def result(nulls: list[dict[str, Any]], changes: list[dict[str, Any]]) -> dict[s
     }
 
 
-def test_a_broken_promise_is_said() -> None:
-    """Six pages where one was promised are too many; three may be chance."""
-    words = verdicts.promise_words(result([null("plumbline", "promise_1", 1.0, 6)], []))
-    assert "as promised: no" in words[0]
-    assert "We break the promise on N(0, 1)" in words[-1]
-    words = verdicts.promise_words(result([null("plumbline", "promise_1", 1.0, 3)], []))
-    assert "as promised: yes" in words[0]
-    assert not any("We break" in word for word in words)
+def test_an_exceeded_budget_is_reported() -> None:
+    """Six false pages exceed a budget of one; three may be chance."""
+    texts = verdicts.budget_verdict(result([null("plumbline", "promise_1", 1.0, 6)], []))
+    assert "within the budget: no" in texts[0]
+    assert "Plumbline exceeds the budget on N(0, 1)" in texts[-1]
+    texts = verdicts.budget_verdict(result([null("plumbline", "promise_1", 1.0, 3)], []))
+    assert "within the budget: yes" in texts[0]
+    assert not any("exceeds" in text for text in texts)
 
 
-def test_a_promise_that_is_not_refuted_is_not_called_proven() -> None:
-    """No page in a million records proves a promise of ten, and not one of one."""
+def test_a_budget_that_is_not_refuted_is_not_called_proven() -> None:
+    """Zero false pages in a million records prove a budget of ten, but not of one."""
     rows = [null("plumbline", "promise_1", 1.0, 0), null("plumbline", "promise_10", 10.0, 0)]
-    words = verdicts.promise_words(result(rows, []))
-    assert words[1].startswith("On 1 pairs the upper end is within the promise")
-    assert (
-        "Plumbline, all streams at a promise of 10 in a million: 0 false pages, 10 were" in words[3]
+    texts = verdicts.budget_verdict(result(rows, []))
+    assert texts[1].startswith("On 1 pairs, the upper end is within the budget")
+    assert texts[3] == (
+        "Plumbline, all streams, budget of 10 per million records: 0 false pages, 10 allowed."
     )
 
 
-def test_a_promise_is_not_held_against_tuned_knobs() -> None:
-    """What we were tuned to is no promise."""
+def test_a_tuned_knob_is_not_a_budget() -> None:
+    """Rows with tuned knobs and rows of peers are not compared with a budget."""
     rows = [null("plumbline", "at_1", 1.0, 50), null("rival", "default", 1.0, 50)]
-    assert list(verdicts.promises(result(rows, []))) == []
+    assert list(verdicts.budget_rows(result(rows, []))) == []
 
 
-def test_losses_are_said_in_words() -> None:
-    """Where a peer is sooner the text names the change, both delays and the peer."""
+def test_slower_changes_are_listed() -> None:
+    """The text names the change, both delays and the peer."""
     rows = [change("plumbline", [300]), change("rival", [100])]
-    words = verdicts.delay_words(result([], rows), 1.0, "plumbline")
-    assert ": no.**" in words[0]
-    assert "We lose on the mean_1 after 5,000 records: 300, Rival 100." in words
+    texts = verdicts.delay_verdict(result([], rows), 1.0, "plumbline")
+    assert ": no.**" in texts[0]
+    assert "Slower on the mean_1 after 5,000 records: 300 against 100 (Rival)." in texts
 
 
-def test_the_worst_race_of_each_is_said() -> None:
-    """By how much it is behind the quickest there, us included; the best of the worst first."""
+def test_the_worst_change_of_each_contestant_is_listed() -> None:
+    """Each is compared with the fastest contestant, Plumbline included; the best comes first."""
     rows = [change("plumbline", [300]), change("rival", [100])]
     rows += [change("plumbline", [200], "tail"), change("rival", [None], "tail")]
-    head, first, second = verdicts.worst_words(result([], rows), 1.0)
-    assert head.startswith("**At worst")
-    assert first == "Plumbline: 3.0 times (the mean_1), of 2 changes."
-    assert second == "Rival: missed (the tail), of 2 changes."
+    head, first, second = verdicts.worst_case_verdict(result([], rows), 1.0)
+    assert head.startswith("**Median delay relative to the fastest contestant at 1 per million")
+    assert first == "Plumbline: 3.0x (the mean_1); 2 changes compared."
+    assert second == "Rival: missed (the tail); 2 changes compared."
     loose = [null("rival", "at_1", 0.1, 50)]
-    (_, alone) = verdicts.worst_words(result(loose, rows), 1.0)
-    assert alone.startswith("Plumbline: 1.0 times")
-    assert verdicts.worst_words(result([], []), 1.0) == []
+    (_, alone) = verdicts.worst_case_verdict(result(loose, rows), 1.0)
+    assert alone.startswith("Plumbline: 1.0x")
+    assert verdicts.worst_case_verdict(result([], []), 1.0) == []
 
 
-def test_who_forgets_takes_part_in_later_changes_too() -> None:
-    """Measured after the fewest records only, it races us after more of them with that."""
+def test_a_contestant_with_a_short_memory_is_compared_on_later_changes() -> None:
+    """Its delay after the fewest records is used for all."""
     rows = [change("plumbline", [110]), change("rival", [100])]
     both = result([], [*rows, rows[0] | {"after": 100_000, "median": 150.0}])
     both["plan"]["afters"] = [5000, 100_000]
-    assert [(r.after, r.ours, r.best) for r in verdicts.races(both, 1.0, "plumbline")] == [
+    assert [
+        (r.after, r.plumbline, r.best) for r in verdicts.comparisons(both, 1.0, "plumbline")
+    ] == [
         (5000, 110, 100),
         (100_000, 150, 100),
     ]
-    assert "Plumbline: 1.5 times (the mean_1), of 2 changes." in verdicts.worst_words(both, 1.0)
+    texts = verdicts.worst_case_verdict(both, 1.0)
+    assert "Plumbline: 1.5x (the mean_1); 2 changes compared." in texts
 
 
-def test_a_quarter_sooner_everywhere_is_a_yes() -> None:
-    """No loss, and on average at least 25 % shorter; a tie alone is not enough."""
+def test_the_delay_claim_needs_all_changes_and_a_quarter_less_delay() -> None:
+    """The answer is yes without a slower change and 25 % less delay on average."""
     rows = [change("plumbline", [40]), change("rival", [100])]
-    assert ": not shown.**" in verdicts.delay_words(result([], rows), 1.0, "plumbline")[0]
+    assert ": not shown.**" in verdicts.delay_verdict(result([], rows), 1.0, "plumbline")[0]
     both = [*rows, change("plumbline", [90], "tail"), change("rival", [100], "tail")]
-    assert ": yes.**" in verdicts.delay_words(result([], both), 1.0, "plumbline")[0]
+    assert ": yes.**" in verdicts.delay_verdict(result([], both), 1.0, "plumbline")[0]
     ties = [change("plumbline", [100]), change("rival", [100])]
-    assert ": no.**" in verdicts.delay_words(result([], ties), 1.0, "plumbline")[0]
+    assert ": no.**" in verdicts.delay_verdict(result([], ties), 1.0, "plumbline")[0]
 
 
-def test_what_we_alone_miss_is_a_loss() -> None:
-    """A change that a peer sees and we do not makes the average endless."""
+def test_a_missed_change_is_slower() -> None:
+    """A change that only the peer detects makes the average infinite."""
     rows = [change("plumbline", [None]), change("rival", [100])]
-    words = verdicts.delay_words(result([], rows), 1.0, "plumbline")
-    assert "endless" in words[0]
-    assert "missed, Rival 100." in words[1]
+    texts = verdicts.delay_verdict(result([], rows), 1.0, "plumbline")
+    assert "infinite" in texts[0]
+    assert "missed against 100 (Rival)." in texts[1]
 
 
-def test_who_fires_too_often_is_left_out() -> None:
-    """A peer whose rate is surely above the one it was tuned to wins no race."""
+def test_a_peer_that_exceeds_its_rate_is_left_out() -> None:
+    """A peer whose rate is certainly above the tuned one is not compared."""
     rows = [change("plumbline", [300]), change("rival", [100])]
-    made = result([null("rival", "at_1", 0.1, 40)], rows)
-    assert not any("We lose" in w for w in verdicts.delay_words(made, 1.0, "plumbline"))
-    assert any("Rival" in w and "left out" in w for w in verdicts.unfair_words(made, 1.0))
+    too_loose = result([null("rival", "at_1", 0.1, 40)], rows)
+    assert not any("Slower" in w for w in verdicts.delay_verdict(too_loose, 1.0, "plumbline"))
+    assert any("Rival" in w and "left out" in w for w in verdicts.exclusion_verdict(too_loose, 1.0))
 
 
-def test_without_rivals_there_is_no_race() -> None:
-    """A peer that could not be tuned is no win of ours, and the text says who it was."""
-    made = result([], [change("plumbline", [300])])
-    made["knobs"]["rival"] = {"normal": {"1": {"value": None, "reason": "too few records"}}}
-    (only,) = verdicts.delay_words(made, 1.0, "plumbline")
-    assert "nothing to compare" in only
-    assert verdicts.unfair_words(made, 1.0)[1:] == ["Rival: too few records (N(0, 1))."]
+def test_without_tuned_peers_there_is_no_comparison() -> None:
+    """A peer that cannot be tuned is named, and no claim is made."""
+    untuned = result([], [change("plumbline", [300])])
+    untuned["knobs"]["rival"] = {"normal": {"1": {"value": None, "reason": "too few records"}}}
+    (only,) = verdicts.delay_verdict(untuned, 1.0, "plumbline")
+    assert "no comparison is possible" in only
+    assert verdicts.exclusion_verdict(untuned, 1.0)[1:] == ["Rival: too few records (N(0, 1))."]
 
 
-def test_the_page_has_every_part() -> None:
-    """What was left out is said at the top; delays of extrapolated knobs carry their mark."""
+def test_the_page_has_all_parts() -> None:
+    """Omitted streams are named at the top; delays of extrapolated knobs are marked."""
     rows = [change("plumbline", [300, None, 200]), change("rival", [100])]
     nulls = [null("plumbline", "default", 0.04, 0), null("rival", "at_1", 0.1, 2)]
     text = tables.markdown(result(nulls, rows))
-    assert "Left out for want of the data: the trace." in text
+    assert "Left out, because the data files are not available: the trace." in text
     assert "| 300 / missed (33%)† | - | 100 / 100 n=1† |" in text
     assert "2 (0.24 to 7.2)" in text
     assert "0.050 us" in text
     for line in text.splitlines():
         assert line == line.rstrip()
+
+
+def test_the_committed_page_is_generated_from_the_committed_result() -> None:
+    """The page in `benchmarks/results` is exactly what the result generates."""
+    committed = json.loads(OUT.read_text(encoding="utf-8"))
+    assert OUT.with_suffix(".md").read_text(encoding="utf-8") == tables.markdown(committed)
+
+
+def test_the_committed_promise_is_generated_and_covers_all_streams() -> None:
+    """It is kept on every null stream; heavy tails and sampled features are among them."""
+    committed = json.loads(PROMISE_OUT.read_text(encoding="utf-8"))
+    page = PROMISE_OUT.with_suffix(".md").read_text(encoding="utf-8")
+    assert page == tables.promise(committed)
+    measured = {row["stream"] for row in committed["nulls"] if row["peer"] == "plumbline"}
+    assert measured >= STREAMS.keys()
+    assert {row["change"] for row in committed["changes"]} == CHANGES.keys()
+    assert "**exceeded**" not in page

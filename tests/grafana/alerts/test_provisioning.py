@@ -1,4 +1,4 @@
-"""Grafana's alerting says what Prometheus and Alertmanager say, in Grafana's words."""
+"""Tests that Grafana's alerting is equivalent to that of Prometheus and Alertmanager."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import yaml
 
 from grafana.alerts import provisioning
 from grafana.alerts.__main__ import ROOT, main
-from grafana.alerts.rules import ALERTMANAGER, RULES, by_name, groups, matcher
+from grafana.alerts.rules import ALERTMANAGER, RULES, by_name, groups, parse_matcher
 
 COMMITTED = ROOT / "grafana" / "provisioning" / "alerting"
-OURS = by_name(groups(RULES.read_text()))
+SOURCE = by_name(groups(RULES.read_text()))
 
 
 def committed(name: str) -> Any:
-    """A committed file."""
+    """Return the content of a committed file."""
     return yaml.safe_load((COMMITTED / name).read_text())
 
 
 def rules() -> dict[str, Any]:
-    """Alert -> Grafana's rule."""
+    """Return Grafana's rules by alert name."""
     found = [rule for group in committed("rules.yaml")["groups"] for rule in group["rules"]]
     return {rule["title"]: rule for rule in found}
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts in a plain value."""
+    """Yield all strings of a YAML value."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -40,19 +40,19 @@ def texts(value: Any) -> Iterator[str]:
         yield value
 
 
-def test_what_is_committed_is_what_is_made(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nobody has changed a made file, or forgotten to make it."""
+def test_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    """The committed files equal the output of `make alerts`."""
     assert main(["check"]) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_what_is_stale_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that is changed or missing is named, with what to do."""
+def test_check_lists_stale_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A changed or missing file is listed with the command that fixes it."""
     assert main(["build", "--out", str(tmp_path)]) == 0
     assert main(["check", "--out", str(tmp_path)]) == 0
-    made = tmp_path / "grafana" / "provisioning" / "alerting"
-    (made / "rules.yaml").write_text((made / "rules.yaml").read_text() + "\n")
-    (made / "policies.yaml").unlink()
+    folder = tmp_path / "grafana" / "provisioning" / "alerting"
+    (folder / "rules.yaml").write_text((folder / "rules.yaml").read_text() + "\n")
+    (folder / "policies.yaml").unlink()
     assert main(["check", "--out", str(tmp_path)]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert [line.split()[0] for line in lines] == [
@@ -62,44 +62,44 @@ def test_what_is_stale_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert all(line.endswith("run make alerts") for line in lines)
 
 
-def test_links_can_lead_elsewhere(tmp_path: Path) -> None:
-    """One's own addresses are in the rules of both, and those that lead nowhere in neither."""
+def test_build_replaces_the_placeholder_urls(tmp_path: Path) -> None:
+    """Both rule files contain the given URLs and no placeholders."""
     arguments = ["--runbooks", "https://wiki.example/p/", "--grafana", "https://grafana.example"]
     assert main(["build", *arguments, "--out", str(tmp_path)]) == 0
     for name in ("grafana/alerts/plumbline.rules.yaml", "grafana/provisioning/alerting/rules.yaml"):
         text = (tmp_path / name).read_text()
-        assert text.count("https://wiki.example/p/plumbline") == len(OURS)
-        assert text.count("https://grafana.example/d/plumbline-") == len(OURS)
+        assert text.count("https://wiki.example/p/plumbline") == len(SOURCE)
+        assert text.count("https://grafana.example/d/plumbline-") == len(SOURCE)
         assert "plumbline.example" not in text
 
 
 @pytest.mark.parametrize(
     "url", ["wiki", "ftp://x", "https://x y", "https://x\n- alert: y", "https://"]
 )
-def test_what_is_no_address_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is named before anything is written."""
+def test_invalid_urls_are_rejected(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An invalid URL is a usage error."""
     with pytest.raises(SystemExit, match="2"):
         main(["check", "--runbooks", url])
-    assert "is no address such as https://" in capsys.readouterr().err
+    assert "is not a URL such as https://" in capsys.readouterr().err
 
 
-def test_all_rules_are_there() -> None:
-    """Each with its wait, labels, summary and runbook, under an id that Grafana takes."""
-    assert rules().keys() == OURS.keys()
+def test_all_rules_are_converted() -> None:
+    """Each rule keeps its duration, labels, summary and runbook, and has a valid uid."""
+    assert rules().keys() == SOURCE.keys()
     for name, rule in rules().items():
-        ours = OURS[name]
-        assert (rule["for"], rule["labels"]) == (ours.wait, ours.labels)
-        assert rule["annotations"].keys() == ours.annotations.keys()
+        source = SOURCE[name]
+        assert (rule["for"], rule["labels"]) == (source.wait, source.labels)
+        assert rule["annotations"].keys() == source.annotations.keys()
         for annotation in ("summary", "runbook_url"):
-            assert rule["annotations"][annotation] == ours.annotations[annotation]
+            assert rule["annotations"][annotation] == source.annotations[annotation]
         assert re.fullmatch(r"[a-z]{1,40}", rule["uid"])
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_a_rule_fires_on_any_value(name: str) -> None:
-    """The query at this instant, one wherever it has a value, and whether that is above zero."""
+@pytest.mark.parametrize("name", SOURCE)
+def test_rule_fires_on_any_value(name: str) -> None:
+    """A rule has three steps: the instant query, 1 for each of its series, and a check > 0."""
     query, exists, above = rules()[name]["data"]
-    assert query["model"]["expr"] == OURS[name].expr.strip()
+    assert query["model"]["expr"] == SOURCE[name].expr.strip()
     assert (query["model"]["instant"], query["model"]["range"]) == (True, False)
     assert query["datasourceUid"] == query["model"]["datasource"]["uid"] == "prometheus"
     assert (exists["refId"], exists["model"]["type"]) == ("B", "math")
@@ -108,22 +108,22 @@ def test_a_rule_fires_on_any_value(name: str) -> None:
     assert above["model"]["conditions"] == [{"evaluator": {"type": "gt", "params": [0]}}]
 
 
-def test_one_rule_tells_that_queries_fail() -> None:
-    """A Prometheus that does not answer is one alert and not one for each rule; no data is none."""
-    told = [name for name, rule in rules().items() if rule["execErrState"] == "Error"]
-    assert told == ["PlumblineDown"]
+def test_one_rule_reports_failing_queries() -> None:
+    """If Prometheus does not answer, one alert fires instead of all; missing data fires none."""
+    reporting = [name for name, rule in rules().items() if rule["execErrState"] == "Error"]
+    assert reporting == ["PlumblineDown"]
     assert {rule["noDataState"] for rule in rules().values()} == {"OK"}
 
 
-def test_nothing_is_left_for_the_environment_to_replace() -> None:
-    """Grafana expands $NAME in all but the queries: there is none, or descriptions lose words."""
+def test_no_text_contains_a_variable_of_the_environment() -> None:
+    """Grafana expands $NAME from the environment except in queries, so no text contains a "$"."""
     for rule in rules().values():
         assert not any("$" in text for text in texts({**rule, "data": None}))
     assert not any("$" in text for text in texts(committed("policies.yaml")))
 
 
 @pytest.mark.parametrize(
-    ("theirs", "ours"),
+    ("prometheus", "expected"),
     [
         ("{{ $labels.model }} costs $5 {{ $value | humanize }}", None),
         ("{{ $externalLabels.cluster }}", None),
@@ -134,22 +134,22 @@ def test_nothing_is_left_for_the_environment_to_replace() -> None:
         ),
     ],
 )
-def test_templates_are_translated(theirs: str, ours: str | None) -> None:
-    """Labels and the value have other names; what Grafana does not know is refused, not lost."""
-    if ours is None:
-        with pytest.raises(ValueError, match="known to Grafana"):
-            provisioning.template(theirs)
+def test_templates_are_converted(prometheus: str, expected: str | None) -> None:
+    """Labels and the value are renamed; variables that Grafana does not support are an error."""
+    if expected is None:
+        with pytest.raises(ValueError, match="Grafana supports no variables except"):
+            provisioning.template(prometheus)
     else:
-        assert provisioning.template(theirs) == ours
+        assert provisioning.template(prometheus) == expected
 
 
-def test_the_policy_is_that_of_alertmanager() -> None:
-    """Receivers, grouping, times and matchers of every route, in the same order."""
-    there = yaml.safe_load(ALERTMANAGER.read_text())["route"]
+def test_the_policy_equals_that_of_alertmanager() -> None:
+    """All routes have the same receivers, grouping, times and matchers, in the same order."""
+    source = yaml.safe_load(ALERTMANAGER.read_text())["route"]
 
-    def plain(route: dict[str, Any]) -> dict[str, Any]:
-        matchers = [list(matcher(text)) for text in route.pop("matchers", [])]
-        children = [plain(child) for child in route.pop("routes", [])]
+    def converted(route: dict[str, Any]) -> dict[str, Any]:
+        matchers = [list(parse_matcher(text)) for text in route.pop("matchers", [])]
+        children = [converted(child) for child in route.pop("routes", [])]
         return {
             **route,
             **({"object_matchers": matchers} if matchers else {}),
@@ -157,11 +157,11 @@ def test_the_policy_is_that_of_alertmanager() -> None:
         }
 
     (policy,) = committed("policies.yaml")["policies"]
-    assert policy == {"orgId": 1, **plain(there)}
+    assert policy == {"orgId": 1, **converted(source)}
 
 
-def test_who_and_when_are_defined() -> None:
-    """Contact points and mute times that the policy names are there, and hold no secret."""
+def test_contact_points_and_mute_times_exist() -> None:
+    """The contact points and mute times of the policy exist, and contain no secrets."""
     policies = committed("policies.yaml")
     points = {point["name"] for point in committed("contact-points.yaml")["contactPoints"]}
     text = (COMMITTED / "policies.yaml").read_text()
@@ -171,7 +171,7 @@ def test_who_and_when_are_defined() -> None:
 
 
 @pytest.mark.parametrize("text", ["severity=critical", 'severity == "x"', 'a="b", c="d"', ""])
-def test_a_matcher_of_another_form_is_refused(text: str) -> None:
-    """It is named, with the form that is understood."""
+def test_invalid_matchers_are_rejected(text: str) -> None:
+    """The error shows the supported form."""
     with pytest.raises(ValueError, match='label="value"'):
-        matcher(text)
+        parse_matcher(text)

@@ -1,4 +1,4 @@
-"""The rules keep to their form, fire when they should and not otherwise, and have their runbook."""
+"""Tests of the alert rules: their form, when they fire, and their runbooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import yaml
 
 from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
-from monitor.metrics import Metrics, registry
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.exporter import registry
+from monitor.telemetry.judging import JudgeMetrics
 from tests.debian import needed
 
 ROOT = Path(__file__).parents[3]
@@ -24,17 +26,24 @@ FOUND = groups(RULES.read_text())
 ALL = by_name(FOUND)
 EVERY_RULE = pytest.mark.parametrize("rule", ALL.values(), ids=ALL)
 DURATION = r"(0m|[1-9]\d*[smhd])"
+SUFFIXES = {"counter": ("_total",), "histogram": ("_count", "_sum", "_bucket")}
 EXPORTED = {
-    family.name + ("_total" if family.type == "counter" else "")
+    family.name + suffix
     for family in registry(
-        Metrics(newest_event_time=1.0, checkpoint_seconds=1.0, last_checkpoint=1.0)
+        Metrics(
+            newest_event_time=1.0,
+            checkpoint_seconds=1.0,
+            last_checkpoint=1.0,
+            judging=JudgeMetrics(remaining=1.0),
+        )
     ).collect()
+    for suffix in SUFFIXES.get(family.type, ("",))
 }
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Run promtool; what it says where it does not succeed."""
+    """Run promtool, and fail with its output if it does not succeed."""
     done = subprocess.run(
         [needed("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=120
     )
@@ -42,13 +51,13 @@ def promtool(*arguments: str | Path) -> None:
 
 
 def test_names_are_unique() -> None:
-    """No rule hides another."""
+    """Each alert name occurs once."""
     assert len(ALL) == sum(len(group.rules) for group in FOUND) > 20
 
 
 @EVERY_RULE
-def test_a_rule_has_its_form(rule: Rule) -> None:
-    """CamelCase with the prefix, severity and scope, a wait, and the three annotations."""
+def test_rule_has_the_required_fields(rule: Rule) -> None:
+    """A rule has a prefixed CamelCase name, severity, scope, a duration and four annotations."""
     assert re.fullmatch(r"Plumbline([A-Z][a-z]+)+", rule.alert)
     assert rule.labels.keys() == {"severity", "scope"}
     assert rule.labels["severity"] in {"critical", "warning", "info"}
@@ -59,26 +68,28 @@ def test_a_rule_has_its_form(rule: Rule) -> None:
 
 
 @EVERY_RULE
-def test_a_rule_leads_to_its_dashboard(rule: Rule) -> None:
-    """To the drift of the model, whatever it is called, to the fleet, or to Plumbline itself."""
+def test_rule_links_to_its_dashboard(rule: Rule) -> None:
+    """A rule links to Drift of its model, to Fleet, to Judged quality, or to Plumbline itself."""
     page = "plumbline-drift?var-model={{ $labels.model | urlquery }}"
-    if rule.labels["scope"] == "monitor":
+    if rule.alert.startswith("PlumblineJudge"):
+        page = "plumbline-judged"
+    elif rule.labels["scope"] == "monitor":
         page = "plumbline-itself"
     elif rule.alert.startswith("PlumblineFleet"):
         page = "plumbline-fleet"
     assert rule.annotations["dashboard_url"] == f"{GRAFANA}/d/{page}"
 
 
-def test_the_dashboards_are_there() -> None:
-    """A link leads to a dashboard of ours."""
+def test_linked_dashboards_exist() -> None:
+    """The UIDs in the links are those of the committed dashboards."""
     folder = ROOT / "grafana" / "dashboards"
     known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
-    assert {"plumbline-drift", "plumbline-fleet", "plumbline-itself"} <= known
+    assert {"plumbline-drift", "plumbline-fleet", "plumbline-itself", "plumbline-judged"} <= known
 
 
 @EVERY_RULE
-def test_words_are_sentences(rule: Rule) -> None:
-    """The summary is static and short; the description is a sentence, with bare numbers nowhere."""
+def test_annotations_are_sentences(rule: Rule) -> None:
+    """The summary is short and has no template; the description formats every number."""
     summary, description = rule.annotations["summary"], rule.annotations["description"]
     assert "{{" not in summary
     assert len(summary) < 80
@@ -89,33 +100,33 @@ def test_words_are_sentences(rule: Rule) -> None:
 
 
 @EVERY_RULE
-def test_names_from_logs_are_made_harmless(rule: Rule) -> None:
-    """Wherever a description names a model or a feature, mark-up is taken out of it."""
+def test_names_from_logs_are_escaped(rule: Rule) -> None:
+    """Descriptions remove markup from names of models and features."""
     for template in re.findall(r"{{(.*?)}}", rule.annotations["description"]):
         if re.search(r"\$labels\.(model|feature)", template):
             assert '| reReplaceAll "[<>&]" "?"' in template
 
 
 @EVERY_RULE
-def test_a_rule_reads_what_is_there(rule: Rule) -> None:
-    """Every metric in an expression is one that the daemon exports."""
+def test_rule_reads_exported_metrics(rule: Rule) -> None:
+    """The daemon exports every metric in an expression."""
     named = set(re.findall(r"\bplumbline_\w+", rule.expr))
     assert named
     assert named <= EXPORTED
 
 
 def test_promtool_accepts_the_rules() -> None:
-    """Prometheus can load the file."""
+    """Prometheus can load the rule file."""
     promtool("check", "rules", RULES)
 
 
-def test_rules_fire_and_are_quiet_as_the_cases_say() -> None:
-    """All cases of promtool hold, with labels, numbers and words as people get them."""
+def test_rules_fire_as_in_the_cases() -> None:
+    """All promtool test cases pass, with labels and rendered annotations."""
     promtool("test", "rules", *CASES)
 
 
 def test_every_rule_has_a_firing_and_a_quiet_case() -> None:
-    """A rule that was never seen to fire, or never seen not to, is not tested."""
+    """Each rule has a case in which it fires and a case in which it does not."""
     seen = Counter(
         (case["alertname"], bool(case["exp_alerts"]))
         for path in CASES
@@ -126,8 +137,8 @@ def test_every_rule_has_a_firing_and_a_quiet_case() -> None:
 
 
 @EVERY_RULE
-def test_a_rule_has_a_runbook(rule: Rule) -> None:
-    """Its page has the alert's name and the four headings, each with something under it."""
+def test_rule_has_a_runbook(rule: Rule) -> None:
+    """Its page has the alert's name as title and the four headings, each with text."""
     page = (ROOT / "docs" / "runbooks" / f"{rule.runbook}.md").read_text()
     title, *sections = re.split(r"^#+ ", page, flags=re.MULTILINE)[1:]
     assert title.strip() == rule.alert
@@ -137,13 +148,13 @@ def test_a_rule_has_a_runbook(rule: Rule) -> None:
 
 
 def test_every_runbook_has_a_rule() -> None:
-    """A page of an alert that is no more would mislead."""
+    """Each runbook belongs to an existing alert."""
     pages = {path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")} - {"README"}
     assert pages == {rule.runbook for rule in ALL.values()}
 
 
-def test_runbooks_name_what_is_there() -> None:
-    """Metrics and alerts that a runbook names exist."""
+def test_runbooks_refer_to_existing_metrics_and_alerts() -> None:
+    """Metrics and alerts in runbooks exist."""
     known = {name.lower() for name in ALL}
     for path in (ROOT / "docs" / "runbooks").glob("*.md"):
         text = path.read_text()
@@ -153,8 +164,8 @@ def test_runbooks_name_what_is_there() -> None:
         assert set(re.findall(r"\bplumbline_\w+", text)) - {"plumbline_"} <= EXPORTED, path.name
 
 
-def test_the_users_page_lists_every_rule() -> None:
-    """docs/alerts.md has each alert once, with its severity and scope."""
+def test_documentation_lists_every_rule() -> None:
+    """docs/alerts.md lists each alert once, with its severity and scope."""
     page = (ROOT / "docs" / "alerts.md").read_text()
     rows = re.findall(
         r"^\| \[(\w+)\]\(runbooks/(\w+)\.md\) \| (\w+) \| (\w+) \|", page, re.MULTILINE
@@ -165,8 +176,8 @@ def test_the_users_page_lists_every_rule() -> None:
     )
 
 
-def test_what_is_recorded_is_written_out() -> None:
-    """An alert that reads a recorded expression has it in its own, for those who record nothing."""
+def test_recording_rules_are_inlined() -> None:
+    """Alert expressions contain the expressions of recording rules instead of their names."""
     alert = "{alert: A, expr: 'a:b:sum > 1', for: 0m, labels: {}, annotations: {}}"
     ((rule,),) = (
         group.rules
@@ -187,7 +198,7 @@ def test_what_is_recorded_is_written_out() -> None:
         "groups: [{name: x, rules: [{record: 'a:b', expr: y, for: 1m}]}]",
     ],
 )
-def test_a_file_that_is_none_is_refused(text: str) -> None:
-    """A key that is missing or unknown is named, not passed over."""
+def test_invalid_rule_files_are_rejected(text: str) -> None:
+    """A missing or unknown key is an error."""
     with pytest.raises(msgspec.ValidationError, match=r"missing|unknown"):
         groups(text)

@@ -1,7 +1,8 @@
-"""What every dashboard keeps to: the rules of grafana/dashboard-linter, and some of our own.
+"""Rules for dashboards: those of grafana/dashboard-linter, and additional ones.
 
-The linter itself is a Go program that not every machine can have; its rules are few, and stated
-here under its names, on the syntax tree of each query. A rule yields a sentence for each breach.
+The linter is a Go program that is not available on every machine, so this module implements its
+rules under the same names. They check the syntax tree of each query. A rule yields a description of
+each violation.
 """
 
 from __future__ import annotations
@@ -19,25 +20,25 @@ from tests.grafana.dashboards import variables
 Dashboard = Mapping[str, Any]
 Rule = Callable[[Dashboard], Iterator[str]]
 Node = promql.Expr
-UNITS = {"none", "short", "percentunit", "s", "bytes", "Bps", "cps", "reqps", "currencyUSD"}
-"""Ids of Grafana's units; a misspelt one would be shown as text beside the number."""
+UNITS = {"none", "short", "percentunit", "s", "ms", "bytes", "Bps", "cps", "reqps", "currencyUSD"}
+"""Ids of Grafana's units; Grafana would show an unknown id as text beside the number."""
 SOURCES = {"$datasource", "${datasource}"}
 FROM_LOGS = ("model", "feature")
-OF_OTHERS = {"up": set[str](), "scrape_samples_post_metric_relabeling": set[str]()}
-"""What Prometheus itself adds for each process that it scrapes."""
+SCRAPE_METRICS = {"up": set[str](), "scrape_samples_post_metric_relabeling": set[str]()}
+"""Metrics that Prometheus adds for each target, with their labels."""
 
 
-# --- what there is to check -------------------------------------------------------------------
+# --- parts of a dashboard ---------------------------------------------------------------------
 
 
 def panels(dashboard: Dashboard) -> list[Dashboard]:
-    """All panels but the headings of rows."""
+    """Return all panels except row headings."""
     found = [*dashboard["panels"], *(p for r in dashboard["panels"] for p in r.get("panels", []))]
     return [panel for panel in found if panel["type"] != "row"]
 
 
 def targets(dashboard: Dashboard) -> list[tuple[str, str]]:
-    """(where, query) of every panel and annotation."""
+    """Return (location, query) of every panel and annotation."""
     found = [
         (f"{panel.get('title')}, {target.get('refId')}", target["expr"])
         for panel in panels(dashboard)
@@ -48,12 +49,12 @@ def targets(dashboard: Dashboard) -> list[tuple[str, str]]:
 
 
 def queried(dashboard: Dashboard) -> list[Dashboard]:
-    """The variables that are asked of Prometheus."""
+    """Return the variables whose values come from a query."""
     return [each for each in dashboard["templating"]["list"] if each["type"] == "query"]
 
 
 def sources(dashboard: Dashboard) -> list[tuple[str, str]]:
-    """(where, selector) of every variable."""
+    """Return (location, selector) of every variable."""
     found = []
     for each in queried(dashboard):
         match = re.fullmatch(r"label_values\((.+), (\w+)\)", each["query"]["query"])
@@ -62,21 +63,21 @@ def sources(dashboard: Dashboard) -> list[tuple[str, str]]:
 
 
 def parse(query: str, values: variables.Values | None = None) -> Node | None:
-    """The syntax tree of a query, variables written out; None where it is no PromQL."""
-    written = variables.interpolate(query, values or dict.fromkeys(FROM_LOGS, "x"))
+    """Return the syntax tree of a query with variables interpolated; None if it is invalid."""
+    interpolated = variables.interpolate(query, values or dict.fromkeys(FROM_LOGS, "x"))
     try:
-        return promql.parse(re.sub(r"`([^`]*)`", _quoted, written))
+        return promql.parse(re.sub(r"`([^`]*)`", _quoted, interpolated))
     except ValueError:
         return None
 
 
 def _quoted(raw: re.Match[str]) -> str:
-    """A raw string as a quoted one: this parser, unlike Prometheus, reads escapes in either."""
+    """Return a raw string as a quoted string: this parser interprets escapes in both."""
     return json.dumps(raw[1], ensure_ascii=False)
 
 
 def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[Any, ...]]]:
-    """Every node of a tree with the nodes above it, the nearest last."""
+    """Yield every node of a tree with its ancestors, the parent last."""
     yield node, above
     below = [getattr(node, name, None) for name in ("expr", "param", "lhs", "rhs")]
     below += [getattr(node, "vector_selector", None), *getattr(node, "args", [])]
@@ -88,18 +89,18 @@ def nodes(node: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, tuple[A
 def selectors(
     places: list[tuple[str, str]],
 ) -> Iterator[tuple[str, promql.VectorSelector, tuple[Any, ...]]]:
-    """(where, selector, the nodes above it) of every query that can be read."""
+    """Yield (location, selector, ancestors) of every valid query."""
     for where, query in places:
         for node, above in nodes(parse(query)):
             if isinstance(node, promql.VectorSelector):
                 yield where, node, above
 
 
-# --- the linter's rules, by its names ---------------------------------------------------------
+# --- rules of the linter, with its names ------------------------------------------------------
 
 
 def template_datasource(dashboard: Dashboard) -> Iterator[str]:
-    """There is one variable for the data source, called so."""
+    """There is one variable for the data source, named `datasource`."""
     found = [v for v in dashboard["templating"]["list"] if v["type"] == "datasource"]
     known = [(v["name"], v["label"], v["query"]) for v in found]
     if known != [("datasource", "Data source", "prometheus")]:
@@ -107,7 +108,7 @@ def template_datasource(dashboard: Dashboard) -> Iterator[str]:
 
 
 def template_job_and_instance(dashboard: Dashboard) -> Iterator[str]:
-    """Jobs and instances can be chosen, any number of them, and all are `.+`."""
+    """Several jobs and instances can be selected, and "All" is `.+`."""
     for name in ("job", "instance"):
         found = [v for v in queried(dashboard) if v["name"] == name]
         expected = (name.title(), True, ".+")
@@ -117,19 +118,19 @@ def template_job_and_instance(dashboard: Dashboard) -> Iterator[str]:
 
 
 def template_label_promql(dashboard: Dashboard) -> Iterator[str]:
-    """A variable asks for the values of a label, by a query that can be read."""
+    """The query of a variable selects the values of a label."""
     for where, selector in sources(dashboard):
         if not isinstance(parse(selector), promql.VectorSelector):
             yield f"{where}: {selector}"
 
 
 def template_on_time_change_reload(dashboard: Dashboard) -> Iterator[str]:
-    """Variables are asked anew when the time range changes."""
+    """Variables are queried again when the time range changes."""
     yield from (v["name"] for v in queried(dashboard) if v["refresh"] != 2)
 
 
 def panel_datasource(dashboard: Dashboard) -> Iterator[str]:
-    """Every panel and every query takes the chosen data source."""
+    """Every panel and every query uses the selected data source."""
     for panel in panels(dashboard):
         for part in (panel, *panel.get("targets", [])):
             if (part.get("datasource") or {}).get("uid") not in SOURCES:
@@ -137,7 +138,7 @@ def panel_datasource(dashboard: Dashboard) -> Iterator[str]:
 
 
 def panel_title_description(dashboard: Dashboard) -> Iterator[str]:
-    """Every panel has a title, and says what it shows, what is normal and what to do if not."""
+    """Every panel has a title, and a description with content, normal state and action."""
     for panel in panels(dashboard):
         text = panel.get("description") or ""
         parts = re.fullmatch(r".{20,}\n\n\*\*Normal:\*\* .{4,}\n\n\*\*If not:\*\* .{10,}", text)
@@ -156,17 +157,17 @@ def panel_units(dashboard: Dashboard) -> Iterator[str]:
 
 
 def panel_no_targets(dashboard: Dashboard) -> Iterator[str]:
-    """Every panel asks something."""
+    """Every panel has a query."""
     yield from (panel["title"] for panel in panels(dashboard) if not panel.get("targets"))
 
 
 def target_promql(dashboard: Dashboard) -> Iterator[str]:
-    """Every query is PromQL."""
+    """Every query is valid PromQL."""
     yield from (f"{where}: {query}" for where, query in targets(dashboard) if not parse(query))
 
 
 def target_rate_interval(dashboard: Dashboard) -> Iterator[str]:
-    """What is a rate is one over $__rate_interval, and so right at any zoom."""
+    """Rates use $__rate_interval, so that they are correct at any zoom level."""
     span = promql.parse_duration(variables.BUILT_IN["__rate_interval"])
     for where, query in targets(dashboard):
         for node, above in nodes(parse(query)):
@@ -177,7 +178,7 @@ def target_rate_interval(dashboard: Dashboard) -> Iterator[str]:
 
 
 def target_job_and_instance(dashboard: Dashboard) -> Iterator[str]:
-    """Every query is of the chosen jobs and instances."""
+    """Every query selects the chosen jobs and instances."""
     for where, selector, _ in selectors(targets(dashboard)):
         found = {(m.name, m.value) for m in selector.matchers.matchers if m.op == promql.MatchOp.Re}
         if not {("job", "$job"), ("instance", "$instance")} <= found:
@@ -185,9 +186,9 @@ def target_job_and_instance(dashboard: Dashboard) -> Iterator[str]:
 
 
 def target_counter_agg(dashboard: Dashboard) -> Iterator[str]:
-    """A counter is never shown raw: it says since when the process runs, and nothing else.
+    """Counters are not shown raw, because their value depends on the start of the process.
 
-    Its first value, by min_over_time, is what `increase` leaves out of a series that is born.
+    min_over_time is allowed: it returns the first value of a new series, which `increase` omits.
     """
     for where, selector, above in selectors(targets(dashboard)):
         calls = [node.func.name for node in above[-2:] if isinstance(node, promql.Call)]
@@ -197,7 +198,7 @@ def target_counter_agg(dashboard: Dashboard) -> Iterator[str]:
 
 
 def target_histogram(dashboard: Dashboard) -> Iterator[str]:
-    """Buckets are for quantiles, which need their bounds."""
+    """Buckets are used only in quantiles, and aggregations keep their bounds."""
     for where, selector, above in selectors(targets(dashboard)):
         if (selector.name or "").endswith("_bucket"):
             calls = {node.func.name for node in above if isinstance(node, promql.Call)}
@@ -208,16 +209,16 @@ def target_histogram(dashboard: Dashboard) -> Iterator[str]:
 
 
 def uneditable_dashboard(dashboard: Dashboard) -> Iterator[str]:
-    """What is edited in the browser is lost with the next release."""
+    """Dashboards are read-only, because the next release would overwrite changes."""
     if dashboard["editable"]:
-        yield "can be edited"
+        yield "is editable"
 
 
-# --- our own ----------------------------------------------------------------------------------
+# --- additional rules -------------------------------------------------------------------------
 
 
 def hostile_names(dashboard: Dashboard) -> Iterator[str]:
-    """A name from a log enters a query as an escaped regex within backticks, and has none."""
+    """Queries contain names from logs as escaped regexes in backticks; names have no backticks."""
     for where, query in [*targets(dashboard), *sources(dashboard)]:
         rest = re.sub(r"=~`\$\{\w+:regex\}`", "", query)
         if re.search(rf"\$\{{?({'|'.join(FROM_LOGS)})\b", rest):
@@ -228,7 +229,7 @@ def hostile_names(dashboard: Dashboard) -> Iterator[str]:
 
 
 def links_escape_names(dashboard: Dashboard) -> Iterator[str]:
-    """A value that becomes part of an address is percent-encoded."""
+    """Values in URLs are percent-encoded."""
     for text in variables.strings(dashboard):
         for value in re.findall(r"=(\$\{__\w+[.\w]*(?::\w+)?\})", text if "/d/" in text else ""):
             if not value.endswith(":percentencode}"):
@@ -236,14 +237,14 @@ def links_escape_names(dashboard: Dashboard) -> Iterator[str]:
 
 
 def variables_exist(dashboard: Dashboard) -> Iterator[str]:
-    """Every variable that is used is there, and every one that is there is used."""
-    there = {each["name"] for each in dashboard["templating"]["list"]}
+    """Every used variable is defined, and every defined variable is used."""
+    defined = {each["name"] for each in dashboard["templating"]["list"]}
     used = {name for name in variables.used(dashboard) if not name.startswith("__")}
-    yield from sorted(there ^ used)
+    yield from sorted(defined ^ used)
 
 
 def numbered(dashboard: Dashboard) -> Iterator[str]:
-    """Panels have ids of their own, and queries letters of their own."""
+    """Panels have unique ids, and queries of a panel have unique letters."""
     ids = [panel.get("id") for panel in dashboard["panels"]]
     if len({*ids, None}) != len(ids) + 1:
         yield f"ids {ids}"
@@ -254,7 +255,7 @@ def numbered(dashboard: Dashboard) -> Iterator[str]:
 
 
 def laid_out(dashboard: Dashboard) -> Iterator[str]:
-    """Panels fill their lines and do not overlap."""
+    """Panels do not overlap and fit into 24 columns."""
     taken: set[tuple[int, int]] = set()
     for panel in dashboard["panels"]:
         x, y, w, h = (panel["gridPos"][key] for key in "xywh")
@@ -265,11 +266,11 @@ def laid_out(dashboard: Dashboard) -> Iterator[str]:
 
 
 def metrics_exist(known: Mapping[str, set[str]]) -> Rule:
-    """The rule that every metric asked for is exported, with the labels asked for.
+    """Return the rule that every queried metric is exported with the queried labels.
 
     known: name of a sample -> its labels.
     """
-    known = {**known, **OF_OTHERS}
+    known = {**known, **SCRAPE_METRICS}
 
     def rule(dashboard: Dashboard) -> Iterator[str]:
         for where, selector, _ in selectors([*targets(dashboard), *sources(dashboard)]):
@@ -281,7 +282,7 @@ def metrics_exist(known: Mapping[str, set[str]]) -> Rule:
 
 
 def exported(families: Iterable[Metric]) -> dict[str, set[str]]:
-    """Name of a sample -> its labels, of everything that a process exports."""
+    """Return the labels of all exported samples by name."""
     found: dict[str, set[str]] = {}
     for family in families:
         for sample in family.samples:

@@ -1,4 +1,4 @@
-"""The committed dashboards are what the code builds, and a difference is named by its place."""
+"""Tests that the committed dashboards are up to date, and that `check` locates differences."""
 
 from __future__ import annotations
 
@@ -13,101 +13,103 @@ from typing import Any, get_args
 import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import build, drift, fleet, plumbline
-from grafana.dashboards.rows import detectors, processes
-from monitor import metrics
-from monitor.config import DetectorName
+from grafana.dashboards import build, drift, fleet, judged, plumbline
+from grafana.dashboards.rows import detectors
+from grafana.dashboards.rows.daemon import processes
+from monitor.config.sections.detection import DetectorName
 from monitor.errors import UserError
+from monitor.telemetry import exporter
 
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The dashboards, freshly written."""
+    """Return a folder with newly built dashboards."""
     build.write(tmp_path / "new" / "folder")
     return tmp_path / "new" / "folder"
 
 
 def change(path: Path, **keys: Any) -> None:
-    """Give a dashboard's file other values."""
+    """Change values in a dashboard's file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | keys))
 
 
-def test_what_is_committed_is_what_is_built() -> None:
-    """Nobody has edited a file by hand, or the code without building."""
+def test_committed_files_are_up_to_date() -> None:
+    """The committed files equal the output of the code."""
     build.check(build.SHIPPED)
     assert {path.name for path in build.SHIPPED.glob("*.json")} == set(build.DASHBOARDS)
 
 
 def test_building_is_repeatable(folder: Path) -> None:
-    """The same code writes the same bytes, and they are those that come with Plumbline."""
+    """Repeated builds write the same bytes, which equal the committed files."""
     for name in build.DASHBOARDS:
         assert (folder / name).read_bytes() == (build.SHIPPED / name).read_bytes()
         assert build.texts()[name].encode() == (folder / name).read_bytes()
 
 
-def test_check_takes_what_build_writes(folder: Path) -> None:
-    """Its files pass, and are named."""
+def test_check_accepts_the_output_of_build(folder: Path) -> None:
+    """`check` returns the paths of the files."""
     assert build.check(folder) == [folder / name for name in build.DASHBOARDS]
 
 
 @pytest.mark.parametrize(
-    ("found", "made", "said"),
+    ("found", "expected", "message"),
     [
         ({"a": 1}, {"a": 1}, None),
         ([{"a": [1, 2.5, None]}], [{"a": [1, 2.5, None]}], None),
-        ({"a": 1}, {"a": 2}, "a is 1, the code builds 2"),
-        ({"a": {"b": [0, "x"]}}, {"a": {"b": [0, "y"]}}, 'a.b[1] is "x", the code builds "y"'),
+        ({"a": 1}, {"a": 2}, "a is 1, expected 2"),
+        ({"a": {"b": [0, "x"]}}, {"a": {"b": [0, "y"]}}, 'a.b[1] is "x", expected "y"'),
         ({}, {"a": 1}, "a is missing"),
-        ({"a": 1}, {}, "a is not built by the code"),
-        ([1, 2], [1], "[1] is not built by the code"),
+        ({"a": 1}, {}, "a is unexpected"),
+        ([1, 2], [1], "[1] is unexpected"),
         ([1], [1, 2], "[1] is missing"),
-        ({"a": 1}, {"a": True}, "a is 1, the code builds true"),
-        ({"a": None}, {}, "a is not built by the code"),
-        ({"a": []}, {"a": {}}, "a is [], the code builds {}"),
+        ({"a": 1}, {"a": True}, "a is 1, expected true"),
+        ({"a": None}, {}, "a is unexpected"),
+        ({"a": []}, {"a": {}}, "a is [], expected {}"),
     ],
 )
-def test_the_first_difference_is_named(found: Any, made: Any, said: str | None) -> None:
-    """By its place in the JSON, with both values."""
-    assert build.difference(found, made) == said
+def test_the_first_difference_is_described(found: Any, expected: Any, message: str | None) -> None:
+    """The description contains the location in the JSON and both values."""
+    assert build.difference(found, expected) == message
 
 
-def test_long_values_are_cut() -> None:
-    """An error stays one line that fits a terminal."""
-    said = build.difference({"a": "x" * 5000}, {"a": "y" * 5000})
-    assert said is not None
-    assert len(said) < 250
+def test_long_values_are_truncated() -> None:
+    """The description of a difference stays short."""
+    message = build.difference({"a": "x" * 5000}, {"a": "y" * 5000})
+    assert message is not None
+    assert len(message) < 250
 
 
-def test_a_changed_file_is_refused(folder: Path) -> None:
-    """The file, the place and the way out are named."""
+def test_a_changed_file_is_an_error(folder: Path) -> None:
+    """The error contains the file, the location and the command that fixes it."""
     change(folder / "drift.json", editable=True)
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError) as raised:
         build.check(folder)
-    assert str(refused.value) == (
-        f"{folder / 'drift.json'}: editable is true, the code builds false;"
-        f" plumbline dashboards build {folder} writes it anew"
+    assert str(raised.value) == (
+        f"{folder / 'drift.json'}: editable is true, expected false;"
+        f" run plumbline dashboards build {folder}"
     )
 
 
-def test_a_file_that_is_missing_is_refused(folder: Path) -> None:
-    """One dashboard less is a difference."""
+def test_a_missing_file_is_an_error(folder: Path) -> None:
+    """The error contains the command that writes the file."""
     (folder / "fleet.json").unlink()
-    with pytest.raises(UserError, match=r"fleet\.json: no such file; plumbline dashboards build"):
+    message = r"fleet\.json: no such file; run plumbline dashboards build"
+    with pytest.raises(UserError, match=message):
         build.check(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00"])
-def test_a_file_that_is_no_json_is_refused(folder: Path, content: bytes) -> None:
-    """Whatever it holds, in one sentence."""
+def test_invalid_json_is_an_error(folder: Path, content: bytes) -> None:
+    """Any content that is not JSON causes the same error."""
     (folder / "fleet.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"fleet\.json: is not JSON: "):
+    with pytest.raises(UserError, match=r"fleet\.json: not valid JSON: "):
         build.check(folder)
 
 
-def test_the_address_of_the_runbooks_can_be_set(folder: Path) -> None:
-    """Build writes it into every dashboard, check expects it, and the default is gone."""
+def test_the_url_of_the_runbooks_can_be_set(folder: Path) -> None:
+    """`build` replaces the placeholder in every dashboard, and `check` expects the new URL."""
     build.write(folder, "https://wiki.test/plumbline/")
     build.check(folder, "https://wiki.test/plumbline/")
     for name in build.DASHBOARDS:
@@ -119,33 +121,35 @@ def test_the_address_of_the_runbooks_can_be_set(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", build.DASHBOARDS)
-def test_grafanas_own_types_read_it(name: str) -> None:
-    """The SDK reads a file back and finds every panel in it."""
+def test_the_sdk_can_parse_the_output(name: str) -> None:
+    """The Grafana SDK parses each file and finds all panels."""
     text = json.loads(build.texts()[name])
     read = Dashboard.from_json(text)
     assert len(read.panels or []) == len(text["panels"]) > 10
 
 
-def test_uids_are_those_that_links_use() -> None:
-    """A bookmark and a click lead to the same dashboard after every release."""
-    made = {name: json.loads(text)["uid"] for name, text in build.texts().items()}
-    assert made == {
+def test_uids_are_stable() -> None:
+    """The UIDs are constants, so that bookmarks and links stay valid."""
+    uids = {name: json.loads(text)["uid"] for name, text in build.texts().items()}
+    assert uids == {
         "fleet.json": fleet.UID,
         "drift.json": drift.UID,
+        "judged.json": judged.UID,
         "plumbline.json": plumbline.UID,
     }
     assert f"/d/{drift.UID}?" in build.texts()["fleet.json"]
+    assert f"/d/{drift.UID}?" in build.texts()["judged.json"]
 
 
-def test_what_is_known_of_the_daemon_is_true() -> None:
-    """Detectors and bounds are named in both places, and imported in neither."""
+def test_constants_equal_those_of_the_daemon() -> None:
+    """Detector names and limits that the dashboards repeat equal those of the daemon."""
     known = {*detectors.DETECTORS, *detectors.WITHOUT_THRESHOLD}
     assert known == set(get_args(DetectorName))
-    assert processes.SERIES == metrics.MAX_SERIES
+    assert processes.SERIES == exporter.MAX_SERIES
 
 
-def test_a_wheel_has_the_dashboards(tmp_path: Path) -> None:
-    """Who installs Plumbline has the files, and what builds them."""
+def test_the_wheel_contains_the_dashboards(tmp_path: Path) -> None:
+    """The wheel contains the JSON files and the code that builds them."""
     source = tmp_path / "source"
     source.mkdir()
     for name in ("monitor", "detectors", "grafana"):

@@ -1,4 +1,4 @@
-"""Names from a log are hostile, and still no query breaks or reads what was not chosen."""
+"""Tests that hostile names from logs neither break a query nor change what it selects."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ NAMES = st.text(st.characters(exclude_characters="`", exclude_categories=["C"]),
 
 
 def matched(name: str) -> str:
-    """The regular expression that Prometheus is asked for when this model is chosen."""
-    selector = rules.parse(queries.own("drift_psi", queries.MODEL), {"model": name})
+    """Return the regular expression in the query when this model is selected."""
+    selector = rules.parse(queries.metric("drift_psi", queries.MODEL), {"model": name})
     assert isinstance(selector, promql.VectorSelector)
     [matcher] = [m for m in selector.matchers.matchers if m.name == "model"]
     return matcher.value
@@ -47,7 +47,7 @@ def matched(name: str) -> str:
 @example('a"b\\c.*{}', "a")
 @example("a|b", "b")
 def test_a_name_matches_itself_and_no_other(name: str, other: str) -> None:
-    """Whatever a model is called, its query is of this model alone."""
+    """The query of a model with any name selects only this model."""
     assert re.fullmatch(matched(name), name)
     assert bool(re.fullmatch(matched(name), other)) == (name == other)
 
@@ -55,7 +55,7 @@ def test_a_name_matches_itself_and_no_other(name: str, other: str) -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("file", build.DASHBOARDS)
 def test_every_query_stays_valid(file: str, name: str) -> None:
-    """With a hostile model and feature chosen, each query of each panel is PromQL as before."""
+    """With a hostile model and feature selected, every query keeps its structure."""
     for where, query in rules.targets(json.loads(build.texts()[file])):
         hostile = rules.parse(query, {"model": name, "feature": [name, "latency_ms"]})
         harmless = rules.parse(query, {"model": "x", "feature": ["x", "y"]})
@@ -63,12 +63,12 @@ def test_every_query_stays_valid(file: str, name: str) -> None:
 
 
 def shape(query: promql.Expr | None) -> list[tuple[str, str]]:
-    """The kinds of a query's nodes and the metrics it reads: what no name may change."""
+    """Return the structure of a query: node types and metrics, which no name may change."""
     return [(type(n).__name__, getattr(n, "name", "") or "") for n, _ in rules.nodes(query)]
 
 
-def test_prometheus_takes_every_query(tmp_path: Path) -> None:
-    """Its own parser accepts each query of each panel, whatever model and feature are chosen."""
+def test_prometheus_accepts_every_query(tmp_path: Path) -> None:
+    """Prometheus parses each query of each panel with each hostile model and feature."""
     written = [
         interpolate(query, {"model": name, "feature": [name, "latency_ms"]})
         for text in build.texts().values()
@@ -78,24 +78,24 @@ def test_prometheus_takes_every_query(tmp_path: Path) -> None:
     assert promtool(tmp_path, written) == 0
 
 
-def test_why_backticks(tmp_path: Path) -> None:
-    """Between quotes the escapes of a regex are read once more, and the query is none."""
+def test_quotes_instead_of_backticks_would_fail(tmp_path: Path) -> None:
+    """Between quotes PromQL interprets the escapes of the regex, and the query is invalid."""
     quoted = f"x{{{queries.MODEL.replace('`', QUOTE)}}}"
     assert promtool(tmp_path, [interpolate(quoted, {"model": "a"})]) == 0
     assert promtool(tmp_path, [interpolate(quoted, {"model": "a.b"})]) != 0
 
 
 def promtool(folder: Path, queries: Sequence[str]) -> int:
-    """What promtool ends with when these are rules."""
-    written = [{"record": f"q:{i}", "expr": query} for i, query in enumerate(queries)]
+    """Check the queries as recording rules and return the exit status of promtool."""
+    recorded = [{"record": f"q:{i}", "expr": query} for i, query in enumerate(queries)]
     file = folder / "queries.yaml"
-    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": written}]}))
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": recorded}]}))
     command = [needed("promtool"), "check", "rules", "--lint=none", str(file)]
     return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode
 
 
 def test_a_backtick_is_not_offered() -> None:
-    """A name that would end the string cannot be chosen; all other names can."""
+    """Names with a backtick, which would end the string, cannot be selected; all others can."""
     for file in build.DASHBOARDS:
         for each in rules.queried(json.loads(build.texts()[file])):
             if each["name"] in rules.FROM_LOGS:

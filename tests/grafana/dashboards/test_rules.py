@@ -1,4 +1,4 @@
-"""The dashboards keep to the rules, and each rule finds what breaks it."""
+"""Tests that the dashboards comply with the rules, and that each rule detects violations."""
 
 from __future__ import annotations
 
@@ -10,56 +10,56 @@ from typing import Any
 import pytest
 
 from grafana.dashboards import build
-from monitor.metrics import registry
+from monitor.telemetry.exporter import registry
 from tests.grafana.dashboards import rules
 from tests.grafana.dashboards.rules import RULES
 from tests.grafana.dashboards.variables import strings
-from tests.monitor.test_metrics import everything
+from tests.monitor.telemetry.scrape import everything
 
 TEXTS = build.texts()
 EXPORTED = rules.exported(registry(everything()).collect())
-SHOWN_LATER: frozenset[str] = frozenset()
-"""Metrics that no dashboard shows, each with its reason beside it."""
+NOT_SHOWN: frozenset[str] = frozenset()
+"""Metrics that no dashboard shows; state the reason for each."""
 
 Change = Callable[[dict[str, Any]], None]
 
 
 def dashboard(name: str = "drift.json") -> dict[str, Any]:
-    """A dashboard of ours, to be read or to be broken."""
-    made: dict[str, Any] = json.loads(TEXTS[name])
-    return made
+    """Return a new copy of a dashboard, which a test may modify."""
+    copied: dict[str, Any] = json.loads(TEXTS[name])
+    return copied
 
 
 def first(dashboard: dict[str, Any], kind: str = "timeseries") -> dict[str, Any]:
-    """The first panel of a kind."""
+    """Return the first panel of a type."""
     panel: dict[str, Any] = next(p for p in dashboard["panels"] if p["type"] == kind)
     return panel
 
 
 def variable(dashboard: dict[str, Any], name: str) -> dict[str, Any]:
-    """A variable by its name."""
+    """Return a variable by name."""
     [found] = [each for each in dashboard["templating"]["list"] if each["name"] == name]
     assert isinstance(found, dict)
     return found
 
 
 def setting(name: str, key: str, value: object) -> Change:
-    """Give a variable's key another value."""
+    """Return a change that sets a key of a variable."""
     return lambda d: variable(d, name).update({key: value})
 
 
-def asking(query: str) -> Change:
-    """Let the first graph ask this instead."""
+def querying(query: str) -> Change:
+    """Return a change that sets the query of the first graph."""
     return lambda d: first(d)["targets"][0].update(expr=query)
 
 
 def removing(name: str) -> Change:
-    """Take a variable away."""
+    """Return a change that removes a variable."""
     return lambda d: d["templating"]["list"].remove(variable(d, name))
 
 
 SCOPED = 'job=~"$job", instance=~"$instance"'
-BREACHES: list[tuple[str, Change]] = [
+VIOLATIONS: list[tuple[str, Change]] = [
     ("template_datasource", removing("datasource")),
     ("template_datasource", setting("datasource", "name", "source")),
     ("template_datasource", setting("datasource", "label", "Source")),
@@ -86,27 +86,27 @@ BREACHES: list[tuple[str, Change]] = [
         ),
     ),
     ("panel_no_targets", lambda d: first(d).update(targets=[])),
-    ("target_promql", asking("sum(")),
+    ("target_promql", querying("sum(")),
     ("target_promql", lambda d: d["annotations"]["list"][0].update(expr="1 +")),
-    ("target_rate_interval", asking(f"rate(plumbline_rebalances_total{{{SCOPED}}}[5m])")),
-    ("target_job_and_instance", asking("plumbline_drift_psi")),
-    ("target_job_and_instance", asking('plumbline_drift_psi{job=~"$job"}')),
-    ("target_job_and_instance", asking('plumbline_drift_psi{job="$job", instance="$instance"}')),
-    ("target_job_and_instance", asking(f"plumbline_drift_psi{{{SCOPED}}} > plumbline_drift_psi")),
-    ("target_counter_agg", asking(f"plumbline_rebalances_total{{{SCOPED}}}")),
-    ("target_counter_agg", asking(f"resets(plumbline_rebalances_total{{{SCOPED}}}[1h])")),
+    ("target_rate_interval", querying(f"rate(plumbline_rebalances_total{{{SCOPED}}}[5m])")),
+    ("target_job_and_instance", querying("plumbline_drift_psi")),
+    ("target_job_and_instance", querying('plumbline_drift_psi{job=~"$job"}')),
+    ("target_job_and_instance", querying('plumbline_drift_psi{job="$job", instance="$instance"}')),
+    ("target_job_and_instance", querying(f"plumbline_drift_psi{{{SCOPED}}} > plumbline_drift_psi")),
+    ("target_counter_agg", querying(f"plumbline_rebalances_total{{{SCOPED}}}")),
+    ("target_counter_agg", querying(f"resets(plumbline_rebalances_total{{{SCOPED}}}[1h])")),
     (
         "target_histogram",
-        asking(f"rate(plumbline_inference_latency_seconds_bucket{{{SCOPED}}}[1h])"),
+        querying(f"rate(plumbline_inference_latency_seconds_bucket{{{SCOPED}}}[1h])"),
     ),
     (
         "target_histogram",
-        asking(f"histogram_quantile(0.5, sum by (model) (rate(x_bucket{{{SCOPED}}}[1h])))"),
+        querying(f"histogram_quantile(0.5, sum by (model) (rate(x_bucket{{{SCOPED}}}[1h])))"),
     ),
     ("uneditable_dashboard", lambda d: d.update(editable=True)),
-    ("hostile_names", asking('plumbline_drift_psi{model="$model"}')),
-    ("hostile_names", asking('plumbline_drift_psi{model=~"${model:regex}"}')),
-    ("hostile_names", asking("plumbline_drift_psi{model=~`$model`}")),
+    ("hostile_names", querying('plumbline_drift_psi{model="$model"}')),
+    ("hostile_names", querying('plumbline_drift_psi{model=~"${model:regex}"}')),
+    ("hostile_names", querying("plumbline_drift_psi{model=~`$model`}")),
     ("hostile_names", setting("model", "regex", "")),
     (
         "hostile_names",
@@ -117,7 +117,7 @@ BREACHES: list[tuple[str, Change]] = [
         lambda d: first(d).update(links=[{"url": "/d/x?var-model=${__field.labels.model}"}]),
     ),
     ("variables_exist", removing("feature")),
-    ("variables_exist", asking("vector($limit)")),
+    ("variables_exist", querying("vector($limit)")),
     ("variables_exist", lambda d: d["templating"]["list"].append({"name": "spare"})),
     ("numbered", lambda d: first(d).update(id=1)),
     ("numbered", lambda d: first(d)["targets"].append(first(d)["targets"][0])),
@@ -128,30 +128,30 @@ BREACHES: list[tuple[str, Change]] = [
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("name", TEXTS)
-def test_dashboards_keep_the_rule(name: str, rule: str) -> None:
-    """No dashboard of ours breaks it."""
+def test_dashboards_comply(name: str, rule: str) -> None:
+    """No dashboard violates a rule."""
     assert list(RULES[rule](dashboard(name))) == []
 
 
-@pytest.mark.parametrize(("rule", "change"), BREACHES)
-def test_a_breach_is_found(rule: str, change: Change) -> None:
-    """A dashboard that was good and is broken in one place is complained of."""
+@pytest.mark.parametrize(("rule", "change"), VIOLATIONS)
+def test_violations_are_detected(rule: str, change: Change) -> None:
+    """A rule reports a dashboard after a change that violates it."""
     broken = dashboard()
     change(broken)
     assert len(list(RULES[rule](broken))) >= 1
 
 
-def test_every_rule_is_seen_to_find_something() -> None:
-    """A rule that nothing breaks might as well not be there."""
-    assert {rule for rule, _ in BREACHES} == set(RULES)
+def test_every_rule_has_a_violation() -> None:
+    """The list of violations covers every rule."""
+    assert {rule for rule, _ in VIOLATIONS} == set(RULES)
 
 
-# --- what is asked for is there, and what is there is asked for -------------------------------
+# --- metrics and runbooks exist, and every metric has a panel ---------------------------------
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_every_metric_that_is_asked_for_is_exported(name: str) -> None:
-    """A misspelt metric or label would leave an empty panel, which looks like good news."""
+def test_every_queried_metric_is_exported(name: str) -> None:
+    """A misspelt metric or label would cause an empty panel, which looks like a good state."""
     assert list(rules.metrics_exist(EXPORTED)(dashboard(name))) == []
 
 
@@ -163,22 +163,22 @@ def test_every_metric_that_is_asked_for_is_exported(name: str) -> None:
         'plumbline_rebalances_total{role="x"}',
     ],
 )
-def test_a_metric_that_is_not_exported_is_found(query: str) -> None:
-    """By its name, and by its labels."""
+def test_unknown_metrics_and_labels_are_detected(query: str) -> None:
+    """The rule checks names and labels."""
     broken = dashboard()
-    asking(query.replace("{x}", ""))(broken)
+    querying(query.replace("{x}", ""))(broken)
     assert len(list(rules.metrics_exist(EXPORTED)(broken))) >= 1
 
 
-def test_every_metric_is_shown_somewhere() -> None:
-    """What the daemon tells is looked at: a metric without a panel is found by nobody."""
+def test_every_metric_has_a_panel() -> None:
+    """The dashboards show every metric that the daemon exports."""
     places = [place for name in TEXTS for place in rules.targets(dashboard(name))]
     shown = {selector.name for _, selector, _ in rules.selectors(places)}
-    assert {name for name in EXPORTED if name.startswith("plumbline_")} - shown == SHOWN_LATER
+    assert {name for name in EXPORTED if name.startswith("plumbline_")} - shown == NOT_SHOWN
 
 
-def test_every_runbook_that_is_linked_is_there() -> None:
-    """A link at 3 am leads to a page."""
+def test_linked_runbooks_exist() -> None:
+    """Each link to a runbook has a page."""
     pages = {page.stem for page in build.SHIPPED.parents[1].glob("docs/runbooks/*.md")}
     linked = {
         word.partition("${runbooks:raw}")[2].rstrip(")")
@@ -191,8 +191,8 @@ def test_every_runbook_that_is_linked_is_there() -> None:
     assert linked - pages == set()
 
 
-def test_breaking_leaves_the_others_whole() -> None:
-    """The dashboards above are read anew each time."""
-    kept = copy.deepcopy(dashboard())
+def test_changes_do_not_affect_other_tests() -> None:
+    """`dashboard` returns a new copy each time."""
+    before = copy.deepcopy(dashboard())
     dashboard()["panels"].clear()
-    assert dashboard() == kept
+    assert dashboard() == before

@@ -1,4 +1,4 @@
-"""The report: the contract's keys, counts that add up, JSON that any reader takes."""
+"""Tests of the JSON report."""
 
 from __future__ import annotations
 
@@ -9,42 +9,47 @@ from typing import Any
 import msgspec
 import pytest
 
-from monitor import report
-from monitor.events import DriftEvent
-from tests.monitor import made
+from monitor.cli import report
+from monitor.events.types import DriftEvent
+from monitor.ingest.files import FirstRejection, Rejection
+from tests.monitor import synthetic
 
-STREAM = made.joined(
-    made.stream(made.WARMUP + 400, seed=1),
-    made.stream(600, seed=2, factor=3.0, stops=0.5),
-    made.stream(600, seed=3),
+STREAM = synthetic.joined(
+    synthetic.stream(synthetic.WARMUP + 400, seed=1),
+    synthetic.stream(600, seed=2, factor=3.0, stops=0.5),
+    synthetic.stream(600, seed=3),
 )
-EVENTS = made.watcher().feed(STREAM)
+REJECTIONS = [
+    Rejection("empty", 4, FirstRejection("a", 7, "no bytes")),
+    Rejection("not_json", 3),
+]
+EVENTS = synthetic.watcher().feed(STREAM)
 
 
-def built(**other: Any) -> report.Report:
-    """A report with the arguments that a test does not care about filled in."""
+def build(**other: Any) -> report.Report:
+    """Build a report with default arguments."""
     given: dict[str, Any] = {
         "models": {"b": 2, "a": 1},
-        "rejections": {"not_json": 3, "empty": 4},
+        "rejections": REJECTIONS,
         "seconds": 1.23456,
         "events": EVENTS,
     }
     return report.build(**given | other)
 
 
-def plain(made_report: report.Report) -> dict[str, Any]:
-    """What a program reads."""
+def decode(result: report.Report) -> dict[str, Any]:
+    """Encode a report and decode it as strict JSON, without NaN."""
 
-    def refuse(constant: str) -> None:
+    def fail(constant: str) -> None:
         raise AssertionError(constant)
 
-    read: dict[str, Any] = json.loads(report.encode(made_report), parse_constant=refuse)
+    read: dict[str, Any] = json.loads(report.encode(result), parse_constant=fail)
     return read
 
 
-def test_report_has_the_keys_of_the_contract() -> None:
-    """Every key that the contract names is there, of the type that it names."""
-    read = plain(built())
+def test_report_has_all_keys() -> None:
+    """Every key is present and has its type."""
+    read = decode(build())
     number = (int, float)
     assert isinstance(read["records"], int)
     assert isinstance(read["rejected"], int)
@@ -66,9 +71,9 @@ def test_report_has_the_keys_of_the_contract() -> None:
             assert {"mean", "p50", "p95"} <= event[side].keys()
 
 
-def test_report_of_numbers_has_their_summaries() -> None:
+def test_numeric_features_have_summaries() -> None:
     """For a numeric feature mean, p50 and p95 are numbers on both sides."""
-    latency = [e for e in plain(built())["events"] if e["feature"] == "latency_ms"]
+    latency = [e for e in decode(build())["events"] if e["feature"] == "latency_ms"]
     assert latency
     for event in latency:
         for side in ("reference", "current"):
@@ -76,31 +81,34 @@ def test_report_of_numbers_has_their_summaries() -> None:
 
 
 def test_counts_add_up() -> None:
-    """records are those of all models, rejected those of all reasons."""
-    read = plain(built())
+    """`records` is the sum over models, `rejected` the sum over reasons."""
+    read = decode(build())
     assert (read["records"], read["rejected"]) == (3, 7)
-    assert read["rejections"] == {"empty": 4, "not_json": 3}
+    assert read["rejections"] == [
+        {"reason": "empty", "count": 4, "first": {"file": "a", "line": 7, "detail": "no bytes"}},
+        {"reason": "not_json", "count": 3, "first": None},
+    ]
     assert read["seconds"] == 1.235
 
 
-def test_resolutions_are_apart() -> None:
-    """`events` is what would have paged; what ended is listed beside it."""
-    made_report = built()
-    assert {event.change for event in made_report.events} == {"opened", "escalated"}
-    assert {event.change for event in made_report.resolved} == {"resolved"}
-    assert len(made_report.events) + len(made_report.resolved) == len(EVENTS)
+def test_resolved_alarms_are_separate() -> None:
+    """`events` contains alarms that opened or escalated, `resolved` those that ended."""
+    result = build()
+    assert {event.change for event in result.events} == {"opened", "escalated"}
+    assert {event.change for event in result.resolved} == {"resolved"}
+    assert len(result.events) + len(result.updated) + len(result.resolved) == len(EVENTS)
 
 
 def test_events_keep_their_order() -> None:
-    """The order of the log is the order of the report."""
-    records = [event.record for event in built().events]
+    """Events are in the order in which they were given."""
+    records = [event.record for event in build().events]
     assert records == sorted(records)
     assert len(records) > 2
 
 
-def test_quiet_run_is_a_report() -> None:
-    """Nothing found, nothing refused: all keys are there all the same."""
-    read = plain(report.build(models={}, rejections={}, seconds=0.0, events=[]))
+def test_empty_run_has_a_report() -> None:
+    """Without events and rejected records all keys are present."""
+    read = decode(report.build(models={}, rejections=[], seconds=0.0, events=[]))
     assert (read["records"], read["rejected"], read["events"], read["experiments"]) == (
         0,
         0,
@@ -110,16 +118,16 @@ def test_quiet_run_is_a_report() -> None:
 
 
 def test_written_report_is_read_back(tmp_path: Path) -> None:
-    """The file holds the events as they are."""
+    """Events that are written to a file and decoded are equal to the originals."""
     path = tmp_path / "report.json"
-    report.write(built(), path)
+    report.write(build(), path)
     read = json.loads(path.read_bytes())
     again = msgspec.convert(read["events"], list[DriftEvent])
-    assert again == built().events
+    assert again == build().events
     assert path.read_text().startswith('{\n  "records": 3,\n')
 
 
-def test_error_of_writing_names_the_file(tmp_path: Path) -> None:
-    """Where the report cannot be written, its path is said."""
+def test_write_error_names_the_file(tmp_path: Path) -> None:
+    """The error of a file that cannot be written contains its path."""
     with pytest.raises(OSError, match="report"):
-        report.write(built(), tmp_path / "none" / "report.json")
+        report.write(build(), tmp_path / "none" / "report.json")

@@ -1,69 +1,24 @@
-"""The drift event: its id, its JSON, and the sentence that somebody reads at night."""
+"""The sentence of a drift event: what it contains for each kind of change."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from monitor import events
-from monitor.events import DriftEvent, Summary, event_id, sentence
-from monitor.explanation import Explanation, Move, Since
+from monitor.events.types import ChangePoint, DriftEvent, Effect, Explanation, Size, Summary
+from monitor.events.wording import effect_text, sentence
+from monitor.records import Source
+from tests.monitor.events.drift_events import EXPLANATION, event, numbers, shares
 
 PURE = settings(deadline=None, derandomize=True, database=None)
 
 
-def numbers(
-    p50: float | None = 50.0,
-    p95: float | None = 200.0,
-    mean: float | None = 80.0,
-    *,
-    n: int = 1000,
-    missing: float = 0.0,
-    p05: float | None = 10.0,
-    p99: float | None = 400.0,
-) -> Summary:
-    """One side of a numeric feature."""
-    return Summary(n=n, missing=missing, mean=mean, p05=p05, p50=p50, p95=p95, p99=p99)
-
-
-def shares(missing: float = 0.0, /, **named: float) -> Summary:
-    """One side of a categorical feature."""
-    return Summary(n=1000, missing=missing, shares=named)
-
-
-def event(before: Summary, after: Summary, **other: Any) -> DriftEvent:
-    """An event about these two sides."""
-    given: dict[str, Any] = {
-        "id": "e",
-        "alarm": "a",
-        "change": "opened",
-        "model": "chat",
-        "segment": "",
-        "feature": "latency_ms",
-        "detector": "psi",
-        "found_by": ("psi", "ks"),
-        "severity": "critical",
-        "position": 17,
-        "record": 17,
-        "time": 1.7e9,
-        "statistic": 0.3,
-        "threshold": 0.1,
-        "p_value": 1e-9,
-        "psi": 0.3,
-        "reference_id": "r",
-        "reference": before,
-        "current": after,
-    }
-    return DriftEvent(**given | other)
-
-
-def moved(before: Summary, after: Summary, **other: Any) -> str:
-    """What the sentence says between the first colon and the PSI, of a feature without a unit."""
+def change_text(before: Summary, after: Summary, **other: Any) -> str:
+    """Return the part of the sentence between the first colon and the PSI, without a unit."""
     return (
         sentence(event(before, after, **({"feature": "score.taste"} | other)))
         .split(": ", 1)[1]
@@ -71,8 +26,8 @@ def moved(before: Summary, after: Summary, **other: Any) -> str:
     )
 
 
-def test_sentence_says_what_where_and_how_bad() -> None:
-    """Feature, model, severity, what moved, and the size of the drift are all there."""
+def test_sentence_has_feature_model_severity_change_and_psi() -> None:
+    """The sentence names the feature, the model, the severity, the change and the PSI."""
     assert sentence(event(numbers(), numbers(p50=75, p95=300))) == (
         "latency_ms of chat has drifted (critical): "
         "median 50 -> 75 ms (+50%), p95 200 -> 300 ms (+50%); PSI 0.30"
@@ -80,26 +35,16 @@ def test_sentence_says_what_where_and_how_bad() -> None:
 
 
 def test_sentence_names_the_segment() -> None:
-    """A drift within a segment says so."""
+    """A drift within a segment names the segment."""
     text = sentence(event(numbers(), numbers(75), segment="metadata.route=search"))
     assert text.startswith("latency_ms of chat [metadata.route=search] has drifted (critical): ")
 
 
-SLOW = Explanation(
-    since=Since(record=601, time=1.7e9 - 8),
-    bins=(
-        Move(bin="10 to 20", before=0.1, after=0.3),
-        Move(bin="40 to 50", before=0.1, after=0.0),
-        Move(bin="50 to 60", before=0.1, after=0.09),
-    ),
-    together={"output_tokens": 0.4, "cost_usd": 0.3},
-)
-"""What may be known of a change of the latency."""
-
-
-def test_sentence_says_since_when_and_what_moved_along() -> None:
-    """A page tells the whole change in one line of about 200 characters."""
-    text = sentence(event(numbers(), numbers(p50=75, p95=300), record=1000, explanation=SLOW))
+def test_sentence_has_change_point_and_other_features() -> None:
+    """A notification describes the change in one line of fewer than 200 characters."""
+    text = sentence(
+        event(numbers(), numbers(p50=75, p95=300), record=1000, explanation=EXPLANATION)
+    )
     assert text == (
         "latency_ms of chat has drifted (critical): "
         "median 50 -> 75 ms (+50%), p95 200 -> 300 ms (+50%), "
@@ -112,67 +57,82 @@ def test_sentence_says_since_when_and_what_moved_along() -> None:
     ("explanation", "text"),
     [
         (Explanation(), ""),
-        (Explanation(since=Since(record=1000)), ", since 1 record ago"),
+        (Explanation(since=ChangePoint(record=1000)), ", for the last 1 record"),
         (
-            Explanation(since=Since(record=401, time=1.7e9 - 86_400)),
+            Explanation(since=ChangePoint(record=401, time=1.7e9 - 86_400)),
             ", since 2023-11-13 22:13:20 UTC, 600 records ago",
         ),
-        (Explanation(since=Since(record=401, time=-1.0)), ", since 600 records ago"),
-        (Explanation(since=Since(record=401, time=1e300)), ", since 600 records ago"),
+        (Explanation(since=ChangePoint(record=401, time=-1.0)), ", for the last 600 records"),
+        (Explanation(since=ChangePoint(record=401, time=1e300)), ", for the last 600 records"),
         (Explanation(together={"a": 3.0, "b": 2.0, "c": 1.0, "d": 1.0}), ", with a, b and 2 more"),
     ],
 )
-def test_sentence_says_what_is_known(explanation: Explanation, text: str) -> None:
-    """The date is told of another day, a time that no calendar has is left out, company counted."""
-    told = sentence(event(numbers(), numbers(p50=75), record=1000, explanation=explanation))
-    assert told == (
+def test_sentence_has_the_known_context(explanation: Explanation, text: str) -> None:
+    """The date is given if it is another day, an invalid time is omitted, features are counted."""
+    explanation = structs.replace(explanation, unmoved=("p95",))
+    found = sentence(event(numbers(), numbers(p50=75), record=1000, explanation=explanation))
+    assert found == (
         "latency_ms of chat has drifted (critical): "
         f"median 50 -> 75 ms (+50%), p95 still 200{text}; PSI 0.30"
     )
 
 
-def test_change_of_shape_is_told_by_bins() -> None:
-    """Where no number has moved, the two bins that have moved most say what has."""
-    assert moved(numbers(), numbers(), feature="latency_ms", explanation=SLOW).startswith(
+def test_sentence_states_only_what_is_known_to_be_unmoved() -> None:
+    """Where records from before the change are among the measured ones, nothing is "still" so."""
+    dated = Explanation(since=ChangePoint(record=981))
+    found = sentence(event(numbers(), numbers(p50=75), record=1000, explanation=dated))
+    assert found == (
+        "latency_ms of chat has drifted (critical): "
+        "median 50 -> 75 ms (+50%), for the last 20 records; PSI 0.30"
+    )
+
+
+def test_change_of_shape_is_described_by_bins() -> None:
+    """If no statistic changed, the two bins that changed most are named."""
+    assert change_text(
+        numbers(), numbers(), feature="latency_ms", explanation=EXPLANATION
+    ).startswith(
         "its shape has changed: 10 to 20 ms in 10.0% -> 30.0%, 40 to 50 ms in 10.0% -> 0.0%"
     )
 
 
-def test_long_category_is_cut() -> None:
-    """A category may be as long as an answer; the sentence stays one that can be read."""
+def test_long_category_is_shortened() -> None:
+    """A category may be as long as a response. Its label has at most 40 characters."""
     before, after = shares(**{"x" * 99: 0.1}), shares(**{"x" * 99: 0.9})
-    assert moved(before, after, kind="categorical") == f"{'x' * 39}\u2026 10.0% -> 90.0%"
+    assert change_text(before, after, kind="categorical") == f"{'x' * 39}\u2026 10.0% -> 90.0%"
 
 
-def test_escalation_says_that_it_got_worse() -> None:
-    """Who has read the first message sees that this is the second."""
+def test_escalation_has_drifted_further() -> None:
+    """The sentence of an escalation differs from that of the first event."""
     text = sentence(event(numbers(), numbers(75), change="escalated"))
     assert text.startswith("latency_ms of chat has drifted further (critical): ")
+    first = event(numbers(), numbers(75), change="escalated", escalated_from="info")
+    assert sentence(first).startswith("latency_ms of chat has drifted (critical): ")
 
 
 @pytest.mark.parametrize(
     ("before", "after", "text"),
     [
-        # the tail alone
+        # only the tail
         (numbers(), numbers(p95=900, mean=90), "p95 200 -> 900 (x4.5), mean 80 -> 90 (+12%), "
          "median still 50"),
         (numbers(), numbers(p95=900), "p95 200 -> 900 (x4.5), median still 50"),
-        # the middle alone
+        # only the median
         (numbers(), numbers(p50=150), "median 50 -> 150 (x3), p95 still 200"),
         (numbers(), numbers(p50=20), "median 50 -> 20 (-60%), p95 still 200"),
-        # the mean alone
+        # only the mean
         (numbers(), numbers(mean=160), "mean 80 -> 160 (x2), median still 50, p95 still 200"),
-        # the far ends alone
+        # only the extreme quantiles
         (numbers(), numbers(p99=900), "p99 400 -> 900 (x2.2), median still 50, p95 still 200"),
         (numbers(), numbers(p05=2), "p05 10 -> 2 (-80%), median still 50, p95 still 200"),
         (numbers(), numbers(p05=2, p95=250, p99=900), "p95 200 -> 250 (+25%), "
          "p99 400 -> 900 (x2.2), median still 50"),
-        # nothing that these would show
+        # no statistic
         (numbers(), numbers(), "its shape has changed: median 50 -> 50, p95 200 -> 200, "
          "mean 80 -> 80"),
         (numbers(), numbers(p50=51), "its shape has changed: median 50 -> 51, p95 200 -> 200, "
          "mean 80 -> 80"),
-        # a sharp distribution, in which one percent is a leap
+        # a narrow distribution, in which one percent is much
         (numbers(100.0, 100.1, 100.0), numbers(101.0, 101.1, 101.0),
          "median 100 -> 101 (+1%), p95 100.1 -> 101.1 (+1%)"),
         (numbers(100.02, 100.04, 100.03), numbers(100.06, 100.08, 100.07),
@@ -184,13 +144,13 @@ def test_escalation_says_that_it_got_worse() -> None:
          "median 1.23e-09 -> 4.56e-09 (x3.7), p95 still 1"),
         (numbers(-50, 10, 1), numbers(50, 10, 1), "median -50 -> 50, p95 still 10"),
         (numbers(0, 0, 0), numbers(0, 10, 1), "p95 0 -> 10, mean 0 -> 1, median still 0"),
-        # a side without a finite number
+        # a summary without numbers
         (numbers(None, None, None, p05=None, p99=None), numbers(), "its shape has changed: "),
     ],
 )  # fmt: skip
-def test_numbers_that_moved_are_told(before: Summary, after: Summary, text: str) -> None:
-    """The statistics that moved come first, with how much; those that did not are said to stay."""
-    assert moved(before, after) == text
+def test_changed_statistics_come_first(before: Summary, after: Summary, text: str) -> None:
+    """Statistics that changed come first, with their ratio, followed by those that did not."""
+    assert change_text(before, after) == text
 
 
 @pytest.mark.parametrize(
@@ -204,34 +164,41 @@ def test_numbers_that_moved_are_told(before: Summary, after: Summary, text: str)
         (0.01, 0.011, 0.3, "median 50 -> 75 (+50%), p95 still 200"),
     ],
 )  # fmt: skip
-def test_missing_values_are_told_where_they_moved(
+def test_change_of_missing_values_is_reported(
     before: float, after: float, psi: float, text: str
 ) -> None:
-    """Missing values speak alone where they are most of the drift, second where they are some."""
-    assert moved(numbers(missing=before), numbers(p50=75, missing=after), psi=psi) == text
+    """Missing values are reported alone if they are most of the drift, second if they are some."""
+    assert change_text(numbers(missing=before), numbers(p50=75, missing=after), psi=psi) == text
 
 
-def test_vanished_feature_is_told() -> None:
-    """A feature that no record has any more is the plainest thing to say."""
+def test_feature_without_values_is_reported() -> None:
+    """A feature that no record has any more is reported as such."""
     gone = Summary(n=0, missing=1.0)
-    assert moved(numbers(missing=0.01), gone, psi=9.0) == (
+    assert change_text(numbers(missing=0.01), gone, psi=9.0) == (
         "no record has a value any more; missing in 1.0% -> 100.0% of records"
     )
 
 
-def test_shares_of_categories_are_told() -> None:
-    """At most three categories, with the bins that are none called what they are."""
+def test_shares_of_categories_are_reported() -> None:
+    """At most three categories are reported, and each by its own name."""
     before = shares(stop=0.97, other=0.0, length=0.02, rare=0.01, tool=0.0)
     after = shares(stop=0.8, other=0.1, length=0.05, rare=0.05, tool=0.0)
-    assert moved(before, after, kind="categorical") == (
-        "stop 97.0% -> 80.0%, unknown categories 0.0% -> 10.0%, length 2.0% -> 5.0%"
+    assert change_text(before, after, kind="categorical") == (
+        "stop 97.0% -> 80.0%, other 0.0% -> 10.0%, length 2.0% -> 5.0%"
     )
 
 
-def test_binary_feature_is_a_share() -> None:
-    """An error rate is told as a rate, not as quantiles of zeros and ones."""
+@pytest.mark.parametrize("name", ["median", "mean", "p95", "share"])
+def test_a_category_named_like_a_statistic_is_a_category(name: str) -> None:
+    """The effect on such a category is a share of records."""
+    effect = Effect(of=name, before=0.25, after=0.5)
+    assert effect_text(effect, "categorical") == f"{name} in 25.0% -> 50.0% of records"
+
+
+def test_binary_feature_is_reported_as_a_share() -> None:
+    """An error rate is reported as a share of records, not as quantiles of zeros and ones."""
     before, after = numbers(0, 0, 0.005), numbers(0, 1, 0.12)
-    assert moved(before, after, kind="binary", feature="error") == (
+    assert change_text(before, after, kind="binary", feature="error") == (
         "0.5% -> 12.0% of records (x24)"
     )
 
@@ -247,10 +214,10 @@ def test_binary_feature_is_a_share() -> None:
         (shares(), shares(), "categorical", " 0.0%, reference 0.0%"),
     ],
 )
-def test_resolution_says_where_things_stand(
+def test_resolution_has_the_current_level(
     before: Summary, after: Summary, kind: str, text: str
 ) -> None:
-    """The end of an alarm shows the number beside its reference."""
+    """The sentence of a resolved alarm compares the current level with the reference."""
     resolved = event(before, after, kind=kind, change="resolved", psi=0.01)
     assert sentence(resolved) == f"latency_ms of chat is quiet again: {text}; PSI 0.01"
 
@@ -276,83 +243,115 @@ def test_resolution_says_where_things_stand(
         shares=st.none() | st.dictionaries(st.text(), st.floats(0, 1), max_size=5),
     ),
     st.sampled_from(["numeric", "binary", "categorical"]),
-    st.sampled_from(["opened", "escalated", "resolved"]),
+    st.sampled_from(["opened", "escalated", "updated", "resolved"]),
     st.text(),
 )
 def test_sentence_is_one_printable_line(
     before: Summary, after: Summary, kind: str, change: str, segment: str
 ) -> None:
-    """Whatever the numbers and the names, there is one line that no terminal would obey."""
+    """The sentence is one printable line for all numbers and names."""
     text = sentence(event(before, after, kind=kind, change=change, segment=segment))
     assert text.isprintable()
     assert "nan" not in text
     assert text.startswith("latency_ms of chat")
 
 
-def test_names_from_the_log_cannot_steer_a_terminal() -> None:
-    """Escape sequences, C1 controls, line breaks and text direction marks do not get through."""
+def test_control_characters_in_names_are_replaced() -> None:
+    """Escape sequences, C1 controls, line breaks and text direction marks are replaced."""
     text = sentence(event(numbers(), numbers(75), model="a\x1b[2J\x9b31m\nb\u202ec"))
     assert not set("\x1b\x9b\n\u202e") & set(text)
     assert "a\N{REPLACEMENT CHARACTER}[2J" in text
 
 
-IDS = st.fixed_dictionaries(
-    {
-        "model": st.text(max_size=4),
-        "segment": st.text(max_size=4),
-        "feature": st.text(max_size=4),
-        "detector": st.sampled_from(["psi", "ks"]),
-        "record": st.integers(0, 20),
-        "time": st.sampled_from([0.0, 1.0, 1.5]),
-    }
-)
+def test_update_corrects_the_size() -> None:
+    """The sentence of an update says that the reported size was another one."""
+    text = sentence(event(numbers(), numbers(75), change="updated"))
+    assert text.startswith("latency_ms of chat has drifted (critical, corrected size): median 50 ")
 
 
-@PURE
-@given(IDS, IDS)
-def test_id_is_of_the_finding(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Two findings have the same id if, and only if, they are the same finding."""
-    assert (event_id(**one) == event_id(**other)) == (one == other)
-
-
-def test_id_does_not_run_names_together() -> None:
-    """What stands at the end of one name cannot be taken for the beginning of the next."""
-    rest: dict[str, Any] = {"feature": "f", "detector": "psi", "record": 1, "time": 0.0}
-    apart = {event_id(model=m, segment=s, **rest) for m, s in [("a\0b", "c"), ("a", "b\0c")]}
-    assert len(apart) == 2
-
-
-def test_id_is_pinned() -> None:
-    """Ids outlive a release: what is written under one must be found under it."""
-    found = event_id(
-        model="chat", segment="", feature="latency_ms", detector="psi", record=5000, time=1.7e9
+@pytest.mark.parametrize(
+    ("kind", "effect", "text"),
+    [
+        ("numeric", Effect(of="p95", before=200, after=300, unit="ms"),
+         "p95 200 -> 300 ms (+50%), "),
+        ("binary", Effect(of="share", before=0.01, after=0.2), "1.0% -> 20.0% of records, "),
+        ("categorical", Effect(of="length", before=0.01, after=0.2),
+         "length in 1.0% -> 20.0% of records, "),
+        ("numeric", None, ""),
+    ],
+)  # fmt: skip
+def test_resolution_has_duration_and_final_size(
+    kind: str, effect: Effect | None, text: str
+) -> None:
+    """The sentence of a resolution says how long the change lasted and how large it became."""
+    explanation = Explanation(
+        since=ChangePoint(record=401, time=1.7e9 - 5_400),
+        final=Size(psi=0.62, records=1000, effect=effect),
     )
-    assert found == "c66d3801f1bd51d0"
+    resolved = event(
+        numbers(), numbers(), change="resolved", kind=kind, record=1000, explanation=explanation
+    )
+    assert sentence(resolved).startswith(
+        "latency_ms of chat is quiet again after 600 records (1 h 30 min), "
+        f"final size {text}PSI 0.62: "
+    )
 
 
-def test_event_survives_its_json() -> None:
-    """What is encoded is decoded to the same event."""
-    made = event(numbers(), shares(stop=1.0), kind="categorical", p_value=None, explanation=SLOW)
-    assert msgspec.json.decode(events.encode(made), type=DriftEvent) == made
+SINCE = Explanation(since=ChangePoint(record=838))
+JUDGED = {"feature": "judge.tone", "source": Source.JUDGE, "record": 1017}
 
 
-def test_event_of_an_older_program_is_read() -> None:
-    """An event without `kind` is one about a number, and one without explanation has none."""
-    new = {"kind", "explanation"}
-    old = {k: v for k, v in events.fields(event(numbers(), numbers())).items() if k not in new}
-    read = msgspec.json.decode(json.dumps(old), type=DriftEvent)
-    assert (read.kind, read.explanation) == ("numeric", Explanation())
-
-
-def test_summary_always_has_the_keys_of_the_report() -> None:
-    """n, mean, p50 and p95 are there, null where the feature has none."""
-    plain = json.loads(events.encode(event(shares(stop=1.0), Summary(n=0, missing=1.0))))
-    for side in ("reference", "current"):
-        assert {"n", "mean", "p50", "p95", "missing"} <= plain[side].keys()
-    assert plain["reference"]["mean"] is None
-
-
-def test_fields_are_plain_values() -> None:
-    """A log line gets values that every renderer can write."""
-    plain = events.fields(event(numbers(), numbers()))
-    assert json.loads(json.dumps(plain)) == json.loads(events.encode(event(numbers(), numbers())))
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        (
+            event(numbers(mean=4.2), numbers(mean=3.4), explanation=SINCE, **JUDGED),
+            "for the last 180 judged samples",
+        ),
+        (
+            event(numbers(), numbers(missing=0.2), psi_values=0.0, psi_missing=0.3, **JUDGED),
+            "unscored in 0.0% -> 20.0% of judged samples",
+        ),
+        (
+            event(numbers(), numbers(n=0, missing=1.0), **JUDGED),
+            "no judged sample has a score any more; unscored in 0.0% -> 100.0% of judged samples",
+        ),
+        (
+            event(numbers(), numbers(n=0, missing=1.0), change="resolved", **JUDGED),
+            "no judged sample has a score",
+        ),
+        (
+            event(
+                numbers(mean=0.01),
+                numbers(mean=0.2),
+                kind="binary",
+                **JUDGED | {"feature": "missing.judge.tone"},
+            ),
+            "judge.tone of chat has drifted (critical): unscored in 1.0% -> 20.0% of judged",
+        ),
+        (
+            event(
+                numbers(mean=0.9),
+                numbers(mean=0.7),
+                kind="binary",
+                **JUDGED | {"feature": "judge.ok"},
+            ),
+            "90.0% -> 70.0% of judged samples",
+        ),
+        (
+            event(
+                numbers(),
+                numbers(missing=0.2),
+                psi_values=0.0,
+                psi_missing=0.3,
+                feature="feedback.thumbs",
+                source=Source.FEEDBACK,
+            ),
+            "missing in 0.0% -> 20.0% of rated records",
+        ),
+    ],
+)
+def test_other_sources_count_their_own_samples(found: DriftEvent, text: str) -> None:
+    """Judged samples are scored or unscored; a sentence about them does not mention records."""
+    assert text in sentence(found)
+    assert " of records" not in sentence(found)

@@ -1,4 +1,4 @@
-"""Drift events to tell of, good ones and hostile ones."""
+"""Drift events and targets for the tests of notifications, valid and hostile."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from monitor.config_notify import PagerDutyTarget, SlackTarget, Target, WebhookTarget
-from monitor.events import DriftEvent, Summary
-from monitor.notify.notice import Notice
+from monitor.config.sections.notifications import (
+    AlertmanagerTarget,
+    PagerDutyTarget,
+    SlackTarget,
+    Target,
+    WebhookTarget,
+)
+from monitor.events.types import DriftEvent, Summary
+from monitor.notify.message import Notice
 
 SECRET = "s3cret-path"
 _NUMBERS = itertools.count()
 
 
 def summary(p50: float = 800.0) -> Summary:
-    """One side of a comparison."""
+    """Return one side of a comparison."""
     return Summary(n=1000, missing=0.0, mean=p50, p50=p50, p95=2 * p50)
 
 
 def event(change: str = "opened", alarm: str | None = None, **other: Any) -> DriftEvent:
-    """An event with an id of its own, of an alarm of its own unless one is named."""
+    """Return an event with a new id, of a new alarm unless one is given."""
     identity = f"{next(_NUMBERS):016x}"
-    given: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "id": identity,
         "alarm": alarm or identity,
         "change": change,
@@ -44,41 +50,52 @@ def event(change: str = "opened", alarm: str | None = None, **other: Any) -> Dri
         "reference": summary(),
         "current": summary(1600.0),
     }
-    return DriftEvent(**given | other)
+    return DriftEvent(**fields | other)
 
 
 def notice(change: str = "opened", alarm: str | None = None, **other: Any) -> Notice:
-    """News of such an event."""
+    """Return a notice of an event as `event` returns it."""
     return Notice(event(change, alarm, **other), since=1_790_000_000.0 - 7_500)
 
 
 def slack(url: str = f"https://hooks.example.com/{SECRET}", **other: Any) -> SlackTarget:
-    """A chat."""
+    """Return a Slack target."""
     return SlackTarget.model_validate({"kind": "slack", "url": url} | other)
 
 
 def pagerduty(endpoint: str = "https://events.example.com/v2", **other: Any) -> PagerDutyTarget:
-    """A service of PagerDuty."""
-    given = {"kind": "pagerduty", "routing_key": "R" * 32, "endpoint": endpoint}
-    return PagerDutyTarget.model_validate(given | other)
+    """Return a PagerDuty target."""
+    fields = {"kind": "pagerduty", "routing_key": "R" * 32, "endpoint": endpoint}
+    return PagerDutyTarget.model_validate(fields | other)
 
 
 def webhook(url: str = f"https://hooks.example.com/{SECRET}", **other: Any) -> WebhookTarget:
-    """A program."""
+    """Return a webhook target."""
     return WebhookTarget.model_validate({"kind": "webhook", "url": url} | other)
 
 
-TARGETS: list[Target] = [slack(), pagerduty(), webhook(token="tok-12345")]
+def alertmanager(*urls: str, **other: Any) -> AlertmanagerTarget:
+    """Return a target of one or several Alertmanagers."""
+    fields = {"kind": "alertmanager", "urls": list(urls or ("https://alerts.example.com",))}
+    return AlertmanagerTarget.model_validate(fields | other)
 
-STEERING = st.sampled_from(
+
+TARGETS: list[Target] = [
+    slack(),
+    pagerduty(),
+    alertmanager(username="u", password="tok-12345"),
+    webhook(token="tok-12345"),
+]
+
+MARKUP = st.sampled_from(
     (
         *("<!channel>", "<!here|here>", "<@U123>", "@channel", "@here", "@all", "&lt;!channel&gt;"),
         *("[x](http://evil.example)", "![x](https://evil.example/y.png)", "```", "*b*", "</a>"),
         *("\x1b[2J", "\r\n", "\u202e", "\x00", '"}]}', "{model}", "%s", "\\", "\u2028", "😀"),
     )
 )
-TEXT = st.lists(STEERING | st.text(max_size=8), max_size=6).map("".join) | st.builds(
-    lambda part, times: part * times, STEERING | st.just("x"), st.integers(100, 3000)
+TEXT = st.lists(MARKUP | st.text(max_size=8), max_size=6).map("".join) | st.builds(
+    lambda part, times: part * times, MARKUP | st.just("x"), st.integers(100, 3000)
 )
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 SIDE = st.builds(
@@ -94,7 +111,7 @@ HOSTILE = st.builds(
     DriftEvent,
     id=TEXT,
     alarm=TEXT,
-    change=st.sampled_from(["opened", "escalated", "resolved"]),
+    change=st.sampled_from(["opened", "escalated", "updated", "resolved"]),
     model=TEXT,
     segment=TEXT,
     feature=TEXT,

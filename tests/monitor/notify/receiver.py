@@ -1,4 +1,4 @@
-"""A local server that answers as the targets of notifications do, and keeps what it was sent."""
+"""A local HTTP server that responds as targets of notifications do, and keeps the requests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request: when (monotonic), where, its headers and its body."""
+    """A request; `time` is monotonic."""
 
     time: float
     path: str
@@ -22,13 +24,13 @@ class Received:
 
     @property
     def json(self) -> Any:
-        """The body; fails where it is no JSON."""
+        """The decoded body; raises ValueError if it is not JSON."""
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. seconds: how long it takes; drip: seconds between two bytes of its head."""
+    """A response. seconds: delay; drip: seconds between two bytes of its head."""
 
     status: int = 200
     body: bytes = b"ok"
@@ -37,11 +39,11 @@ class Reply:
     drip: float = 0.0
 
 
-Answering = Callable[[Received], Reply]
+Respond = Callable[[Received], Reply]
 
 
 def slack(request: Received) -> Reply:
-    """As Slack answers: `ok`, or the name of what is wrong with the payload."""
+    """Respond as Slack does: `ok`, or the name of an error in the payload."""
     message = request.json
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         return Reply(400, b"invalid_payload")
@@ -51,7 +53,7 @@ def slack(request: Received) -> Reply:
 
 
 def pagerduty(request: Received) -> Reply:
-    """As the Events API v2 answers: 202 with the key, or 400 with what is wrong."""
+    """Respond as the Events API v2 does: 202 with the key, or 400 with the errors."""
     event, errors = request.json, []
     action = event.get("event_action")
     if len(event.get("routing_key", "")) < 8:
@@ -69,23 +71,41 @@ def pagerduty(request: Received) -> Reply:
         if payload.get("severity") not in {"critical", "error", "warning", "info"}:
             errors.append("'payload.severity' is invalid")
     if errors:
-        refusal = {"status": "invalid event", "message": "Event object is invalid"}
-        return Reply(400, json.dumps(refusal | {"errors": errors}).encode())
-    taken = {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
-    return Reply(202, json.dumps(taken).encode())
+        invalid = {"status": "invalid event", "message": "Event object is invalid"}
+        return Reply(400, json.dumps(invalid | {"errors": errors}).encode())
+    accepted = {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}
+    return Reply(202, json.dumps(accepted).encode())
+
+
+def alertmanager(request: Received) -> Reply:
+    """Respond as Alertmanager's API v2 does: 200, or 400 with the errors."""
+    errors = []
+    for alert in request.json:
+        if not alert["labels"] or not all(alert["labels"].values()):
+            errors.append("at least one label pair required")
+        times = [datetime.fromisoformat(alert[name]) for name in ("startsAt", "endsAt")]
+        if any(time.tzinfo is None for time in times):
+            errors.append("must be a date-time")
+        if times[0] > times[1]:
+            errors.append("start time must be before end time")
+        if not all(isinstance(value, str) for value in alert["annotations"].values()):
+            errors.append("annotations must be of type string")
+        if "generatorURL" in alert and not urlsplit(alert["generatorURL"]).netloc:
+            errors.append("generatorURL must be a URI")
+    return Reply(400, json.dumps(errors).encode()) if errors else Reply()
 
 
 class Receiver:
     """The server, in a thread of its own; `answer` may be changed at any time."""
 
-    def __init__(self, answer: Answering = slack, port: int = 0) -> None:
+    def __init__(self, answer: Respond = slack, port: int = 0) -> None:
         self.answer = answer
         self.received: list[Received] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                """Keep the request and answer it."""
+                """Keep the request and respond."""
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 headers = {key.lower(): value for key, value in self.headers.items()}
                 request = Received(time.monotonic(), self.path, headers, body)
@@ -106,33 +126,33 @@ class Receiver:
                     else:
                         self.wfile.write(head)
                     self.wfile.write(reply.body)
-                except OSError:  # the client has hung up
+                except OSError:  # the client has closed the connection
                     pass
 
             def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
+                """Do not log requests."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the TCP port."""
         return int(self._server.server_address[1])
 
     @property
     def url(self) -> str:
-        """Its address, with a path that is a secret."""
+        """Return a URL whose path is a secret."""
         return f"http://127.0.0.1:{self.port}/services/T000/s3cret-path"
 
     def __enter__(self) -> Self:
-        """Serve."""
+        """Start the server."""
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop; the port is free again."""
+        """Stop the server and release the port."""
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,4 @@
-"""One HTTP POST: what its answer means, and that nothing it meets takes long or tells a secret."""
+"""One HTTP POST request: results, limits, and masking of secrets."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from monitor.notify import post as module
-from monitor.notify.notice import Request
-from monitor.notify.post import PASSING, REASONS, Answer, post
+from monitor.notify import http_client
+from monitor.notify.http_client import REASONS, RETRYABLE, Response, post
+from monitor.notify.message import Request
 from tests.monitor.notify.receiver import Receiver, Reply
 
 CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
@@ -24,26 +24,26 @@ CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
 
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxies of this machine are no part of a test."""
+    """Remove the proxies of this machine."""
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
 
 
 def request(url: str, **message: str) -> Request:
-    """A request with a routing key in its body."""
+    """Return a request with a routing key in its body."""
     return Request.json(url, {"text": "x", "routing_key": "r0uting-key"} | message, "r0uting-key")
 
 
-def answered(reply: Reply, **other: float) -> Answer:
-    """What comes of a request that is answered so."""
+def send_to(reply: Reply, **other: float) -> Response:
+    """Return the result of a request to a server that responds with `reply`."""
     with Receiver(lambda _: reply) as receiver:
         return post(request(receiver.url), **other)
 
 
 @contextmanager
 def tcp(reply: bytes) -> Iterator[int]:
-    """The port of a server that is no web server: it sends some bytes and hangs up."""
+    """Run a TCP server that sends some bytes and closes the connection; yield its port."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -75,24 +75,24 @@ def tcp(reply: bytes) -> Iterator[int]:
         (503, "server_error"),
     ],
 )
-def test_a_status_is_judged(status: int, reason: str | None) -> None:
-    """What is the target's mood today is tried again, what it says of us is not."""
+def test_a_status_has_a_reason(status: int, reason: str | None) -> None:
+    """Errors of the server are retryable; errors of the request are not."""
     body = b"" if status == 204 else b"said"
-    answer = answered(Reply(status, body, {"Location": "http://127.0.0.1:1/"}))
-    assert (answer.status, answer.reason, answer.detail) == (status, reason, body.decode())
-    assert answer.passing == (status in {408, 429, 500, 503})
+    response = send_to(Reply(status, body, {"Location": "http://127.0.0.1:1/"}))
+    assert (response.status, response.reason, response.detail) == (status, reason, body.decode())
+    assert response.retryable == (status in {408, 429, 500, 503})
 
 
 def test_a_redirect_is_not_followed() -> None:
-    """A secret goes to the host that it was meant for."""
+    """The request and its secrets are not sent to another host."""
     with Receiver() as other:
-        there = {"Location": other.url}
-        assert answered(Reply(307, b"", there)).reason == "redirected"
+        headers = {"Location": other.url}
+        assert send_to(Reply(307, b"", headers)).reason == "redirected"
         assert other.received == []
 
 
-def test_what_is_sent_arrives() -> None:
-    """Path and query, headers and body as they were given."""
+def test_a_request_arrives_unchanged() -> None:
+    """The server receives the path, query, headers and body of the request."""
     with Receiver() as receiver:
         post(Request.json(receiver.url + "?a=b", {"ä": 1}, token="t"))
         (got,) = receiver.received
@@ -119,24 +119,24 @@ def test_what_is_sent_arrives() -> None:
         (format_datetime(datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC), usegmt=True), 3600),
     ],
 )
-def test_retry_after(value: str, seconds: float) -> None:
-    """Seconds or a date, an hour at most; nonsense is no wish."""
-    assert module._seconds(value) == seconds
+def test_retry_after_is_parsed(value: str, seconds: float) -> None:
+    """It is a number of seconds or a date, at most an hour; an invalid value counts as 0."""
+    assert http_client._retry_after_seconds(value) == seconds
 
 
-def test_retry_after_as_a_date() -> None:
-    """A date is as many seconds from now."""
-    there = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
-    answer = answered(Reply(429, b"", {"Retry-After": format_datetime(there, usegmt=True)}))
-    assert 80 < answer.retry_after <= 90
+def test_retry_after_may_be_a_date() -> None:
+    """A date is converted to the seconds until then."""
+    date = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=90)
+    response = send_to(Reply(429, b"", {"Retry-After": format_datetime(date, usegmt=True)}))
+    assert 80 < response.retry_after <= 90
 
 
-def test_nobody_there() -> None:
-    """A port that nobody listens on, and a host that nobody knows."""
+def test_an_unreachable_server_is_reported() -> None:
+    """A closed port and an unknown host are `unreachable`."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        answer = post(request(f"http://127.0.0.1:{bound.getsockname()[1]}/"))
-    assert (answer.status, answer.reason, answer.detail) == (
+        response = post(request(f"http://127.0.0.1:{bound.getsockname()[1]}/"))
+    assert (response.status, response.reason, response.detail) == (
         None,
         "unreachable",
         "Connection refused",
@@ -148,52 +148,53 @@ def test_nobody_there() -> None:
     "reply",
     [b"", b"hello\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00" * 100, b"HTTP/1.1 200 OK\r\n" * 200],
 )
-def test_no_web_server(reply: bytes) -> None:
-    """Bytes that are no HTTP are a failure that may pass, and no exception."""
+def test_an_invalid_http_response_is_retryable(reply: bytes) -> None:
+    """Bytes that are not HTTP are a failure without a status, not an exception."""
     with tcp(reply) as port:
-        answer = post(request(f"http://127.0.0.1:{port}/"))
-    assert answer.status is None
-    assert answer.passing
+        response = post(request(f"http://127.0.0.1:{port}/"))
+    assert response.status is None
+    assert response.retryable
 
 
 @pytest.mark.parametrize("reply", [Reply(seconds=30.0), Reply(drip=0.05)], ids=["silent", "drip"])
-def test_a_slow_target_is_hung_up_on(reply: Reply) -> None:
-    """Whether it says nothing or a byte now and then, the whole takes no longer than it may."""
+def test_a_slow_response_times_out(reply: Reply) -> None:
+    """The timeout applies to the whole response, also if single bytes arrive in time."""
     started = time.monotonic()
-    answer = answered(reply, seconds=0.4)
+    response = send_to(reply, timeout=0.4)
     assert time.monotonic() - started < 2
-    assert (answer.status, answer.reason) == (None, "timeout")
-    assert answer.detail == "no answer within 0.4 s"
+    assert (response.status, response.reason) == (None, "timeout")
+    assert response.detail == "no response within 0.4 s"
 
 
-def test_an_endless_answer_is_not_read() -> None:
-    """The status counts; of the body no more than its beginning is read, and less is shown."""
-    answer = answered(Reply(400, b"y" * 50_000_000))
-    assert answer.status == 400
-    assert len(answer.detail) == 200
+def test_a_long_body_is_truncated() -> None:
+    """Only the start of the body is read, and 200 characters are kept."""
+    response = send_to(Reply(400, b"y" * 50_000_000))
+    assert response.status == 400
+    assert len(response.detail) == 200
 
 
-def test_a_body_that_breaks_off_changes_nothing() -> None:
-    """What was taken was taken: sending it again would say it twice."""
+def test_an_incomplete_body_does_not_change_the_result() -> None:
+    """The status decides; a retry of an accepted message would duplicate it."""
     with tcp(b"HTTP/1.1 202 X\r\nContent-Length: 1000\r\n\r\nbegin") as port:
-        answer = post(request(f"http://127.0.0.1:{port}/"))
-    assert (answer.status, answer.reason) == (202, None)
+        response = post(request(f"http://127.0.0.1:{port}/"))
+    assert (response.status, response.reason) == (202, None)
 
 
-def test_an_answer_that_repeats_secrets_is_masked() -> None:
-    """Addresses and keys that come back in an error are not passed on, nor is what steers."""
+def test_secrets_in_a_body_are_masked() -> None:
+    """URLs and keys in an error are masked, and control characters are replaced."""
     body = b"no /services/T000/s3cret-path for r0uting-key\x1b[2J\nor https://x/s3cret-path?tok"
-    answer = answered(Reply(404, body))
-    assert "s3cret" not in answer.detail
-    assert "r0uting" not in answer.detail
+    response = send_to(Reply(404, body))
+    assert "s3cret" not in response.detail
+    assert "r0uting" not in response.detail
     assert (
-        answer.detail == "no /***/T000/*** for ***\N{REPLACEMENT CHARACTER}[2J or https://x/***?tok"
+        response.detail
+        == "no /***/T000/*** for ***\N{REPLACEMENT CHARACTER}[2J or https://x/***?tok"
     )
 
 
-def test_every_reason_is_one_of_the_metrics() -> None:
-    """Label sets are made at the start from these."""
-    assert set(REASONS) >= PASSING
+def test_reasons_are_complete() -> None:
+    """The series of the metrics are created from REASONS."""
+    assert set(REASONS) >= RETRYABLE
     assert len(REASONS) == 7
 
 
@@ -202,7 +203,7 @@ def test_every_reason_is_one_of_the_metrics() -> None:
 
 @contextmanager
 def https() -> Iterator[Receiver]:
-    """A receiver that speaks TLS."""
+    """Run a receiver with TLS."""
     receiver = Receiver()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -215,7 +216,7 @@ def https() -> Iterator[Receiver]:
 
 
 def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A certificate that nobody vouches for, or of another name, gets nothing."""
+    """Nothing is sent to a server with an untrusted certificate or one of another name."""
     with https() as receiver:
         url = f"https://localhost:{receiver.port}/"
         assert post(request(url)).reason == "tls"
@@ -225,25 +226,25 @@ def test_certificates_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(receiver.received) == 1
 
 
-def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTPS_PROXY is asked for a tunnel, with the password that it has; NO_PROXY is heeded."""
-    asked: list[bytes] = []
+def test_the_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HTTPS_PROXY receives CONNECT with its credentials, and NO_PROXY excludes hosts."""
+    heads: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
             connection, _ = server.accept()
             with connection:
-                asked.append(connection.recv(65536))
+                heads.append(connection.recv(65536))
                 connection.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         port = server.getsockname()[1]
         monkeypatch.setenv("HTTPS_PROXY", f"http://me:p%40ss@127.0.0.1:{port}")
-        answer = post(request("https://hooks.example.com/s3cret-path"))
+        response = post(request("https://hooks.example.com/s3cret-path"))
         thread.join(5)
-    assert (answer.status, answer.reason) == (None, "unreachable")
-    (head,) = asked
+    assert (response.status, response.reason) == (None, "unreachable")
+    (head,) = heads
     assert head.startswith(b"CONNECT hooks.example.com:443 HTTP/1")
     assert b"Proxy-Authorization: Basic bWU6cEBzcw==\r\n" in head
     assert b"s3cret" not in head

@@ -1,4 +1,4 @@
-"""What targets are sent: a sentence to act on, valid for its reader, whatever the names are."""
+"""Content of messages for each kind of target, with valid and hostile names."""
 
 from __future__ import annotations
 
@@ -12,22 +12,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from monitor import events
-from monitor.config_notify import Target
-from monitor.notify import kinds, slack
-from monitor.notify.notice import Batch, Notice, Request, cut, headline, link, name, when
+from monitor.config.sections.notifications import Target
+from monitor.events import types
+from monitor.events.codec import encode_event
+from monitor.events.types import ChangePoint, Explanation
+from monitor.notify.channels import registry, slack
+from monitor.notify.message import (
+    Batch,
+    Notice,
+    Request,
+    Sender,
+    dashboard_link,
+    headline,
+    open_since,
+    short_name,
+    truncate,
+)
+from monitor.records import Source
+from tests.monitor.events.drift_events import EXPLANATION as CHANGE
 from tests.monitor.notify import receiver
-from tests.monitor.notify.news import (
+from tests.monitor.notify.drift_events import (
     HOSTILE,
     NOTICES,
     TARGETS,
     TEXT,
+    alertmanager,
     event,
     notice,
     pagerduty,
     webhook,
 )
-from tests.monitor.notify.news import slack as slack_target
+from tests.monitor.notify.drift_events import slack as slack_target
 
 PURE = settings(
     max_examples=25,
@@ -36,27 +51,38 @@ PURE = settings(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
+RUNBOOKS = "https://wiki.example.com/plumbline/"
+SENDER = Sender("plumbline")
+NOW = 1_790_000_100.0
+EXPLANATION = structs.replace(
+    CHANGE, since=types.ChangePoint(record=1600, time=1_790_000_000.0 - 12)
+)
 LINK = "https://grafana.example.com/d/drift?var-model={model}&var-feature={feature}&from={from}"
 
 
 def messages(
-    target: Target, *notices: Notice, template: str | None = None, ended: tuple[int, ...] = ()
+    target: Target,
+    *notices: Notice,
+    template: str | None = None,
+    runbooks: str | None = None,
+    ended: tuple[int, ...] = (),
 ) -> list[Any]:
-    """The bodies of what a target is sent."""
-    made = kinds.requests(target, Batch(notices, frozenset(ended)), template, "plumbline")
-    return [json.loads(request.body) for request in made]
+    """Return the bodies of the requests to a target."""
+    sender = Sender("plumbline", template, runbooks)
+    requests = registry.requests(target, Batch(notices, frozenset(ended)), sender, NOW)
+    return [json.loads(request.body) for request in requests]
 
 
 def storm(count: int, **other: Any) -> list[Notice]:
-    """Alarms of as many features."""
+    """Return alarms of this number of features."""
     return [notice(feature=f"f{i}", psi=0.1 + i, **other) for i in range(count)]
 
 
-# --- what they say ----------------------------------------------------------------------------
+# --- content ----------------------------------------------------------------------------------
 
 
-def test_slack_message_can_be_acted_on() -> None:
-    """Sentence, severity, model, feature, PSI, since when and a link, in red."""
+def test_a_slack_message_describes_the_alarm() -> None:
+    """It has the sentence, severity, model, feature, PSI, opening time and link, in red."""
     (message,) = messages(slack_target(), notice(change="escalated", alarm="a1"), template=LINK)
     (attachment,) = message["attachments"]
     assert (
@@ -71,6 +97,7 @@ def test_slack_message_can_be_acted_on() -> None:
         "Model": "chat",
         "Feature": "latency_ms",
         "Severity": "critical",
+        "Drift type": "prediction",
         "PSI": "0.41",
         "Since": "2026-09-21 12:08:20 UTC",
         "Found by": "ks, psi",
@@ -80,10 +107,52 @@ def test_slack_message_can_be_acted_on() -> None:
     assert attachment["footer"] == "Plumbline, alarm a1"
 
 
-def test_resolution_is_green_and_says_how_long_it_was() -> None:
-    """The end of an alarm looks like one."""
-    over = notice("resolved", current=event().reference, segment="metadata.route=x")
-    (message,) = messages(slack_target(), over)
+@pytest.mark.parametrize("base", [RUNBOOKS, RUNBOOKS.rstrip("/")])
+@pytest.mark.parametrize("severity", ["warning", "critical"])
+def test_every_page_links_to_its_runbook(base: str, severity: str) -> None:
+    """It is the page of the alert rule of this severity, as in the rules' annotation."""
+    url = f"https://wiki.example.com/plumbline/plumblinedrift{severity}"
+    one = notice(severity=severity)
+    (chat,) = messages(slack_target(), one, runbooks=base)
+    assert chat["attachments"][0]["text"] == f"<{url}|Open the runbook>"
+    (chat,) = messages(slack_target(), one, notice(severity="warning"), runbooks=base)
+    assert chat["attachments"][0]["text"].endswith(f"\n<{url}|Open the runbook>")
+    (page,) = messages(pagerduty(), one, runbooks=base)
+    assert page["links"] == [{"href": url, "text": "Runbook"}]
+    (sent,) = messages(webhook(), one, runbooks=base)
+    assert sent["events"][0]["runbook_url"] == url
+    ((alert,),) = messages(alertmanager(), one, runbooks=base)
+    assert alert["annotations"]["runbook_url"] == url
+
+
+def test_pages_of_all_kinds_have_the_same_sentence() -> None:
+    """Only the escaping differs."""
+    one = notice(explanation=EXPLANATION)
+    (chat,) = messages(slack_target(), one)
+    (page,) = messages(pagerduty(), one)
+    (sent,) = messages(webhook(), one)
+    ((alert,),) = messages(alertmanager(), one)
+    assert one.sentence() == page["payload"]["summary"] == sent["summary"]
+    assert one.sentence() == chat["text"].replace("&gt;", ">")
+    assert one.sentence() == alert["annotations"]["description"]
+    for part in ("800 -> 1,600 ms", "since 14:13:08 UTC", "with output_tokens, cost_usd"):
+        assert part in one.sentence()
+
+
+@pytest.mark.parametrize("source", Source)
+def test_the_source_is_shown_unless_it_is_the_log(source: Source) -> None:
+    """Pages about records are as before."""
+    (message,) = messages(slack_target(), notice(source=source))
+    (attachment,) = message["attachments"]
+    shown = {field["title"]: field["value"] for field in attachment["fields"]}
+    assert shown.get("Source", "log") == source
+    assert ("Source" in shown) == (source is not Source.LOG)
+
+
+def test_a_resolution_is_green_and_has_the_duration() -> None:
+    """The message of a resolved alarm has its status, segment and duration, and no link."""
+    resolved = notice("resolved", current=event().reference, segment="metadata.route=x")
+    (message,) = messages(slack_target(), resolved)
     (attachment,) = message["attachments"]
     shown = {field["title"]: field["value"] for field in attachment["fields"]}
     assert "is quiet again" in message["text"]
@@ -102,17 +171,19 @@ def test_resolution_is_green_and_says_how_long_it_was() -> None:
         ("resolved", 0.0, 86_400 * 3 + 60.0, "1970-01-01 00:00:00 UTC, for 3 d 1 min"),
         ("resolved", None, 0.0, "before 1970-01-01 00:00:00 UTC"),
         ("escalated", None, 0.0, "before 1970-01-01 00:00:00 UTC"),
-        ("opened", 1e300, 0.0, "not known"),
-        ("opened", 0.0, -1e300, "not known"),
+        ("opened", 1e300, 0.0, "unknown"),
+        ("opened", 0.0, -1e300, "unknown"),
     ],
 )
-def test_since_when(change: str, since: float | None, time: float, text: str) -> None:
-    """As far as it is known, and no further."""
-    assert when(Notice(event(change, time=time), since)) == text
+def test_the_opening_time_is_shown_if_known(
+    change: str, since: float | None, time: float, text: str
+) -> None:
+    """A resolution also has the duration; an unknown opening is before the event."""
+    assert open_since(Notice(event(change, time=time), since)) == text
 
 
-def test_a_storm_is_one_slack_message() -> None:
-    """The worst ten in words, and how many more."""
+def test_many_alarms_are_one_slack_message() -> None:
+    """It has the ten most severe as sentences, and the number of the others."""
     (message,) = messages(slack_target(), *storm(47), template=LINK)
     (attachment,) = message["attachments"]
     lines = attachment["text"].splitlines()
@@ -122,8 +193,8 @@ def test_a_storm_is_one_slack_message() -> None:
     assert lines[-1] == "and 37 more"
 
 
-def test_headline_counts_what_it_is_about() -> None:
-    """How much of it is bad, how much good, and whose."""
+def test_the_headline_counts_events_by_status() -> None:
+    """It also has the models with the most events."""
     many = [
         *(notice(model=f"m{i}") for i in range(5)),
         notice(model="m1", severity="warning"),
@@ -136,16 +207,19 @@ def test_headline_counts_what_it_is_about() -> None:
 
 
 def fleet(count: int, change: str = "opened", feature: str = "latency_ms") -> list[Notice]:
-    """The same news of as many models."""
+    """Return the same change for this number of models."""
     return [notice(change, model=f"m{i}", feature=feature) for i in range(count)]
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
 def test_forty_models_that_shift_together_are_one_message(target: Target) -> None:
-    """It begins with the feature, and says in how many models."""
+    """The message begins with the feature and the number of models."""
     (message,) = messages(target, *fleet(40))
-    said = message.get("text") or message.get("summary") or message["payload"]["summary"]
-    assert said == (
+    if target.kind == "alertmanager":  # PlumblineFleetDrift suppresses them there
+        assert [each["labels"]["model"] for each in message] == [f"m{i}" for i in range(40)]
+        return
+    text = message.get("text") or message.get("summary") or message["payload"]["summary"]
+    assert text == (
         "latency_ms has drifted in 40 models; "
         "40 changes at once: 40 critical; of m0, m1, m2 and 37 more models"
     )
@@ -164,51 +238,75 @@ def test_forty_models_that_shift_together_are_one_message(target: Target) -> Non
         (fleet(2) + [notice(model="m0", segment=f"s={i}") for i in range(5)], "7 changes at once"),
     ],
 )
-def test_what_models_have_in_common_is_said_first(many: list[Notice], begins: str) -> None:
-    """From three models and half of those told of on; segments of a model are no models."""
-    said = headline(many)
-    assert said.startswith(begins)
-    assert said.count(" in 3 models") <= 3
+def test_the_headline_begins_with_common_changes(many: list[Notice], begins: str) -> None:
+    """A change is common to at least three models and half of all; segments count as one model."""
+    text = headline(many)
+    assert text.startswith(begins)
+    assert text.count(" in 3 models") <= 3
 
 
-def test_an_incident_of_one_feature_names_it() -> None:
-    """The component of many alarms is their feature, where it is the same."""
+def test_the_component_of_a_shared_incident_is_its_feature() -> None:
+    """If the alarms have several features, the component says so."""
     (message,) = messages(pagerduty(), *fleet(4))
     assert message["payload"]["component"] == "latency_ms"
     (message,) = messages(pagerduty(), *fleet(4), *fleet(1, feature="error"))
     assert message["payload"]["component"] == "many features"
 
 
-def test_webhook_gets_every_event_whole() -> None:
-    """A program reads them all, with the sentence, the link and since when beside each."""
+def test_a_webhook_receives_every_event_in_full() -> None:
+    """Each event also has its sentence, link and opening time."""
     many = storm(40)
     (message,) = messages(webhook(), *many, template=LINK)
     assert (message["version"], message["source"]) == (1, "plumbline")
     for sent, each in zip(message["events"], many, strict=True):
-        whole = json.loads(events.encode(each.event))
+        whole = json.loads(encode_event(each.event))
         assert {key: sent[key] for key in whole} == whole
         assert sent["summary"] == each.sentence()
         assert sent["since"] == each.since
         assert f"var-feature={each.event.feature}" in sent["dashboard_url"]
 
 
-def test_webhook_token_is_a_bearer() -> None:
-    """A token, where there is one, is in the header and nowhere else."""
-    (made,) = kinds.requests(webhook(token="tok-12345"), Batch([notice()]), None, "p")
-    assert made.headers["Authorization"] == "Bearer tok-12345"
-    assert b"tok-12345" not in made.body
-    (made,) = kinds.requests(webhook(), Batch([notice()]), None, "p")
-    assert "Authorization" not in made.headers
+@pytest.mark.parametrize("change", ["opened", "escalated", "updated"])
+def test_all_targets_state_the_same_start_of_the_change(change: str) -> None:
+    """It is the one of the event, in the sentence, in fields and for programs."""
+    since = ChangePoint(record=1_201, time=1_790_000_000.0 - 3_600)
+    one = notice(change, explanation=Explanation(since=since))
+    (slack_message,) = messages(slack_target(), one)
+    (page,) = messages(pagerduty(), one)
+    (call,) = messages(webhook(), one)
+    (attachment,) = slack_message["attachments"]
+    text = "2026-09-21 13:13:20 UTC, 500 records ago"
+    shown = {field["title"]: field["value"] for field in attachment["fields"]}
+    assert text.removeprefix("2026-09-21 ") in slack_message["text"]
+    assert shown["Since"] == text.removeprefix("2026-09-21 ")
+    assert page["payload"]["custom_details"]["since"] == shown["Since"]
+    assert shown["Since"] in page["payload"]["summary"]
+    (sent,) = call["events"]
+    assert sent["since"] == sent["explanation"]["since"]["time"] == since.time
+    assert shown["Since"] in sent["summary"]
+    (resolved,) = messages(slack_target(), notice("resolved", explanation=Explanation(since=since)))
+    assert "2026-09-21 13:13:20 UTC, for 1 h" in str(resolved["attachments"])
+    assert "after 500 records (1 h)" in resolved["text"]
+
+
+def test_the_token_of_a_webhook_is_in_the_authorization_header() -> None:
+    """It is not in the body, and without a token there is no such header."""
+    (request,) = registry.requests(webhook(token="tok-12345"), Batch([notice()]), SENDER, NOW)
+    assert request.headers["Authorization"] == "Bearer tok-12345"
+    assert b"tok-12345" not in request.body
+    (request,) = registry.requests(webhook(), Batch([notice()]), SENDER, NOW)
+    assert "Authorization" not in request.headers
 
 
 # --- PagerDuty --------------------------------------------------------------------------------
 
 
 def test_events_of_an_alarm_are_one_incident() -> None:
-    """Opened and escalated trigger under the key that resolved resolves."""
+    """They have one deduplication key: opened and escalated trigger, resolved resolves."""
     for change, action in (
         ("opened", "trigger"),
         ("escalated", "trigger"),
+        ("updated", "trigger"),
         ("resolved", "resolve"),
     ):
         (message,) = messages(pagerduty(), notice(change, alarm="0123456789abcdef"))
@@ -221,25 +319,24 @@ def test_events_of_an_alarm_are_one_incident() -> None:
     assert message["links"][0]["href"].startswith("https://grafana.example.com/")
 
 
-def test_a_storm_is_an_incident_a_partition() -> None:
-    """Alarms that come together share one; ends resolve their own; what is over pages nobody."""
+def test_alarms_in_one_message_share_an_incident_per_partition() -> None:
+    """A single alarm has its own incident; a resolved one is only resolved, not triggered."""
     first = [structs.replace(n.event) for n in storm(3)]
     many = [Notice(each, None, partition) for each, partition in zip(first, (0, 0, 1), strict=True)]
-    over = notice("resolved", alarm="gone")
-    brief = notice("opened", alarm="gone")
-    sent = messages(pagerduty(), *many, brief, over)
+    opened, resolved = (notice(change, alarm="brief") for change in ("opened", "resolved"))
+    sent = messages(pagerduty(), *many, opened, resolved)
     assert [(m["event_action"], m["dedup_key"]) for m in sent] == [
         ("trigger", "plumbline-many-0"),
         ("trigger", f"plumbline-{many[2].event.alarm}"),
-        ("resolve", "plumbline-gone"),
+        ("resolve", "plumbline-brief"),
     ]
     assert sent[0]["payload"]["summary"] == "2 changes at once: 2 critical; of chat"
     assert len(sent[0]["payload"]["custom_details"]) == 2
     assert many[2].event.feature in sent[1]["payload"]["summary"]
 
 
-def test_shared_incident_ends_with_its_last_alarm() -> None:
-    """Once told that a partition's alarms are over, the incident they shared is resolved."""
+def test_a_shared_incident_is_resolved_with_its_last_alarm() -> None:
+    """`Batch.ended` resolves the shared incident of the partition."""
     sent = messages(pagerduty(), notice("resolved", alarm="a"), ended=(2,))
     assert [m["dedup_key"] for m in sent] == ["plumbline-a", "plumbline-many-2"]
     assert {m["event_action"] for m in sent} == {"resolve"}
@@ -249,7 +346,7 @@ def test_shared_incident_ends_with_its_last_alarm() -> None:
 
 
 def texts(value: Any) -> list[str]:
-    """All texts in a JSON value, keys included."""
+    """Return all texts in a JSON value, including keys."""
     if isinstance(value, dict):
         return [text for pair in value.items() for part in pair for text in texts(part)]
     if isinstance(value, list):
@@ -263,14 +360,19 @@ def texts(value: Any) -> list[str]:
     st.lists(NOTICES, min_size=1, max_size=14),
     st.none() | st.just(LINK),
 )
-def test_any_event_makes_valid_bounded_messages(
+def test_messages_of_any_event_are_valid(
     target: Target, notices: list[Notice], template: str | None
 ) -> None:
-    """Whatever the names and numbers, the target takes the JSON, and it has a bounded size."""
-    made = kinds.requests(target, Batch(notices, frozenset({1})), template, "plumbline")
-    assert made
-    answer = {"slack": receiver.slack, "pagerduty": receiver.pagerduty}.get(target.kind)
-    for request in made:
+    """With any names and numbers, the target accepts the JSON, whose size is limited."""
+    sender = Sender("plumbline", template, RUNBOOKS)
+    requests = registry.requests(target, Batch(notices, frozenset({1})), sender, NOW)
+    assert requests
+    answer = {
+        "slack": receiver.slack,
+        "pagerduty": receiver.pagerduty,
+        "alertmanager": receiver.alertmanager,
+    }.get(target.kind)
+    for request in requests:
         assert json.loads(request.body.decode("utf-8"))
         assert len(request.body) < 20_000 * len(notices) + 10_000
         if answer is not None:
@@ -283,75 +385,93 @@ MENTION = re.compile(r"@(?:channel|here|all|everyone)|\]\(|://|```|<|>")
 
 @PURE
 @given(st.lists(NOTICES, min_size=1, max_size=12))
-def test_no_name_mentions_anyone_or_passes_for_a_link(notices: list[Notice]) -> None:
-    """In Slack and in chats that read Markdown: no control sequence, mention, link or code."""
+def test_no_name_becomes_a_mention_or_link(notices: list[Notice]) -> None:
+    """No text has a control sequence, mention, link or code, for Slack or in Markdown."""
     for message in messages(slack_target(), *notices):
         for text in texts(message):
             assert not MENTION.search(text), text
-            # every ampersand begins one of the three entities that Slack reads
+            # every ampersand begins one of the three entities that Slack decodes
             assert not re.search(r"&(?!(amp|lt|gt);)", text)
             assert text.replace("\n", "").replace("\u200b", "").isprintable()
 
 
 @PURE
+@given(st.lists(NOTICES, min_size=1, max_size=12))
+def test_no_name_becomes_a_mention_or_link_behind_alertmanager(notices: list[Notice]) -> None:
+    """Its templates pass annotations to chats and e-mails as they are."""
+    for alerts in messages(alertmanager(), *notices):
+        for alert in alerts:
+            text = alert["annotations"]["description"]
+            assert not re.search(r"@(?:channel|here|all|everyone)|\]\(|://|```|<|&", text), text
+            assert text.replace("\u200b", "").isprintable()
+
+
+@PURE
 @given(TEXT)
-def test_escaping_loses_nothing(text: str) -> None:
-    """What Slack shows is the text, with characters without width in it."""
+def test_escaping_keeps_the_text(text: str) -> None:
+    """Slack shows the text with additional zero-width spaces only."""
     shown = slack.escape(text).replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     assert shown.replace("\u200b", "") == text.replace("\u200b", "")
 
 
 @PURE
 @given(TEXT, st.integers(1, 200))
-def test_cut_is_bounded_and_printable(text: str, chars: int) -> None:
-    """A text is cut where it is too long, visibly, and never steers anything."""
-    made = cut(text, chars)
-    assert len(made) <= chars
-    assert made.isprintable()
-    assert len(text) <= chars or made.endswith("…")
+def test_truncated_text_is_printable(text: str, chars: int) -> None:
+    """A text that is too long ends with an ellipsis."""
+    shown = truncate(text, chars)
+    assert len(shown) <= chars
+    assert shown.isprintable()
+    assert len(text) <= chars or shown.endswith("…")
 
 
 @PURE
 @given(HOSTILE)
-def test_a_link_cannot_be_bent(hostile: events.DriftEvent) -> None:
-    """Values stay in their parameter, whatever is in them."""
-    made = link(LINK, Notice(hostile, None))
-    assert made is not None
-    parts = urlsplit(made)
+def test_a_value_cannot_change_the_link(hostile: types.DriftEvent) -> None:
+    """Every value stays in its query parameter."""
+    url = dashboard_link(LINK, Notice(hostile, None))
+    assert url is not None
+    parts = urlsplit(url)
     query = parse_qs(parts.query, keep_blank_values=True, strict_parsing=True)
     assert (parts.scheme, parts.netloc, parts.path) == ("https", "grafana.example.com", "/d/drift")
     assert list(query) == ["var-model", "var-feature", "from"]
-    assert query["var-model"] == [name(hostile.model)]
+    assert query["var-model"] == [short_name(hostile.model)]
     assert not parts.fragment
-    assert made.isascii()
+    assert url.isascii()
 
 
-def test_a_link_has_its_values_escaped_wherever_they_stand() -> None:
-    """In the path as in the query."""
-    told = notice(model="a/b?c#d&e=f", feature="ä {model}")
-    made = link("https://g/{model}/x?f={feature}", told)
-    assert made == "https://g/a%2Fb%3Fc%23d%26e%3Df/x?f=%C3%A4%20%7Bmodel%7D"
+def test_values_of_a_link_are_percent_encoded() -> None:
+    """This holds in the path and in the query."""
+    drifted = notice(model="a/b?c#d&e=f", feature="ä {model}")
+    url = dashboard_link("https://g/{model}/x?f={feature}", drifted)
+    assert url == "https://g/a%2Fb%3Fc%23d%26e%3Df/x?f=%C3%A4%20%7Bmodel%7D"
 
 
-def test_link_shows_the_time_around_the_drift() -> None:
-    """From an hour before the alarm opened to an hour after the event, in milliseconds."""
-    told = Notice(event(time=10_000.0), since=8_000.0)
-    assert link("https://g/?{from}-{to}", told) == "https://g/?4400000-13600000"
+def test_a_link_has_the_time_range_of_the_drift() -> None:
+    """It is from an hour before the opening to an hour after the event, in milliseconds."""
+    drifted = Notice(event(time=10_000.0), since=8_000.0)
+    assert dashboard_link("https://g/?{from}-{to}", drifted) == "https://g/?4400000-13600000"
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
-def test_requests_do_not_show_their_secrets(target: Target) -> None:
-    """Neither address, key nor token is in what a log or traceback would print."""
-    made = kinds.requests(target, Batch([notice()]), None, "plumbline")
-    for request in made:
+def test_the_repr_of_a_request_has_no_secret(target: Target) -> None:
+    """URL, key and token do not appear in logs or tracebacks."""
+    for request in registry.requests(target, Batch([notice()]), SENDER, NOW):
         for secret in ("s3cret-path", "R" * 32, "tok-12345"):
             assert secret not in repr(request)
 
 
-def test_secrets_of_a_request_are_known() -> None:
-    """Address, the words of its path and query, keys and token are to be hidden wherever they
-    come back; short words are not.
-    """
+def test_a_request_lists_the_secrets_to_mask() -> None:
+    """These are the URL, the words of its path and query, keys and token, but not short words."""
     url = "https://hooks.example.com/in/T0123456?key=abcdef#"
-    made = Request.json(url, {}, "routing", token="token1")
-    assert {url, "T0123456", "abcdef", "routing", "token1"} == set(made.secrets)
+    request = Request.json(url, {}, "routing", token="token1")
+    assert {url, "T0123456", "abcdef", "routing", "token1"} == set(request.secrets)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.kind)
+def test_a_response_that_repeats_the_message_has_no_request_id(target: Target) -> None:
+    """Details of a response are logged, and the log has no request ids."""
+    explanation = types.Explanation(examples=("req-1-secret", "req-2-secret"))
+    batch = Batch([notice(explanation=explanation), notice(explanation=explanation)])
+    for request in registry.requests(target, batch, SENDER, NOW):
+        for word in ("req-1-secret", "req-2-secret"):
+            assert (word.encode() in request.body) <= (word in request.secrets)

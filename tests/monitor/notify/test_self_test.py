@@ -1,14 +1,15 @@
-"""`plumbline notify test`: whether the settings work, told by trying them."""
+"""`plumbline notify test` sends a test message to each target."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from monitor import cli
+from monitor.cli import main
 from tests.monitor.notify import receiver
 from tests.monitor.notify.receiver import Receiver, Reply
 
@@ -17,10 +18,10 @@ ROUTING_KEY = "R0uting-" + "K" * 24
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Write a configuration with these targets; the arguments that lead to it."""
+    """Return a function that writes a configuration with targets and returns the arguments."""
     monkeypatch.chdir(tmp_path)
 
-    def write(**targets: dict[str, str]) -> list[str]:
+    def write(**targets: dict[str, Any]) -> list[str]:
         monkeypatch.setenv("PLUMBLINE__NOTIFICATIONS__TARGETS", json.dumps(targets))
         (tmp_path / "c.yaml").write_text("notifications: {dashboard_url: 'https://g/{model}'}")
         return ["notify", "test", "-c", "c.yaml"]
@@ -28,11 +29,16 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     return write
 
 
-def test_every_target_is_tried(
+def test_every_target_receives_a_test_message(
     configured: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each gets a message that says it is a test, and its answer is told; a page ends at once."""
-    with Receiver() as chat, Receiver(receiver.pagerduty) as pager, Receiver() as hook:
+    """The message is marked, the responses are printed, and an incident is resolved at once."""
+    with (
+        Receiver() as chat,
+        Receiver(receiver.pagerduty) as pager,
+        Receiver() as hook,
+        Receiver(receiver.alertmanager) as am,
+    ):
         hook.answer = lambda _: Reply(403, b"wrong token hunter2-Zq")
         arguments = configured(
             team={"kind": "slack", "url": chat.url},
@@ -43,31 +49,37 @@ def test_every_target_is_tried(
             },
             hook={"kind": "webhook", "url": hook.url, "token": "hunter2-Zq"},
             away={"kind": "slack", "url": "http://127.0.0.1:1/s3cret-path"},
+            alerts={"kind": "alertmanager", "urls": [f"http://127.0.0.1:{am.port}"]},
         )
-        assert cli.main(arguments) == 1
+        assert main.main(arguments) == 1
         lines = capsys.readouterr().out.splitlines()
         assert lines[0] == "team (slack): delivered: 200 ok"
         assert lines[1].startswith('pager (pagerduty): delivered: 202 {"status": "success"')
         assert lines[2] == "hook (webhook): not delivered (rejected): 403 wrong token ***"
         assert lines[3] == "away (slack): not delivered (unreachable): Connection refused"
-        (told,) = chat.received
-        assert told.json["text"].startswith("TEST, nothing has drifted: ")
-        opened, ended = (request.json for request in pager.received)
+        assert lines[4] == "alerts (alertmanager): delivered: 200 ok"
+        ((alert,),) = (each.json for each in am.received)
+        assert alert["labels"]["model"] == "plumbline-test"
+        for name in ("summary", "description"):
+            assert alert["annotations"][name].startswith("TEST, nothing has drifted: ")
+        (request,) = chat.received
+        assert request.json["text"].startswith("TEST, nothing has drifted: ")
+        opened, resolved = (request.json for request in pager.received)
         assert opened["payload"]["summary"].startswith("TEST, nothing has drifted: ")
-        assert (opened["event_action"], ended["event_action"]) == ("trigger", "resolve")
-        assert opened["dedup_key"] == ended["dedup_key"]
+        assert (opened["event_action"], resolved["event_action"]) == ("trigger", "resolve")
+        assert opened["dedup_key"] == resolved["dedup_key"]
         assert opened["links"][0]["href"] == "https://g/plumbline-test"
 
 
-def test_one_target_for_programs(
+def test_a_named_target_is_tested_alone(
     configured: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A name limits it to that target; --json is for programs, and success is status 0."""
+    """With --json the output is JSON; the exit status of a success is 0."""
     with Receiver() as chat:
         arguments = configured(
             team={"kind": "slack", "url": chat.url}, other={"kind": "slack", "url": chat.url}
         )
-        assert cli.main([*arguments, "--json", "other"]) == 0
+        assert main.main([*arguments, "--json", "other"]) == 0
         assert json.loads(capsys.readouterr().out) == [
             {
                 "target": "other",
@@ -82,21 +94,21 @@ def test_one_target_for_programs(
 @pytest.mark.parametrize(
     ("targets", "names", "message"),
     [
-        ({}, [], "there is nobody to tell: configure notifications.targets"),
+        ({}, [], "no target is configured: add one to notifications.targets"),
         (
             {"team": {"kind": "slack", "url": "https://hooks.example.com/s3cret-path"}},
             ["taem"],
-            "there is no target 'taem' in notifications.targets, only team",
+            "no target 'taem' in notifications.targets; it has team",
         ),
     ],
 )
-def test_nobody_to_try(
+def test_a_missing_target_is_an_error(
     configured: Callable[..., list[str]],
     capsys: pytest.CaptureFixture[str],
     targets: dict[str, dict[str, str]],
     names: list[str],
     message: str,
 ) -> None:
-    """One line and status 2, as with every mistake that a user can mend."""
-    assert cli.main([*configured(**targets), *names]) == 2
+    """It is printed on one line, with exit status 2."""
+    assert main.main([*configured(**targets), *names]) == 2
     assert capsys.readouterr().err == message + "\n"

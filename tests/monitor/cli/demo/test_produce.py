@@ -1,4 +1,4 @@
-"""Made traffic goes into a broker at its rate, and drifts in every other phase."""
+"""Tests of the traffic producer."""
 
 import os
 import signal
@@ -14,20 +14,20 @@ import numpy as np
 import pytest
 from confluent_kafka import Consumer
 
-from monitor import kafka
-from monitor.config import KafkaConfig
-from monitor.demo import produce
-from monitor.demo.broker import EmbeddedBroker
-from monitor.demo.traffic import INJECTED, PROFILES, model_of
+from monitor.cli.demo import produce
+from monitor.cli.demo.broker import EmbeddedBroker
+from monitor.cli.demo.traffic import INJECTED, MODELS, model_of
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.kafka.clients import consumer_settings
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 RATE, PHASE = 100.0, 50.0
 COUNT = int(RATE * PHASE)
 
 
-def test_phases_take_turns() -> None:
-    """Latency rises in the second phase and falls again in the third; ids are given once."""
-    lines = islice(produce.made(RATE, PHASE, start=1.7e9), 3 * COUNT)
+def test_phases_alternate() -> None:
+    """Latency rises in the second phase and falls again in the third; request ids are unique."""
+    lines = islice(produce.alternating_traffic(RATE, PHASE, start=1.7e9), 3 * COUNT)
     records = [msgspec.json.decode(line) for line in lines]
     medians = [
         np.median([r["latency_ms"] for r in phase if r["model"] == INJECTED.model])
@@ -42,7 +42,7 @@ def test_phases_take_turns() -> None:
 
 
 def test_records_arrive_keyed_by_model() -> None:
-    """What is produced can be read, a model on a partition, at the rate asked for."""
+    """Records are produced at the given rate, all records of a model to one partition."""
     broker = EmbeddedBroker()
     config = KafkaConfig(bootstrap_servers=broker.bootstrap_servers)
     broker.create(config.logs)
@@ -52,27 +52,27 @@ def test_records_arrive_keyed_by_model() -> None:
         time.sleep(seconds)
         return time.monotonic() > end
 
-    sent = produce.run(config, produce.made(RATE, PHASE, start=1.7e9), RATE, stop)
+    sent = produce.run(config, produce.alternating_traffic(RATE, PHASE, start=1.7e9), RATE, stop)
     assert 0.5 * RATE < sent < 1.5 * RATE
-    consumer = Consumer(kafka.consumer_settings(config, "test"))
+    consumer = Consumer(consumer_settings(config, "test") | {"enable.partition.eof": False})
     consumer.subscribe(list(config.logs))
-    places: Counter[tuple[str, int | None]] = Counter()
+    counts: Counter[tuple[str, int | None]] = Counter()
     deadline = time.monotonic() + 20
-    while places.total() < sent and time.monotonic() < deadline:
+    while counts.total() < sent and time.monotonic() < deadline:
         for message in consumer.consume(sent, 0.2):
             assert message.error() is None
             model = model_of(message.value() or b"")
             assert (message.key() or b"") == model.encode()
-            places[model, message.partition()] += 1
+            counts[model, message.partition()] += 1
     consumer.close()
-    assert places.total() == sent
-    assert {model for model, _ in places} == {profile.model for profile in PROFILES}
-    assert len(places) == len(PROFILES)
+    assert counts.total() == sent
+    assert {model for model, _ in counts} == {model.name for model in MODELS}
+    assert len(counts) == len(MODELS)
 
 
 def test_stops_on_sigterm() -> None:
-    """A container that is told to stop ends well, here while it waits for its broker."""
-    command = [sys.executable, "-m", "monitor.demo.produce", "127.0.0.1:1"]
+    """SIGTERM ends the process with status 0, here while it waits for the broker."""
+    command = [sys.executable, "-m", "monitor.cli.demo.produce", "127.0.0.1:1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -85,8 +85,10 @@ def test_stops_on_sigterm() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["a:1", "--rate", "0"], ["a:1", "--phase", "soon"]])
-def test_bad_arguments_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """What is missing or makes no sense is said, with status 2."""
+def test_invalid_arguments_are_an_error(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Missing and invalid arguments print an error and exit with status 2."""
     with pytest.raises(SystemExit) as ended:
         produce.main(words)
     assert ended.value.code == 2

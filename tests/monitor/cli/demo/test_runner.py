@@ -1,4 +1,4 @@
-"""The demo: the daemon itself on the embedded broker, and what it says of it."""
+"""Tests of the demo and its embedded broker."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from rich.console import Console
 
-from monitor import cli
-from monitor.config import REFERENCE_WINDOWS
-from monitor.demo import show
-from monitor.demo.broker import EmbeddedBroker
-from monitor.demo.traffic import INJECTED
+from monitor.cli import main
+from monitor.cli.demo import runner
+from monitor.cli.demo.broker import EmbeddedBroker
+from monitor.cli.demo.traffic import INJECTED
+from monitor.cli.report import Report
+from monitor.config.sections.detection import REFERENCE_WINDOWS
 from monitor.errors import UserError
-from monitor.events import DriftEvent, Summary
-from monitor.report import Report
+from monitor.events.codec import encode_event
+from monitor.events.types import DriftEvent, Summary
 
 PHASES = (
     "joining the consumer groups",
-    "warming up: gathering references",
+    "warming up: building references",
     "watching",
-    "watching: the change is in",
-    "all seen",
+    "watching: after the change",
+    "all records processed",
 )
-CHANGE = show.EVENT_START + 10_000 / show.EVENT_RATE
+CHANGE = runner.EVENT_START + 10_000 / runner.EVENT_RATE
 
 
 def event(**other: Any) -> DriftEvent:
-    """A true alarm, ten seconds after the change."""
+    """Return a true alarm, ten seconds after the change."""
     side = Summary(n=300, missing=0.0, mean=1.0, p50=1.0, p95=1.0)
     given: dict[str, Any] = {
         "id": "e",
@@ -58,83 +59,83 @@ def event(**other: Any) -> DriftEvent:
 
 
 def verdict(*events: DriftEvent, records: int = 20_000) -> tuple[int, str]:
-    """The status of a demo of 20,000 records that ended so, and what it says."""
+    """Return exit status and output of a demo of 20,000 records with these events."""
     file = io.StringIO()
     result = Report(
         records=records,
         rejected=0,
-        rejections={},
+        rejections=[],
         seconds=5.0,
         models={},
         events=list(events),
         resolved=[],
         experiments={},
     )
-    status = show._verdict(Console(file=file, width=100), result, 20_000)
+    status = runner._print_verdict(Console(file=file, width=100), result, 20_000)
     return status, file.getvalue()
 
 
-def test_verdict_of_the_injected_drift() -> None:
-    """The injected drift and no other is a demo that ended well."""
+def test_injected_drift_alone_is_a_success() -> None:
+    """If only the injected drift is reported, the status is 0."""
     derived = event(feature=INJECTED.features[1], time=CHANGE)
     status, text = verdict(event(), derived)
     assert status == 0
     assert "latency_ms critical 10 s (500 records) after the change, by psi, p 1e-09" in text
-    assert text.endswith("verdict   The injected drift was reported, and no other.\n")
+    assert text.endswith("verdict   The injected drift was reported, and nothing else.\n")
 
 
-def test_verdict_without_a_p_value() -> None:
-    """An alarm that ADWIN found has none, and is told all the same."""
+def test_alarm_without_a_p_value_is_printed() -> None:
+    """An alarm by a detector without a p-value is printed without it."""
     status, text = verdict(event(p_value=None, detector="adwin", found_by=("adwin",)))
     assert status == 0
     assert "by adwin\n" in text
 
 
 @pytest.mark.parametrize(
-    ("events", "records", "said"),
+    ("events", "records", "expected"),
     [
-        ([], 20_000, "missed    the change of latency_ms was not reported"),
+        ([], 20_000, "missed    the drift of latency_ms was not reported"),
         ([event(feature="tokens_per_second")], 20_000, "missed"),
-        ([event(), event(feature="cost_usd")], 20_000, "false     reported without cause: cost"),
+        ([event(), event(feature="cost_usd")], 20_000, "false     false alarm: cost_usd"),
         ([event(), event(model="code-small")], 20_000, "false"),
-        ([event(), event(time=CHANGE - 0.02)], 20_000, "false"),  # before there was anything
-        ([event()], 19_999, "lost      1 records did not arrive"),
+        ([event(), event(time=CHANGE - 0.02)], 20_000, "false"),  # before the change
+        ([event()], 19_999, "lost      1 of 20,000 records were not processed"),
     ],
 )
-def test_verdict_of_anything_else(events: list[DriftEvent], records: int, said: str) -> None:
-    """A miss, a false alarm or a lost record is a demo that failed, and says so."""
+def test_other_results_are_failures(events: list[DriftEvent], records: int, expected: str) -> None:
+    """A missed drift, a false alarm or a lost record is printed, and the status is 1."""
     status, text = verdict(*events, records=records)
     assert status == 1
-    assert said in text
-    assert "and no other" not in text
+    assert expected in text
+    assert "nothing else" not in text
 
 
 @pytest.mark.parametrize(
     ("records", "window"), [(12_000, 200), (20_000, 300), (80_000, 1000), (1_000_000, 1000)]
 )
 def test_window_fits_the_records(records: int, window: int) -> None:
-    """Each model warms up, and fills windows, well before the change."""
-    assert show._window(records) == window
+    """Every model finishes its warm-up and fills a window before the change."""
+    assert runner._window_records(records) == window
     slowest = 0.4 * records / 2  # code-small's records up to the change
     assert (REFERENCE_WINDOWS + 1) * window <= slowest
 
 
 @pytest.mark.parametrize("records", [0, 11_999])
-def test_too_few_records_are_refused(records: int) -> None:
-    """A demo that could show nothing does not start."""
+def test_too_few_records_are_an_error(records: int) -> None:
+    """A number of records that is too small for a window raises UserError."""
     with pytest.raises(UserError, match="at least 12,000"):
-        show._window(records)
+        runner._window_records(records)
 
 
-def test_refused_demo_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No broker is made for a demo that does not start."""
-    monkeypatch.setattr(show, "EmbeddedBroker", None)
+def test_error_starts_no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number of records is checked before the broker starts."""
+    monkeypatch.setattr(runner, "EmbeddedBroker", None)
     with pytest.raises(UserError):
-        show.run(1.0, 1.0, None)
+        runner.run(1.0, 1.0, None)
 
 
-def test_embedded_broker_keeps_what_it_is_given() -> None:
-    """It listens on the loopback alone; topics are there once made, with what is written."""
+def test_embedded_broker_stores_messages() -> None:
+    """The broker listens on loopback, creates topics, and returns the produced message."""
     broker = EmbeddedBroker()
     assert broker.bootstrap_servers.startswith("127.0.0.1:")
     broker.create(["one", "two"])
@@ -160,9 +161,9 @@ def test_embedded_broker_keeps_what_it_is_given() -> None:
 
 
 def test_demo_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Through the embedded broker: the injected drift is reported, no other, nothing is lost."""
+    """The demo reports the injected drift and nothing else, and loses no record."""
     path = tmp_path / "demo.json"
-    status = cli.main(["demo", "--seconds", "5", "--rate", "4000", "--report", str(path)])
+    status = main.main(["demo", "--seconds", "5", "--rate", "4000", "--report", str(path)])
     captured = capsys.readouterr()
     assert (status, captured.err) == (0, "")
     report = json.loads(path.read_bytes())
@@ -174,13 +175,38 @@ def test_demo_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert INJECTED.explains(one["model"], one["feature"])
         assert one["time"] >= CHANGE
     lines = captured.out.splitlines()
-    told = [line for line in lines if " has drifted" in line]
-    assert len(told) == len(report["events"])
-    assert "20,000 made inference logs" in captured.out
+    printed = [line for line in lines if " has drifted" in line]
+    assert len(printed) == len(report["events"]) + len(report["updated"])
+    assert "20,000 synthetic records of chat-large and code-small" in captured.out
     phases = [line.split("records  ")[1] for line in lines if " records  " in line]
-    assert phases == [phase for phase in PHASES if phase in phases]  # a quick one may go unseen
-    assert phases[-1] == "all seen"
+    assert phases == [phase for phase in PHASES if phase in phases]  # a short phase may be missing
+    assert phases[-1] == "all records processed"
     assert any(line.startswith("cost ") for line in lines)
-    assert any("┊ reference p50" in line for line in lines)
-    assert lines[-1] == "verdict   The injected drift was reported, and no other."
+    assert any(line.startswith("chat-large latency_ms (ms)") for line in lines)
+    assert any(line.split()[:1] == ["p95"] for line in lines)
+    assert lines[-1] == "verdict   The injected drift was reported, and nothing else."
     assert "\x1b" not in captured.out
+
+
+def test_events_of_other_types_are_skipped() -> None:
+    """The demo shows drift events only."""
+    drift = encode_event(event())
+
+    class Read:
+        """A message without an error."""
+
+        def __init__(self, value: bytes) -> None:
+            self.value = lambda: value
+
+        def error(self) -> None:
+            """Return no error."""
+
+    class Reader:
+        """A consumer of three events."""
+
+        def consume(self, *_: object) -> list[Read]:
+            """Return the messages."""
+            return [Read(b'{"type": "replay"}'), Read(drift), Read(b'{"type": "judge", "id": 1}')]
+
+    reader: Any = Reader()
+    assert list(runner._new_events(reader)) == [event()]

@@ -1,4 +1,4 @@
-"""Both ways to decode a batch, shortened first or whole, must give the same."""
+"""Check that both ways to decode a batch, shortened or whole, give the same result."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from typing import Any
 
 import pytest
 
-from monitor.decode.decoded import Decoded
-from monitor.decode.native import NativeDecoder
-from monitor.decode.shorten import BUILT
-from monitor.features import FeatureExtractor
+from monitor.ingest.decode.decoded import Decoded
+from monitor.ingest.decode.native import NativeDecoder
+from monitor.ingest.decode.shorten import SCANNER_BUILT
+from monitor.ingest.features import FeatureExtractor
 
 METADATA = {"route": "categorical", "n": "numeric"}
-WAYS = (False, True) if BUILT else (False,)
+SHORTENING = (False, True) if SCANNER_BUILT else (False,)
 DECODERS = {
-    metadata: [NativeDecoder(metadata, shortening=way) for way in WAYS]
+    metadata: [NativeDecoder(metadata, shortening=each) for each in SHORTENING]
     for metadata in (False, True)
 }
 
 
 def require_scanner() -> None:
-    """Skip a test where the scanner was not built; in CI that is a failure."""
-    if not BUILT:
+    """Skip a test if the scanner is not built. With CI=true, fail instead."""
+    if not SCANNER_BUILT:
         if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail("monitor.decode._scan is not built: see what `make setup` says")
-        pytest.skip("monitor.decode._scan is not built: is there a C compiler?")
+            pytest.fail("monitor.ingest.decode._scan is not built: see the output of `make setup`")
+        pytest.skip("monitor.ingest.decode._scan is not built: is there a C compiler?")
 
 
 def outcome(decoded: Decoded, metadata: bool) -> dict[str, Any]:
-    """All that comes of a batch: the features to the last bit, and the refusals."""
+    """Return the complete result of a batch: features bit for bit, and rejected messages."""
     watched = METADATA if metadata else {}
-    extractor = FeatureExtractor(watched, models=5, scores=5, categories=5)
-    batch = extractor.batch(decoded.records, decoded.kept, decoded.counted)
+    extractor = FeatureExtractor(watched, models=5, scores=5)
+    batch = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
     return {
-        "refusals": [(index, str(refused)) for index, refused in decoded.refusals],
+        "rejected": [(index, str(error)) for index, error in decoded.rejected],
         "positions": batch.positions.tolist(),
         "models": [batch.models[code] for code in batch.codes],
         "times": batch.times.tobytes(),
         "numeric": batch.numeric,
         "values": batch.values.tobytes(),
         "categories": [(c.name, c.vocabulary, c.codes.tolist()) for c in batch.categories],
-        "examples": (batch.examples.places.tolist(), batch.examples.ids),
+        "examples": (batch.examples.indices.tolist(), batch.examples.ids),
         "dropped": extractor.scores_dropped,
     }
 
 
 def check_alike(payloads: Sequence[bytes]) -> None:
-    """Assert that a batch comes out the same, with metadata and without."""
+    """Assert that all decoders give the same result, with and without metadata."""
     for metadata, decoders in DECODERS.items():
         first, *others = [outcome(each.many(payloads), metadata) for each in decoders]
         for other in others:

@@ -1,4 +1,4 @@
-"""Payloads of every kind: good, damaged, of other types, and bytes that are none."""
+"""Payloads for tests: valid, damaged, with values of wrong types, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from monitor.decode.native import LATEST
+from monitor.ingest.decode.native import MAX_TIMESTAMP
 
 EXAMPLES = int(os.environ.get("PLUMBLINE_FUZZ_EXAMPLES", "300"))
 
@@ -23,7 +23,7 @@ fuzz = settings(
 
 
 def payload(**changed: Any) -> bytes:
-    """A small record with these fields; one given as ... is left out."""
+    """Return a small record with these fields. A field given as ... is omitted."""
     fields = {"request_id": "r-1", "timestamp": 1_760_000_000.5, "model": "m"} | changed
     return json.dumps({k: v for k, v in fields.items() if v is not ...}).encode()
 
@@ -40,7 +40,7 @@ anything = st.recursive(
 )
 content = st.none() | st.text() | st.lists(st.fixed_dictionaries({}, optional={"text": st.text()}))
 prompts = st.text() | st.lists(st.fixed_dictionaries({"content": content}), max_size=3)
-times = st.floats(0, LATEST) | st.datetimes().map(datetime.isoformat) | st.integers()
+times = st.floats(0, MAX_TIMESTAMP) | st.datetimes().map(datetime.isoformat) | st.integers()
 optional = {
     "prompt": prompts,
     "response": st.text(),
@@ -62,7 +62,7 @@ almost = st.fixed_dictionaries(
 
 @st.composite
 def mutated(draw: st.DrawFn) -> bytes:
-    """The bytes of a good record with some cut out, put in or changed."""
+    """Return the bytes of a valid record with some removed, inserted or changed."""
     raw = bytearray(
         json.dumps(draw(good), ensure_ascii=draw(st.booleans())).encode("utf-8", "replace")
     )

@@ -1,4 +1,4 @@
-"""The native format: what is a record, what is refused and why, and that nothing else comes out.
+"""The native format: valid records, rejected messages with their reasons, and fuzz tests.
 
 PLUMBLINE_FUZZ_EXAMPLES=100000 makes the fuzz tests thorough.
 """
@@ -14,11 +14,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from monitor.decode import FORMATS, Decode, decoder
-from monitor.decode.native import LATEST, MAX_BYTES, MAX_MODEL_CHARS
-from monitor.records import Message, Part, Record, RecordWithMetadata, Refusal, RefusedError
-from tests.monitor.decode.alike import check_alike
-from tests.monitor.decode.payloads import almost, anything, fuzz, good, mutated, payload, prompts
+from monitor.ingest.decode import FORMATS, Decoder, decoder
+from monitor.ingest.decode.native import MAX_BYTES, MAX_MODEL_CHARS, MAX_TIMESTAMP
+from monitor.records import Message, Part, Record, RecordWithMetadata, RejectedRecord, RejectReason
+from tests.monitor.ingest.decode.alike import check_alike
+from tests.monitor.ingest.decode.payloads import (
+    almost,
+    anything,
+    fuzz,
+    good,
+    mutated,
+    payload,
+    prompts,
+)
 
 SECRET = "hunter2"
 
@@ -26,11 +34,11 @@ decode = decoder("native", metadata=False)
 decode_with_metadata = decoder("native", metadata=True)
 
 
-def refused(raw: bytes) -> RefusedError:
-    """The refusal of a payload, by both decoders alike."""
+def rejection(raw: bytes) -> RejectedRecord:
+    """Return the error for a payload, which is the same for both decoders."""
     found = []
     for each in (decode, decode_with_metadata):
-        with pytest.raises(RefusedError) as caught:
+        with pytest.raises(RejectedRecord) as caught:
             each(raw)
         found.append(caught.value)
     assert str(found[0]) == str(found[1])
@@ -38,11 +46,11 @@ def refused(raw: bytes) -> RefusedError:
     return found[0]
 
 
-# --- what is read -----------------------------------------------------------------------------
+# --- valid records ----------------------------------------------------------------------------
 
 
-def test_every_field_is_read() -> None:
-    """A record with all fields comes out with all that the features need."""
+def test_every_field_is_decoded() -> None:
+    """All fields that the features need are decoded."""
     full = {
         "prompt": "hi",
         "response": "hello",
@@ -62,7 +70,7 @@ def test_every_field_is_read() -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    """Keys that no record has, of whatever depth, change nothing."""
+    """Unknown keys of any depth are ignored."""
     deep: Any = 1
     for _ in range(200):
         deep = {"a": [deep]}
@@ -70,13 +78,13 @@ def test_unknown_keys_are_ignored() -> None:
 
 
 def test_explicit_nulls_are_missing() -> None:
-    """A null says the same as a key that is not there."""
+    """A null is equivalent to an absent key."""
     names = [n for n in Record.__struct_fields__ if n not in {"request_id", "timestamp", "model"}]
     assert decode(payload(**dict.fromkeys(names))) == decode(payload())
 
 
 def test_missing_is_none_not_zero() -> None:
-    """What the log does not say is None."""
+    """An absent field is None."""
     record = decode(payload())
     names = Record.__struct_fields__[3:]
     assert {getattr(record, name) for name in names} == {None}
@@ -103,8 +111,8 @@ def test_missing_is_none_not_zero() -> None:
         ([{"content": ["ab", {"text": "c"}]}], [Message(["ab", Part("c")])], 3),
     ],
 )
-def test_prompts(prompt: Any, parsed: Any, chars: int) -> None:
-    """A prompt is text, or chat messages whose content is text, parts or nothing."""
+def test_prompt_is_text_or_chat_messages(prompt: Any, parsed: Any, chars: int) -> None:
+    """A prompt is text, or chat messages whose content is text, parts or null."""
     record = decode(payload(prompt=prompt))
     assert record.prompt == parsed
     assert record.prompt_chars == chars
@@ -116,7 +124,7 @@ def test_prompts(prompt: Any, parsed: Any, chars: int) -> None:
         (0, 0.0),
         (1_760_000_000, 1.76e9),
         (1_760_000_000.25, 1_760_000_000.25),
-        (LATEST, LATEST),
+        (MAX_TIMESTAMP, MAX_TIMESTAMP),
         ("2025-10-09T08:53:20Z", 1.76e9),
         ("2025-10-09t08:53:20z", 1.76e9),
         ("2025-10-09 08:53:20.250Z", 1_760_000_000.25),
@@ -125,8 +133,8 @@ def test_prompts(prompt: Any, parsed: Any, chars: int) -> None:
         ("1970-01-01T00:00:00Z", 0.0),
     ],
 )
-def test_timestamps(time: Any, seconds: float) -> None:
-    """Event time is epoch seconds or RFC 3339, with UTC where no zone is given."""
+def test_timestamp_is_epoch_seconds_or_rfc_3339(time: Any, seconds: float) -> None:
+    """Event time is epoch seconds or RFC 3339, in UTC if no zone is given."""
     found = decode(payload(timestamp=time)).timestamp
     assert type(found) is float
     assert found == seconds
@@ -136,14 +144,14 @@ def test_timestamps(time: Any, seconds: float) -> None:
     st.datetimes(datetime(1970, 1, 3), datetime(2199, 12, 30)),
     st.integers(-1439, 1439),
 )
-def test_rfc_3339_means_the_same_instant(moment: datetime, minutes: int) -> None:
-    """Whatever the zone, the instant is the one that the text names."""
+def test_rfc_3339_time_is_the_same_instant_in_any_zone(moment: datetime, minutes: int) -> None:
+    """The zone of a time does not change its instant."""
     local = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     assert decode(payload(timestamp=local.isoformat())).timestamp == local.timestamp()
 
 
-def test_metadata_may_hold_anything() -> None:
-    """A record is not refused for metadata that nobody watches."""
+def test_metadata_may_have_any_value() -> None:
+    """A record is not rejected for metadata that is not watched."""
     metadata = {"route": "a", "n": 3, "deep": [{"x": 1}], "none": None, "flag": True}
     record = decode_with_metadata(payload(metadata=metadata))
     assert isinstance(record, RecordWithMetadata)
@@ -164,26 +172,26 @@ def test_metadata_may_hold_anything() -> None:
         (rb"a\u0000b", "a\0b"),
     ],
 )
-def test_half_characters(raw: bytes, text: str) -> None:
-    """Half an emoji, left by a cut in JavaScript, is replaced; the record is kept."""
-    made = payload(response="?", zebra="?").replace(b"?", raw)
-    assert decode(made).response == text
+def test_lone_surrogates_are_replaced(raw: bytes, text: str) -> None:
+    """Half an emoji, which remains if JavaScript cuts a string, is replaced by U+FFFD."""
+    content = payload(response="?", zebra="?").replace(b"?", raw)
+    assert decode(content).response == text
 
 
 def test_model_is_always_utf8() -> None:
-    """A model's name can be a key of Kafka, whatever its escapes were."""
+    """The name of a model can be encoded as a Kafka key, whatever escapes it has."""
     assert (
         decode(payload(model="?").replace(b"?", rb"x\ud800")).model.encode() == "x\ufffd".encode()
     )
 
 
 def test_last_of_duplicate_keys_wins() -> None:
-    """As with every JSON parser, the last value of a key counts."""
+    """The last value of a repeated key is used, as in other JSON parsers."""
     assert decode(payload().replace(b'"model"', b'"model": "first", "model"')).model == "m"
 
 
 def test_numbers_keep_their_value() -> None:
-    """Integers too long for a float's digits are rounded; a negative zero stays."""
+    """Integers beyond the precision of a float are rounded; a negative zero is kept."""
     record = decode(payload(input_tokens=10**30, cost_usd=-0.0, timestamp=-0.0))
     assert record.input_tokens == 1e30
     assert record.cost_usd is not None
@@ -193,61 +201,61 @@ def test_numbers_keep_their_value() -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b" "])
 def test_white_space_around_is_ignored(end: bytes) -> None:
-    """The end of a line may come with the record."""
+    """White space around a record, such as the end of the line, is ignored."""
     assert decode(b" " + payload() + end) == decode(payload())
 
 
-# --- what is refused --------------------------------------------------------------------------
+# --- rejected messages ------------------------------------------------------------------------
 
-REFUSALS = [
-    (b"", Refusal.EMPTY),
-    (b'"' + b"x" * MAX_BYTES, Refusal.TOO_LARGE),
-    (payload(response="x" * MAX_BYTES), Refusal.TOO_LARGE),
-    (b" ", Refusal.NOT_JSON),
-    (b"hunter2", Refusal.NOT_JSON),
-    (payload(error=SECRET)[:-3], Refusal.NOT_JSON),
-    (payload() + SECRET.encode(), Refusal.NOT_JSON),
-    (payload() * 2, Refusal.NOT_JSON),
-    (b"\xef\xbb\xbf" + payload(), Refusal.NOT_JSON),
-    (payload().decode().encode("utf-16"), Refusal.NOT_JSON),
-    (payload(latency_ms=math.nan), Refusal.NOT_JSON),
-    (payload(response="?").replace(b"?", b"a\nhunter2"), Refusal.NOT_JSON),
-    (payload(response="?").replace(b"?", b"a\0hunter2"), Refusal.NOT_JSON),
-    (payload(zebra=1).replace(b"1}", b"[" * 100_000), Refusal.NOT_JSON),
-    (payload(zebra=1).replace(b"1}", b'{"a":' * 100_000), Refusal.NOT_JSON),
-    (payload(metadata=1).replace(b"1}", b'{"a":' + b"[" * 100_000), Refusal.NOT_JSON),
-    (payload(response="?").replace(b"?", b"hunter2\xff"), Refusal.NOT_UTF8),
-    (payload(response="?").replace(b"?", b"hunter2\xed\xa0\x80"), Refusal.NOT_UTF8),
-    (payload(model="?").replace(b"?", b"\xc3"), Refusal.NOT_UTF8),
-    (b"{}", Refusal.MISSING_FIELD),
-    (payload(request_id=...), Refusal.MISSING_FIELD),
-    (payload(timestamp=...), Refusal.MISSING_FIELD),
-    (payload(model=...), Refusal.MISSING_FIELD),
-    (b"[]", Refusal.WRONG_TYPE),
-    (b"null", Refusal.WRONG_TYPE),
-    (b"[" * MAX_BYTES, Refusal.WRONG_TYPE),
-    (payload(request_id=None), Refusal.WRONG_TYPE),
-    (payload(request_id=7), Refusal.WRONG_TYPE),
-    (payload(model=None), Refusal.WRONG_TYPE),
-    (payload(timestamp=None), Refusal.WRONG_TYPE),
-    (payload(latency_ms=SECRET), Refusal.WRONG_TYPE),
-    (payload(latency_ms=True), Refusal.WRONG_TYPE),
-    (payload(scores={SECRET: SECRET}), Refusal.WRONG_TYPE),
-    (payload(scores=[1]), Refusal.WRONG_TYPE),
-    (payload(prompt={SECRET: 1}), Refusal.WRONG_TYPE),
-    (payload(prompt=[SECRET]), Refusal.WRONG_TYPE),
-    (payload(prompt=[{"content": [[SECRET]]}]), Refusal.WRONG_TYPE),
-    (payload(input_tokens=0).replace(b": 0", b": 1e999"), Refusal.WRONG_TYPE),
-    (payload(input_tokens=0).replace(b": 0", b": " + b"9" * 400), Refusal.WRONG_TYPE),
-    (payload(model=""), Refusal.BAD_MODEL),
-    (payload(model=SECRET * 200), Refusal.BAD_MODEL),
-    (payload(model="a" * (MAX_MODEL_CHARS + 1)), Refusal.BAD_MODEL),
+REJECTED = [
+    (b"", RejectReason.EMPTY),
+    (b'"' + b"x" * MAX_BYTES, RejectReason.TOO_LARGE),
+    (payload(response="x" * MAX_BYTES), RejectReason.TOO_LARGE),
+    (b" ", RejectReason.NOT_JSON),
+    (b"hunter2", RejectReason.NOT_JSON),
+    (payload(error=SECRET)[:-3], RejectReason.NOT_JSON),
+    (payload() + SECRET.encode(), RejectReason.NOT_JSON),
+    (payload() * 2, RejectReason.NOT_JSON),
+    (b"\xef\xbb\xbf" + payload(), RejectReason.NOT_JSON),
+    (payload().decode().encode("utf-16"), RejectReason.NOT_JSON),
+    (payload(latency_ms=math.nan), RejectReason.NOT_JSON),
+    (payload(response="?").replace(b"?", b"a\nhunter2"), RejectReason.NOT_JSON),
+    (payload(response="?").replace(b"?", b"a\0hunter2"), RejectReason.NOT_JSON),
+    (payload(zebra=1).replace(b"1}", b"[" * 100_000), RejectReason.NOT_JSON),
+    (payload(zebra=1).replace(b"1}", b'{"a":' * 100_000), RejectReason.NOT_JSON),
+    (payload(metadata=1).replace(b"1}", b'{"a":' + b"[" * 100_000), RejectReason.NOT_JSON),
+    (payload(response="?").replace(b"?", b"hunter2\xff"), RejectReason.NOT_UTF8),
+    (payload(response="?").replace(b"?", b"hunter2\xed\xa0\x80"), RejectReason.NOT_UTF8),
+    (payload(model="?").replace(b"?", b"\xc3"), RejectReason.NOT_UTF8),
+    (b"{}", RejectReason.MISSING_FIELD),
+    (payload(request_id=...), RejectReason.MISSING_FIELD),
+    (payload(timestamp=...), RejectReason.MISSING_FIELD),
+    (payload(model=...), RejectReason.MISSING_FIELD),
+    (b"[]", RejectReason.WRONG_TYPE),
+    (b"null", RejectReason.WRONG_TYPE),
+    (b"[" * MAX_BYTES, RejectReason.WRONG_TYPE),
+    (payload(request_id=None), RejectReason.WRONG_TYPE),
+    (payload(request_id=7), RejectReason.WRONG_TYPE),
+    (payload(model=None), RejectReason.WRONG_TYPE),
+    (payload(timestamp=None), RejectReason.WRONG_TYPE),
+    (payload(latency_ms=SECRET), RejectReason.WRONG_TYPE),
+    (payload(latency_ms=True), RejectReason.WRONG_TYPE),
+    (payload(scores={SECRET: SECRET}), RejectReason.WRONG_TYPE),
+    (payload(scores=[1]), RejectReason.WRONG_TYPE),
+    (payload(prompt={SECRET: 1}), RejectReason.WRONG_TYPE),
+    (payload(prompt=[SECRET]), RejectReason.WRONG_TYPE),
+    (payload(prompt=[{"content": [[SECRET]]}]), RejectReason.WRONG_TYPE),
+    (payload(input_tokens=0).replace(b": 0", b": 1e999"), RejectReason.WRONG_TYPE),
+    (payload(input_tokens=0).replace(b": 0", b": " + b"9" * 400), RejectReason.WRONG_TYPE),
+    (payload(model=""), RejectReason.BAD_MODEL),
+    (payload(model=SECRET * 200), RejectReason.BAD_MODEL),
+    (payload(model="a" * (MAX_MODEL_CHARS + 1)), RejectReason.BAD_MODEL),
     *(
-        (payload(model=f"{SECRET}{sign}b"), Refusal.BAD_MODEL)
+        (payload(model=f"{SECRET}{sign}b"), RejectReason.BAD_MODEL)
         for sign in ("\0", "\n", "\x1b", "\x7f", "\x85", "\u2028", "\u202e", "\u200b", "\ufeff")
     ),
     *(
-        (payload(timestamp=time), Refusal.BAD_TIMESTAMP)
+        (payload(timestamp=time), RejectReason.BAD_TIMESTAMP)
         for time in (
             "",
             SECRET,
@@ -269,10 +277,10 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("raw", "reason"), REFUSALS)
-def test_refusals(raw: bytes, reason: Refusal) -> None:
-    """What is no record is refused for its own reason, and the detail repeats nothing of it."""
-    error = refused(raw)
+@pytest.mark.parametrize(("raw", "reason"), REJECTED)
+def test_message_is_rejected_with_its_reason(raw: bytes, reason: RejectReason) -> None:
+    """An invalid message is rejected with its reason, and the detail repeats no content."""
+    error = rejection(raw)
     assert error.reason is reason
     assert error.detail
     assert SECRET not in str(error)
@@ -280,27 +288,27 @@ def test_refusals(raw: bytes, reason: Refusal) -> None:
 
 
 def test_every_reason_is_tested() -> None:
-    """No reason is there that nothing is refused for."""
-    assert {reason for _, reason in REFUSALS} == set(Refusal)
+    """Each reason has a message that is rejected for it."""
+    assert {reason for _, reason in REJECTED} == set(RejectReason)
 
 
 def test_longest_model_is_accepted() -> None:
-    """200 characters of any printable kind are a name."""
+    """A model name may have 200 printable characters."""
     name = "模" * MAX_MODEL_CHARS
     assert decode(payload(model=name)).model == name
 
 
 def test_largest_message_is_accepted() -> None:
-    """A message of just MAX_BYTES is read."""
+    """A message of exactly MAX_BYTES is accepted."""
     room = MAX_BYTES - len(payload(response=""))
     assert decode(payload(response="x" * room)).response == "x" * room
 
 
-def test_formats() -> None:
-    """auto reads what native reads; a format that is not there is a KeyError."""
+def test_auto_is_the_native_format() -> None:
+    """The format auto is native, and an unknown format raises KeyError."""
     assert decoder("auto", metadata=False)(payload()) == decode(payload())
     with pytest.raises(KeyError):
-        decoder("smoke-signals", metadata=False)
+        decoder("unknown", metadata=False)
     assert set(FORMATS) == {"native"}
 
 
@@ -308,27 +316,27 @@ def test_formats() -> None:
 
 
 def check(raw: bytes) -> None:
-    """A payload becomes a record that keeps its promises, or is refused, whatever it is."""
+    """Assert that a payload is decoded to a valid record or is rejected."""
     check_alike([payload(), raw])
     for each in (decode, decode_with_metadata):
-        outcome = outcome_of(each, raw)
-        if isinstance(outcome, RefusedError):
-            assert isinstance(outcome.reason, Refusal)
+        outcome = decode_or_error(each, raw)
+        if isinstance(outcome, RejectedRecord):
+            assert isinstance(outcome.reason, RejectReason)
             assert outcome.detail.isprintable()
             assert len(outcome.detail) < 150
         else:
             assert isinstance(outcome.timestamp, float)
-            assert 0 <= outcome.timestamp <= LATEST
+            assert 0 <= outcome.timestamp <= MAX_TIMESTAMP
             assert 0 < len(outcome.model.encode()) <= 4 * MAX_MODEL_CHARS
             (outcome.response or "").encode()
             assert outcome.prompt_chars is None or outcome.prompt_chars >= 0
 
 
-def outcome_of(each: Decode, raw: bytes) -> Record | RefusedError:
-    """What a decoder says of a payload."""
+def decode_or_error(each: Decoder, raw: bytes) -> Record | RejectedRecord:
+    """Return the record or the error of a payload."""
     try:
         return each(raw)
-    except RefusedError as error:
+    except RejectedRecord as error:
         return error
 
 
@@ -337,7 +345,7 @@ def outcome_of(each: Decode, raw: bytes) -> Record | RefusedError:
 @given(st.binary())
 @example(b"\xff" * 10)
 def test_fuzz_bytes(raw: bytes) -> None:
-    """Arbitrary bytes."""
+    """Arbitrary bytes are decoded or rejected."""
     check(raw)
 
 
@@ -345,7 +353,7 @@ def test_fuzz_bytes(raw: bytes) -> None:
 @fuzz
 @given(mutated())
 def test_fuzz_mutations(raw: bytes) -> None:
-    """Good records that were damaged on their way."""
+    """Damaged records are decoded or rejected."""
     check(raw)
 
 
@@ -353,14 +361,14 @@ def test_fuzz_mutations(raw: bytes) -> None:
 @fuzz
 @given(anything | almost | good)
 def test_fuzz_json(value: Any) -> None:
-    """JSON of any form, and records whose fields are of any type."""
+    """JSON of any form, and records with fields of any type, are decoded or rejected."""
     check(json.dumps(value).encode())
 
 
-sound = st.fixed_dictionaries(
+valid_fields = st.fixed_dictionaries(
     {
         "request_id": st.text(),
-        "timestamp": st.floats(0, LATEST),
+        "timestamp": st.floats(0, MAX_TIMESTAMP),
         "model": st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=200),
     },
     optional={
@@ -373,9 +381,9 @@ sound = st.fixed_dictionaries(
 )
 
 
-@given(sound)
-def test_good_records_are_never_refused(fields: dict[str, Any]) -> None:
-    """A record by the contract is read, and comes out as it went in."""
+@given(valid_fields)
+def test_valid_records_are_never_rejected(fields: dict[str, Any]) -> None:
+    """A record in the documented format is decoded with unchanged values."""
     record = decode(json.dumps(fields).encode())
     for name in ("timestamp", "model", "response", "latency_ms", "scores"):
         assert getattr(record, name) == fields.get(name)
@@ -383,7 +391,7 @@ def test_good_records_are_never_refused(fields: dict[str, Any]) -> None:
     assert record.input_tokens == (None if tokens is None else float(tokens))
 
 
-def test_refusal_reads_well() -> None:
-    """The text of the error has reason and detail."""
-    assert str(RefusedError(Refusal.EMPTY, "no bytes")) == "empty: no bytes"
-    assert datetime.fromtimestamp(LATEST, UTC).year == 2200
+def test_error_text_has_reason_and_detail() -> None:
+    """The text of the error is the reason and the detail; the latest year is 2200."""
+    assert str(RejectedRecord(RejectReason.EMPTY, "no bytes")) == "empty: no bytes"
+    assert datetime.fromtimestamp(MAX_TIMESTAMP, UTC).year == 2200

@@ -1,4 +1,4 @@
-"""Batches are shortened before they are decoded, and nothing tells but the time that it takes."""
+"""Shortening of batches: texts are removed and counted, and the decoded records are the same."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import declines
-from monitor.decode.native import MAX_BYTES, NativeDecoder
-from monitor.decode.shorten import Shortened, shorten
-from monitor.features import FeatureExtractor
+from monitor.ingest.decode.native import MAX_BYTES, NativeDecoder
+from monitor.ingest.decode.shorten import Shortened, shorten
+from monitor.ingest.features import FeatureExtractor
+from monitor.ingest.refusals.classifier import HEAD_CHARS
 from monitor.records import Record
-from tests.monitor.decode.alike import check_alike, require_scanner
-from tests.monitor.decode.payloads import fuzz, good, mutated, payload
+from tests.monitor.ingest.decode.alike import check_alike, require_scanner
+from tests.monitor.ingest.decode.payloads import fuzz, good, mutated, payload
 
 BLANKS = [c for c in map(chr, range(sys.maxunicode + 1)) if c.isspace()]
 
@@ -28,65 +28,85 @@ def _scanner() -> None:
 
 
 def raw(text: bytes, key: str = "response") -> bytes:
-    """A record with a text between quotes as it is."""
+    """Return a record with these bytes between the quotes of a text."""
     return payload(**{key: "@"}).replace(b"@", text)
 
 
 def short(*payloads: bytes) -> Shortened:
-    """Payloads, shortened."""
+    """Return the payloads shortened."""
     return shorten(payloads, MAX_BYTES)
 
 
 def is_plain(each: bytes) -> bool:
-    """Whether a payload between two good ones is shortened; they are in any case."""
-    plain = short(payload(), each, payload()).plain.tolist()
-    assert plain in ([0, 2], [0, 1, 2])
-    return 1 in plain
+    """Return whether a payload between two valid ones is shortened. They always are."""
+    indices = short(payload(), each, payload()).indices.tolist()
+    assert indices in ([0, 2], [0, 1, 2])
+    return 1 in indices
 
 
-# --- what is taken out ------------------------------------------------------------------------
+# --- removed texts ----------------------------------------------------------------------------
 
 
-def test_texts_are_taken_out_and_counted() -> None:
-    """A usual record becomes short; its texts are counted, and what stands around them stays."""
+def test_texts_are_removed_and_counted() -> None:
+    """Texts are removed and their characters counted. Everything else is unchanged."""
     texts = {"prompt": "né😀" * 500, "response": "The answer: né😀\n" + "x" * 3000}
     found = short(payload(**texts, error="e"), payload(), payload(response="", prompt="x"))
     records = json.loads(found.joined)
     assert records[0] == {**json.loads(payload(error="e")), "prompt": "", "response": ""}
-    assert found.counted.tolist() == [[1500, -1, 1], [3016, -1, 0]]
-    parts = [json.loads(found.joined[start:stop]) for start, stop in found.parts.tolist()]
+    assert found.char_counts.tolist() == [[1500, -1, 1], [3016, -1, 0]]
+    parts = [json.loads(found.joined[start:stop]) for start, stop in found.spans.tolist()]
     assert parts == records
 
 
 @pytest.mark.parametrize(
-    "beginning", ["I cannot", "So", "“No”", "¡", " ", "\n", "*", "\\u0049'm", "é"]
+    "beginning", ["I cannot", "So sorry", "“No”", "¡", " ", "\n", "*", "\\u0049'm", "é"]
 )
-def test_a_beginning_that_may_tell_is_kept(beginning: str) -> None:
-    """Of an answer that may decline, or be blank, as much is kept as is looked at."""
+def test_beginning_of_a_possible_refusal_is_kept(beginning: str) -> None:
+    """If a response may be a refusal or blank, the examined characters are kept."""
     text = json.loads(f'"{beginning}"') if "\\u" in beginning else beginning
     escaped = beginning if "\\u" in beginning else json.dumps(beginning)[1:-1]
     [record] = json.loads(short(raw(f"{escaped}{'b' * 3000}".encode())).joined)
     assert record["response"] == (text + "b" * 3000)[: len(record["response"])]
-    assert declines.HEAD <= len(record["response"]) <= declines.HEAD + 1
+    assert HEAD_CHARS <= len(record["response"]) <= HEAD_CHARS + 1
+
+
+@pytest.mark.parametrize("ending", ["</think>", r"<\/think>", r"\u003c/think\u003e"])
+@pytest.mark.parametrize("beginning", ["<think>", r"\n <think>", r"\u003cthink\u003e"])
+def test_closed_reasoning_is_kept(beginning: str, ending: str) -> None:
+    """Reasoning is kept up to its end, with the examined characters of the answer after it."""
+    reasoning, answer = "It is a/thing. " * 200, "I cannot help. " + "b" * 3000
+    [record] = json.loads(short(raw(f"{beginning}{reasoning}{ending}{answer}".encode())).joined)
+    kept = record["response"].partition("</think>")[2]
+    assert HEAD_CHARS <= len(kept) <= HEAD_CHARS + 20
+    assert answer.startswith(kept)
+
+
+@pytest.mark.parametrize(
+    "beginning", ["The answer", "Here", "Iceland", "Lo and behold", "3 reasons", "Entropy"]
+)
+def test_beginning_of_other_responses_is_removed(beginning: str) -> None:
+    """A response that begins with letters, but not as a refusal does, is removed."""
+    [record] = json.loads(short(raw(f"{beginning}{'b' * 300}".encode())).joined)
+    assert record["response"] == ""
 
 
 @pytest.mark.parametrize("ascii_only", [True, False])
-def test_blank_answers_are_told_from_long_ones(ascii_only: bool) -> None:
-    """Hundreds of characters of white space of any kind, and then nothing, or a word."""
+def test_blank_responses_are_recognized(ascii_only: bool) -> None:
+    """A response of 300 white space characters is blank unless another character follows."""
     texts = [blank * 300 + end for blank in BLANKS for end in ("", "a", "é", "文", "😀", "\x7f")]
     payloads = [
         json.dumps(json.loads(payload(response=text)), ensure_ascii=ascii_only).encode()
         for text in texts
     ]
-    assert len(short(*payloads).plain) == len(payloads)
+    assert len(short(*payloads).indices) == len(payloads)
     decoded = NativeDecoder(metadata=False, shortening=True).many(payloads)
-    extractor = FeatureExtractor({}, models=1, scores=1, categories=1)
-    batch = extractor.batch(decoded.records, decoded.kept, decoded.counted)
+    extractor = FeatureExtractor({}, models=1, scores=1)
+    batch = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
     assert batch.row("empty_response").tolist() == [text.isspace() for text in texts]
 
 
-def around_blocks() -> Iterator[bytes]:
-    """Texts whose special bytes stand at every place of the blocks in which bytes are looked at."""
+def texts_around_blocks() -> Iterator[bytes]:
+    """Yield texts with special bytes at every offset of the blocks that the scanner reads."""
     for length in range(70):
         for special in (
             b"",
@@ -101,26 +121,26 @@ def around_blocks() -> Iterator[bytes]:
             yield b"x" * length + special + b"y" * (69 - length)
 
 
-def test_every_place_in_a_block() -> None:
-    """What ends a run of plain characters is seen wherever it stands, and counted right."""
-    texts = list(around_blocks())
+def test_special_bytes_are_found_at_every_offset() -> None:
+    """The end of a run of simple bytes is found at every offset, and characters are counted."""
+    texts = list(texts_around_blocks())
     for key, row in (("prompt", 0), ("response", 1)):
         found = short(*(raw(text, key) for text in texts))
         lengths = [len(json.loads(b'"%s"' % text)) for text in texts]
-        assert found.counted[row].tolist() == lengths
+        assert found.char_counts[row].tolist() == lengths
     check_alike([raw(text) for text in texts])
 
 
 @pytest.mark.parametrize("bad", [b"\x00", b"\x1f", b"\n", b"\xff", b"\xc3", rb"\x", rb"\ud800"])
-def test_no_place_hides_what_is_wrong(bad: bytes) -> None:
-    """A byte that no text may hold is found wherever it stands."""
+def test_invalid_bytes_are_found_at_every_offset(bad: bytes) -> None:
+    """A byte that is invalid in a text is found at every offset."""
     texts = [b"x" * length + bad + b"y" * (69 - length) for length in range(70)]
     assert not len(
-        short(*(raw(text, key) for text in texts for key in ("prompt", "response"))).plain
+        short(*(raw(text, key) for text in texts for key in ("prompt", "response"))).indices
     )
 
 
-# --- what is left alone -----------------------------------------------------------------------
+# --- other payloads ---------------------------------------------------------------------------
 
 PLAIN = [
     payload(),
@@ -193,72 +213,72 @@ NOT_PLAIN = [
 
 
 @pytest.mark.parametrize("each", PLAIN)
-def test_plain(each: bytes) -> None:
-    """What is usual is shortened, whatever its form."""
+def test_usual_payload_is_shortened(each: bytes) -> None:
+    """A payload of the usual form is shortened."""
     assert is_plain(each)
     check_alike([each, payload()])
 
 
 @pytest.mark.parametrize("each", NOT_PLAIN, ids=lambda each: repr(each[-60:]))
-def test_not_plain(each: bytes) -> None:
-    """What is out of the ordinary is left to the parser; that changes nothing for the others."""
+def test_unusual_payload_is_left_to_the_parser(each: bytes) -> None:
+    """A payload of another form is left to the parser, and the others are still shortened."""
     assert not is_plain(each)
     check_alike([payload(response="a"), each, payload(prompt="b")])
 
 
 @pytest.mark.parametrize("each", PLAIN)
-def test_every_beginning_of_a_payload(each: bytes) -> None:
-    """A payload that is cut off anywhere is never a plain one, and comes out as it does whole."""
+def test_truncated_payload_is_not_shortened(each: bytes) -> None:
+    """A payload truncated at any byte is not shortened, and gives the same result as whole."""
     cut = [each[:end] for end in range(min(len(each.rstrip()), 400))]
-    assert not len(short(*cut).plain)
+    assert not len(short(*cut).indices)
     check_alike(cut)
 
 
-class Watched(NativeDecoder):
-    """Remembers the messages that had to be looked at whole."""
+class RecordingDecoder(NativeDecoder):
+    """A decoder that records the messages that it decodes whole."""
 
     def __init__(self) -> None:
         super().__init__(metadata=False, shortening=True)
-        self.seen: list[bytes] = []
+        self.decoded_whole: list[bytes] = []
 
     def __call__(self, payload: bytes) -> Record:
-        """As ever."""
-        self.seen.append(payload)
+        """Decode a message whole."""
+        self.decoded_whole.append(payload)
         return super().__call__(payload)
 
 
 @pytest.mark.parametrize(
     "bad", [payload()[:-3], payload(model=""), payload(request_id=7), raw(rb"\ud800"), b""]
 )
-def test_only_what_is_wrong_is_looked_at_whole(bad: bytes) -> None:
-    """A bad message in a batch makes none of the others slow."""
-    decoder, fine = Watched(), payload(response="x" * 1000)
+def test_only_invalid_messages_are_decoded_whole(bad: bytes) -> None:
+    """An invalid message in a batch does not make the others slow."""
+    decoder, fine = RecordingDecoder(), payload(response="x" * 1000)
     decoded = decoder.many([fine, bad] * 50)
-    assert decoder.seen.count(bad) == 50
-    assert fine not in decoder.seen
-    assert len(decoded.kept) + len(decoded.refusals) == 100
+    assert decoder.decoded_whole.count(bad) == 50
+    assert fine not in decoder.decoded_whole
+    assert len(decoded.indices) + len(decoded.rejected) == 100
     assert all(
-        refused.__traceback__ is None for _, refused in decoded.refusals
-    )  # it holds the batch
+        error.__traceback__ is None for _, error in decoded.rejected
+    )  # it would keep the batch in memory
 
 
-def test_times_in_words_are_decoded_at_once() -> None:
-    """A log with RFC 3339 times is as plain as any."""
-    decoder = Watched()
+def test_rfc_3339_times_are_decoded_at_once() -> None:
+    """Messages with RFC 3339 times are decoded as a batch, too."""
+    decoder = RecordingDecoder()
     decoded = decoder.many([payload(timestamp="2025-10-09T08:53:20Z"), payload()])
     assert [record.timestamp for record in decoded.records] == [1.76e9, 1_760_000_000.5]
-    assert not decoder.seen
+    assert not decoder.decoded_whole
 
 
-def test_no_payloads() -> None:
-    """Nothing comes of nothing."""
+def test_empty_batch_is_an_empty_list() -> None:
+    """No payloads give no records."""
     check_alike([])
     assert short().joined == b"[]"
 
 
 @pytest.mark.parametrize("wrong", [None, 7, [b"", "text"], [None], [bytearray()]])
-def test_wrong_arguments(wrong: Any) -> None:
-    """The scanner takes bytes and nothing else."""
+def test_wrong_arguments_raise_type_error(wrong: Any) -> None:
+    """The scanner accepts only a sequence of bytes."""
     with pytest.raises(TypeError):
         shorten(wrong, MAX_BYTES)
 
@@ -282,6 +302,16 @@ pieces = st.one_of(
             b"  \t",
             b'"',
             b"I ",
+            b"<think>",
+            b"</think>",
+            rb"<\/think>",
+            rb"\u003cthink\u003e",
+            rb"<\u0074hink>",
+            b"[THINK]",
+            b"/think",
+            b"I cannot",
+            "Désolé, je ne peux pas".encode(),
+            b"lo  siento",
         ]
     ),
     st.sampled_from(
@@ -300,8 +330,8 @@ blanks = st.text(" \t\r\n", max_size=2).map(str.encode)
 
 
 @st.composite
-def made(draw: st.DrawFn) -> bytes:
-    """A record made of members of every kind, in any order, some of them twice, with any blanks."""
+def assembled(draw: st.DrawFn) -> bytes:
+    """Return a record of various members in any order, some of them twice, with any blanks."""
     members = [b'"request_id": "r"', b'"timestamp": 1.5', b'"model": "m"']
     for _ in range(draw(st.integers(0, 3))):
         key, value, blank = draw(keys), draw(values), draw(blanks)
@@ -310,15 +340,19 @@ def made(draw: st.DrawFn) -> bytes:
 
 
 def dumped(record: dict[str, Any]) -> bytes:
-    """A record as most programs write it."""
+    """Return a record as most programs write it."""
     return json.dumps(record).encode()
 
 
 @pytest.mark.timeout(7200)
 @fuzz
-@given(st.lists(made() | mutated() | good.map(dumped) | st.just(payload(response="x")), max_size=5))
+@given(
+    st.lists(
+        assembled() | mutated() | good.map(dumped) | st.just(payload(response="x")), max_size=5
+    )
+)
 def test_fuzz_batches(payloads: Sequence[bytes]) -> None:
-    """Batches of records with texts of every kind, good and bad ones together."""
+    """Mixed batches of valid and invalid records give the same result shortened and whole."""
     check_alike(payloads)
 
 
@@ -326,9 +360,9 @@ def test_fuzz_batches(payloads: Sequence[bytes]) -> None:
 @fuzz
 @given(bodies, st.sampled_from(["prompt", "response"]))
 def test_fuzz_texts(body: bytes, key: str) -> None:
-    """A text is plain only if it is JSON; then its characters are those that Python counts."""
+    """A text is removed only if it is valid JSON; its character count is the one of Python."""
     found = short(raw(body, key))
-    if len(found.plain):
+    if len(found.indices):
         text = json.loads(raw(body, key))[key]
-        assert found.counted[0 if key == "prompt" else 1].tolist() == [len(text)]
+        assert found.char_counts[0 if key == "prompt" else 1].tolist() == [len(text)]
     check_alike([raw(body, key)])

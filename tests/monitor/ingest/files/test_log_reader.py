@@ -1,4 +1,4 @@
-"""Files of records: every line has its number, and what is no record is counted."""
+"""Files of records: positions are line numbers, and rejected lines are counted."""
 
 from __future__ import annotations
 
@@ -14,80 +14,80 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor import logfiles
-from monitor.config import Config
-from monitor.features import Batch
-from monitor.logfiles import LogReader, metadata_of, reader
+from monitor.config.schema import Config
+from monitor.ingest.features import Batch
+from monitor.ingest.files import LogReader, framing, reader, watched_metadata
+from monitor.ingest.limits import SCORES_PER_LIMIT
 
 
 def line(latency: float = 1) -> bytes:
-    """A record of which the latency tells the place."""
+    """Return a record that is identified by its latency."""
     fields = {"request_id": "r", "timestamp": 1, "model": "m", "latency_ms": latency}
     return json.dumps(fields).encode()
 
 
 def read(*paths: Path, config: Config | None = None) -> tuple[LogReader, list[Batch]]:
-    """A reader that has read the files, and its batches."""
+    """Read the files and return the reader and its batches."""
     log = reader(config or Config())
     return log, list(log.batches(paths, lambda _: None))
 
 
-def places(batches: Sequence[Batch]) -> list[tuple[int, float]]:
-    """(position, latency) of every record."""
+def locations(batches: Sequence[Batch]) -> list[tuple[int, float]]:
+    """Return (position, latency) of every record."""
     return [
-        place
+        location
         for batch in batches
-        for place in zip(batch.positions.tolist(), batch.row("latency_ms").tolist(), strict=True)
+        for location in zip(batch.positions.tolist(), batch.row("latency_ms").tolist(), strict=True)
     ]
 
 
-def test_positions_count_through_all_files(tmp_path: Path) -> None:
-    """Refused and blank lines, ends of any kind and the end of a file do not upset the count."""
+def test_positions_continue_over_all_files(tmp_path: Path) -> None:
+    """Rejected lines, blank lines, all line endings and the end of a file are counted correctly."""
     one, two = tmp_path / "1.jsonl", tmp_path / "2.jsonl"
     one.write_bytes(line(1) + b"\n\n" + line(3) + b"\r\nno record\r\n \r\n" + line(6))
     two.write_bytes(line(7) + b"\n" + line(8) + b"\n")
     log, batches = read(one, two)
-    assert places(batches) == [(1, 1), (3, 3), (6, 6), (7, 7), (8, 8)]
+    assert locations(batches) == [(1, 1), (3, 3), (6, 6), (7, 7), (8, 8)]
     assert log.lines == 8
-    assert log.rejections == {"not_json": 1}
+    assert log.rejections.counts == {"not_json": 1}
 
 
 def test_rejections_are_counted_by_reason(tmp_path: Path) -> None:
-    """Each refused line counts under its reason; blank ones are no refusals."""
+    """Each rejected line is counted under its reason. Blank lines are not rejected."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"\n".join([b"{}", b"", b"[]", b"\t", b"{}", line()]))
     log, _ = read(path)
-    assert log.rejections == {"missing_field": 2, "wrong_type": 1}
+    assert log.rejections.counts == {"missing_field": 2, "wrong_type": 1}
 
 
-def test_gzip(tmp_path: Path) -> None:
-    """A .gz file reads like the file in it."""
+def test_gzip_file_is_decompressed(tmp_path: Path) -> None:
+    """A .gz file gives the same records as the file in it."""
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress(line(1) + b"\n" + line(2)))
-    assert places(read(path)[1]) == [(1, 1), (2, 2)]
+    assert locations(read(path)[1]) == [(1, 1), (2, 2)]
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "b.jsonl.gz"])
-def test_empty_files(tmp_path: Path, name: str) -> None:
-    """A file of no lines has no records and is no error."""
+def test_empty_file_has_no_records(tmp_path: Path, name: str) -> None:
+    """A file without lines has no records and is not an error."""
     path = tmp_path / name
     path.write_bytes(gzip.compress(b"") if path.suffix == ".gz" else b"")
     log, batches = read(path)
     assert (log.lines, batches) == (0, [])
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """ "-" is the standard input; it stays open, so that naming it twice finds it at its end."""
+def test_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """ "-" is standard input, which stays open: given twice, it is at its end the second time."""
     stdin = SimpleNamespace(buffer=io.BytesIO(line(1) + b"\n" + line(2)))
     monkeypatch.setattr(sys, "stdin", stdin)
     path = tmp_path / "log.jsonl"
     path.write_bytes(line(3))
-    assert places(read(Path("-"), path, Path("-"))[1]) == [(1, 1), (2, 2), (3, 3)]
+    assert locations(read(Path("-"), path, Path("-"))[1]) == [(1, 1), (2, 2), (3, 3)]
     assert not stdin.buffer.closed
 
 
-def damaged(path: Path) -> None:
-    """A gzip file whose compressed data are nonsense."""
+def damaged_gzip(path: Path) -> None:
+    """Write a gzip file with invalid compressed data."""
     raw = bytearray(gzip.compress(b"".join(line(n) + b"\n" for n in range(5_000))))
     raw[10:60] = b"\xff" * 50  # right after the header
     path.write_bytes(raw)
@@ -99,13 +99,12 @@ def damaged(path: Path) -> None:
         ("absent.jsonl", lambda path: None),
         ("absent.jsonl.gz", lambda path: None),
         ("folder", Path.mkdir),
-        ("plain.gz", lambda path: path.write_bytes(line())),
         ("cut.gz", lambda path: path.write_bytes(gzip.compress(line())[:-9])),
-        ("damaged.gz", damaged),
+        ("damaged.gz", damaged_gzip),
     ],
 )
-def test_unreadable_files(tmp_path: Path, name: str, make: object) -> None:
-    """A file that is not there, or not what its name says, is an OSError that names it."""
+def test_unreadable_file_raises_os_error(tmp_path: Path, name: str, make: object) -> None:
+    """A file that is missing or damaged raises OSError with its name."""
     path = tmp_path / name
     assert callable(make)
     make(path)
@@ -114,46 +113,46 @@ def test_unreadable_files(tmp_path: Path, name: str, make: object) -> None:
     assert caught.value.filename == str(path)
 
 
-def test_progress_adds_up_to_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bytes told are those of the files, in more than one step."""
-    monkeypatch.setattr(logfiles, "BATCH_BYTES", 100)
+def test_progress_adds_up_to_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reported bytes add up to the size of the file, in several steps."""
+    monkeypatch.setattr(framing, "BATCH_BYTES", 100)
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"\n".join([line(), b"", b"x"] * 10))
-    told: list[int] = []
-    batches = list(reader(Config()).batches([path], told.append))
-    assert sum(told) == path.stat().st_size
-    assert len(told) == len(batches) > 3
+    reported: list[int] = []
+    batches = list(reader(Config()).batches([path], reported.append))
+    assert sum(reported) == path.stat().st_size
+    assert len(reported) == len(batches) > 3
 
 
 @given(st.lists(st.sampled_from([b"", b"x", b"{}", b"record"]), max_size=30), st.integers(1, 400))
 def test_positions_are_line_numbers(kinds: list[bytes], size: int) -> None:
-    """However the file is cut into batches, a position is the number of its line."""
+    """A position is the number of its line for all batch sizes."""
     lines = [line(n) if kind == b"record" else kind for n, kind in enumerate(kinds, 1)]
     stdin = SimpleNamespace(buffer=io.BytesIO(b"\n".join(lines)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", stdin)
-        patch.setattr(logfiles, "BATCH_BYTES", size)
+        patch.setattr(framing, "BATCH_BYTES", size)
         log, batches = read(Path("-"))
-    assert places(batches) == [(n, n) for n, kind in enumerate(kinds, 1) if kind == b"record"]
-    assert log.rejections.total() == sum(kind in {b"x", b"{}"} for kind in kinds)
+    assert locations(batches) == [(n, n) for n, kind in enumerate(kinds, 1) if kind == b"record"]
+    assert log.rejections.total == sum(kind in {b"x", b"{}"} for kind in kinds)
 
 
-def test_metadata_is_what_features_and_segments_need() -> None:
-    """Keys that segments go by are categories, unless the features say otherwise."""
+def test_metadata_has_the_keys_of_features_and_segments() -> None:
+    """Keys of segments are categorical, unless features.metadata has another kind."""
     config = Config.model_validate(
         {
             "segments": ["metadata.route", "finish_reason"],
             "features": {"metadata": {"size": "numeric"}},
         }
     )
-    assert metadata_of(config) == {"route": "categorical", "size": "numeric"}
-    assert metadata_of(Config()) == {}
+    assert watched_metadata(config) == {"route": "categorical", "size": "numeric"}
+    assert watched_metadata(Config()) == {}
 
 
-def test_reader_watches_the_configured_metadata(tmp_path: Path) -> None:
-    """The configured metadata and bounds reach the features."""
+def test_reader_uses_the_configured_metadata_and_limits(tmp_path: Path) -> None:
+    """The configured metadata and limits apply to the features."""
     path = tmp_path / "log.jsonl"
-    extra = {"metadata": {"size": 4, "route": "a"}, "scores": {"s": 1, "t": 2}}
+    extra = {"metadata": {"size": 4, "route": "a"}, "scores": dict.fromkeys("stuvw", 1)}
     path.write_bytes(json.dumps(json.loads(line()) | extra).encode())
     config = Config.model_validate(
         {
@@ -165,4 +164,4 @@ def test_reader_watches_the_configured_metadata(tmp_path: Path) -> None:
     log, [batch] = read(path, config=config)
     assert batch.row("metadata.size").tolist() == [4]
     assert [c.name for c in batch.categories] == ["finish_reason", "metadata.route"]
-    assert log.extractor.scores_dropped == 1
+    assert log.extractor.scores_dropped == 5 - SCORES_PER_LIMIT

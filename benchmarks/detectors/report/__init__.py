@@ -1,0 +1,1 @@
+"""Rows of the result, and its conclusions, tables and plots."""

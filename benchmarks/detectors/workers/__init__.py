@@ -1,0 +1,1 @@
+"""Worker processes that run the tasks of the benchmark in two environments."""

@@ -1,0 +1,1 @@
+"""Code shared by the benchmarks of the daemon: the daemon process and message production."""

@@ -1,0 +1,1 @@
+"""The benchmark of judge clients: concurrent calls against a local endpoint."""

@@ -1,0 +1,1 @@
+"""Precision and recall of the refusal classifier on labelled responses."""

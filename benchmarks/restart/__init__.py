@@ -1,0 +1,1 @@
+"""Cost of durability: restart time, checkpoint cost and memory per model."""

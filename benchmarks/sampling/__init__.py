@@ -1,0 +1,1 @@
+"""What sampling costs ingest: `python -m benchmarks.sampling`."""

@@ -1,0 +1,1 @@
+"""Memory of one daemon over tens of millions of records."""

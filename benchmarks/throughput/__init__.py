@@ -1,0 +1,1 @@
+"""Records per second of one daemon, compared with loops over the same topic."""

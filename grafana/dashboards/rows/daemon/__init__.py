@@ -1,0 +1,1 @@
+"""Rows about the daemon itself; `row()` returns the row."""

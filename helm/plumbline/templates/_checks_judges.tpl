@@ -1,0 +1,33 @@
+{{/* Checks of config.judges: image, provider and key. */}}
+
+{{- define "plumbline.checkJudges" -}}
+{{- if and .Values.image.digest (not .Values.image.judgeDigest) }}
+{{- fail "image.digest is set and config.judges is, but image.judgeDigest is not: pods that judge run another image, so set its digest, or use image.tag" }}
+{{- end }}
+{{- if and .Values.image.judgeDigest (not .Values.image.digest) }}
+{{- fail "image.judgeDigest is set, but image.digest is not: set both, or use image.tag for both images" }}
+{{- end }}
+{{- if include "plumbline.callsJudges" . }}
+{{- include "plumbline.checkProvider" . }}
+{{- end }}
+{{- end }}
+
+{{- define "plumbline.checkProvider" -}}
+{{- $client := default dict .Values.config.judges.client }}
+{{- $url := default "" $client.base_url }}
+{{- if regexMatch "^[a-z]+://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" $url }}
+{{- fail (printf "config.judges.client.base_url is %s, which in a pod is the pod itself: set an address of the judge that the cluster can reach" $url) }}
+{{- end }}
+{{- if kindIs "string" $client.api_key }}
+{{- fail "config.judges.client.api_key is a secret and must not be in a ConfigMap: store it in a Secret, set credentials.existingSecret to its name and api_key to {file: /etc/plumbline/credentials/KEY}" }}
+{{- end }}
+{{- $file := get (default dict $client.api_key) "file" }}
+{{- if and (hasPrefix "/etc/plumbline/credentials/" (default "" $file)) (not (include "plumbline.secretName" .)) }}
+{{- fail (printf "config.judges.client.api_key is in the file %s, but no Secret is mounted: set credentials.existingSecret to the name of the Secret that contains it" $file) }}
+{{- end }}
+{{- $variables := list }}
+{{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end }}
+{{- if not (or $file .Values.credentials.environmentSecret (has "PLUMBLINE__JUDGES__CLIENT__API_KEY" $variables) (has "PLUMBLINE__JUDGES__CLIENT__API_KEY__FILE" $variables)) }}
+{{- fail "config.judges is set, but the key of the judges' provider is not: set config.judges.client.api_key to {file: /etc/plumbline/credentials/KEY} and credentials.existingSecret, or put PLUMBLINE__JUDGES__CLIENT__API_KEY into credentials.environmentSecret" }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,224 @@
+"""`plumbline judge run`: judge a file of records, and report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from monitor.cli.arguments import input_file, output_file, positive_number
+from monitor.cli.options import add_command, add_config, add_json, load_config, print_json
+from monitor.errors import UserError
+
+if TYPE_CHECKING:  # slow to import, and other commands do not need it
+    from judges.budget.caps import Purpose
+    from judges.budget.prices import Prices
+    from monitor.cli.commands.judge.connection import RunAccount
+    from monitor.cli.commands.judge.evaluators import Evaluator
+    from monitor.cli.commands.judge.journal import Journal
+    from monitor.cli.commands.judge.offline import CostEstimate
+    from monitor.config.schema import Config
+
+
+def add(commands: Any) -> None:
+    """Add the command."""
+    parser = add_command(
+        commands,
+        "run",
+        _run,
+        "judge the records of a file by rubrics and RAGAS metrics; prints an estimate of the cost,"
+        " and asks, before it starts",
+        "plumbline judge run logs.jsonl --rubric answer_quality --report judged.json",
+    )
+    parser.add_argument(
+        "file", type=input_file, metavar="FILE", help="JSON records; gzip and zstd are decompressed"
+    )
+    parser.add_argument(
+        "--rubric",
+        action="append",
+        default=[],
+        metavar="R",
+        help="shipped rubric, or path of a YAML file; repeatable (default: judges.rubrics)",
+    )
+    parser.add_argument(
+        "--ragas",
+        action="append",
+        default=[],
+        metavar="M",
+        help="metric of RAGAS; repeatable (default: judges.ragas)",
+    )
+    parser.add_argument("--model", metavar="NAME", help="model that judges (default: judges.model)")
+    parser.add_argument("--report", type=output_file, metavar="FILE", help="write the report")
+    parser.add_argument(
+        "--journal",
+        type=output_file,
+        metavar="FILE",
+        help="keep paid results here; the same command resumes (default: beside the report, with"
+        " the suffix .journal)",
+    )
+    _add_batch(parser)
+    parser.add_argument("--yes", action="store_true", help="start without asking")
+    add_config(parser)
+    add_json(parser)
+
+
+def _add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add the options of batches."""
+    parser.add_argument(
+        "--batch",
+        action="store_true",
+        help="judge by the batch API: at half price, within 24 hours; rubrics and the provider"
+        " anthropic only. The same command resumes",
+    )
+    parser.add_argument(
+        "--interval",
+        type=positive_number,
+        default=60.0,
+        metavar="SECONDS",
+        help="with --batch: time between two queries (default: 60)",
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from monitor.cli.commands.judge import offline, summary
+    from monitor.cli.commands.judge.journal import Journal
+    from monitor.roles import judge_setup
+    from monitor.roles.judge_kpis import kpi_report
+
+    if str(arguments.file) == "-":
+        raise UserError("FILE: judging reads the records twice, so standard input is not possible")
+    config = load_config(arguments)
+    model = arguments.model or config.judges.model
+    if model is None:
+        raise UserError("no judge is configured; give --model NAME, or set judges.model")
+    prices = judge_setup.model_prices(config.judges)
+    prices.require([model])
+    evaluators = _evaluators(arguments, config, model)
+    journal = Journal(arguments.journal or _beside(arguments.report), _today)
+    with journal.open():
+        judge = _judge_batches if arguments.batch else _judge_now
+        report = judge(arguments, config, evaluators, prices, journal)
+    report |= kpi_report(config.judges, summary.means(report))
+    if arguments.report:
+        arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if arguments.json:
+        return print_json(report)
+    offline.print_report(report)
+    return 0
+
+
+def _judge_now(
+    arguments: argparse.Namespace,
+    config: Config,
+    evaluators: list[Evaluator],
+    prices: Prices,
+    journal: Journal,
+) -> dict[str, Any]:
+    """Judge by one request for each call, and return the report."""
+    from judges.budget.caps import Purpose
+    from monitor.cli.commands.judge import offline
+
+    if journal.batches:
+        raise UserError("the journal waits for a batch; add --batch, or its records are paid twice")
+    expected = offline.estimate_cost(arguments.file, config, evaluators, prices, journal)
+    account = _account(config, journal, Purpose.COMMAND_LINE)
+    _confirm(expected, account, yes=arguments.yes)
+    return offline.judge_file(
+        arguments.file, config, evaluators, prices, journal, account, expected
+    )
+
+
+def _judge_batches(
+    arguments: argparse.Namespace,
+    config: Config,
+    evaluators: list[Evaluator],
+    prices: Prices,
+    journal: Journal,
+) -> dict[str, Any]:
+    """Judge by batches, and return the report."""
+    from judges.budget.caps import Purpose
+    from monitor.cli.commands.judge import offline
+    from monitor.cli.commands.judge.batch import BatchRun, rubrics_only
+
+    if not (arguments.journal or arguments.report):
+        raise UserError("--batch needs --report or --journal, so that the batch can be found again")
+    rubrics = rubrics_only(evaluators)
+    account = _account(config, journal, Purpose.BATCH)
+    run = BatchRun(arguments.file, config, rubrics, prices, journal, account, arguments.interval)
+    expected = offline.estimate_cost(
+        arguments.file, config, evaluators, prices, journal, batch=True
+    )
+    _confirm(expected, account, yes=arguments.yes)
+    return run.judge()
+
+
+def _account(config: Config, journal: Journal, purpose: Purpose) -> RunAccount:
+    """Return the account of a run. What earlier runs spent today counts in it."""
+    from monitor.cli.commands.judge import connection
+
+    left = connection.cap_of(config, purpose) - journal.spent(_today(), purpose)
+    return connection.RunAccount(max(left, 0))
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _beside(report: Path | None) -> Path | None:
+    """Return the journal beside a report."""
+    return None if report is None else report.with_name(report.name + ".journal")
+
+
+def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> list[Evaluator]:
+    """Return the evaluators of the options, or of the configuration without options."""
+    from random import SystemRandom
+
+    from judges.ragas.embedding import installed_embedder
+    from judges.ragas.metrics import metrics_of
+    from judges.rubrics.loading import load
+    from judges.rubrics.rubric import Mode
+    from monitor.cli.commands.judge.evaluators import ByMetric, ByRubric
+
+    given = arguments.rubric or arguments.ragas
+    rubrics = [load(name) for name in (arguments.rubric if given else config.judges.rubrics)]
+    metrics = metrics_of(arguments.ragas if given else config.judges.ragas)
+    if not rubrics and not metrics:
+        raise UserError("nothing to judge by; give --rubric NAME or --ragas METRIC")
+    for rubric in rubrics:
+        if rubric.mode is Mode.PAIRWISE:
+            raise UserError(f"rubric {rubric.name} compares pairs; a file has single responses")
+    names = [rubric.name for rubric in rubrics] + [metric.name for metric in metrics]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise UserError(f"{twice} is given twice; a report has one result of each name")
+    random = SystemRandom()
+    embedder = installed_embedder() if any(metric.embeds for metric in metrics) else None
+    return [
+        *(ByRubric(rubric, model, random) for rubric in rubrics),
+        *(ByMetric(metric, model, embedder) for metric in metrics),
+    ]
+
+
+def _confirm(expected: CostEstimate, account: RunAccount, *, yes: bool) -> None:
+    """Print the estimate, and ask before money is spent. Raises UserError if it must not start."""
+    from monitor.cli.commands.judge.connection import usd
+
+    print(
+        f"{expected.records:,} records, {expected.evaluations:,} evaluations, of which"
+        f" {expected.known:,} are in the journal; {expected.calls:,} calls.\n"
+        f"Estimated cost ${usd(expected.typical):.4f}, at most ${usd(expected.most):.4f} without"
+        f" retries; this run stops at ${usd(account.cap):.4f}.",
+        file=sys.stderr,
+    )
+    if not expected.records:
+        raise UserError("nothing was read: the file has no valid record")
+    if yes or not expected.calls:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("this costs money; start it with --yes")
+    print("Start? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UserError("not started")

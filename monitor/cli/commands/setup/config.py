@@ -1,0 +1,102 @@
+"""`plumbline config`: check a configuration, or print its schema."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from monitor.cli.options import (
+    add_command,
+    add_config,
+    add_group,
+    add_json,
+    load_config,
+    print_json,
+)
+from monitor.errors import UserError
+from monitor.events.wording import printable
+
+if TYPE_CHECKING:
+    from monitor.config.sections.judging.section import JudgesConfig
+    from monitor.config.sections.kafka import KafkaConfig
+
+
+def add(commands: Any) -> None:
+    """Add the command group."""
+    group = add_group(commands, "config", "check a configuration, or print its schema")
+    check = add_command(
+        group,
+        "check",
+        _check,
+        "report all errors and a forecast; --json prints the settings in effect, secrets masked",
+        "plumbline config check -c plumbline.yaml",
+    )
+    add_config(check)
+    check.add_argument(
+        "--without-secrets",
+        action="store_true",
+        help="do not require passwords, URLs and tokens, for example in CI",
+    )
+    add_json(check)
+    add_command(
+        group,
+        "schema",
+        _schema,
+        "print the JSON schema of plumbline.yaml",
+        "plumbline config schema > plumbline.schema.json",
+    )
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from monitor.cli.console import tables
+    from monitor.config.schema import describe
+    from monitor.detect.audit import forecast
+    from monitor.roles import judge_setup
+
+    config = load_config(arguments, secrets=not arguments.without_secrets)
+    secrets = not arguments.without_secrets
+    problems = [
+        *_client_problems(config.kafka, secrets=secrets),
+        *judge_setup.problems(config, secrets=secrets),
+    ]
+    try:
+        found = forecast.compute(config)
+    except UserError as error:
+        raise UserError("\n".join([*problems, f"reference: {error}"])) from None
+    if problems:
+        raise UserError("\n".join(problems))
+    warnings = _warnings(config.judges)
+    if arguments.json:
+        return print_json(describe(config) | {"outlook": asdict(found), "warnings": warnings})
+    print(f"{arguments.config or 'the defaults'}: no errors")
+    for warning in warnings:
+        print(f"warning: {printable(warning)}")
+    tables.print_forecast(found)
+    return 0
+
+
+def _warnings(judges: JudgesConfig) -> list[str]:
+    """Return what the mapping of features to KPIs lacks."""
+    if not judges.kpis:  # without them the judges need not be imported
+        return []
+    from monitor.roles.judge_kpis import kpi_warnings
+
+    return kpi_warnings(judges)
+
+
+def _client_problems(kafka: KafkaConfig, *, secrets: bool) -> list[str]:
+    """Return what the Kafka client rejects."""
+    from monitor.kafka.clients import check_client_settings
+
+    try:
+        check_client_settings(kafka, secrets=secrets)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    from monitor.config.schema import schema
+
+    return print_json(schema())

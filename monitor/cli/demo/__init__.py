@@ -1,0 +1,1 @@
+"""`plumbline demo`: embedded broker, synthetic traffic, and a comparison of distributions."""

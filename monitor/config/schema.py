@@ -1,0 +1,101 @@
+"""The typed configuration: all keys of `plumbline.yaml` with their defaults and descriptions.
+
+This module does not read files or the environment: `monitor.config.load.load` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from monitor.config.sections.detection import (
+    REFERENCE_WINDOWS,
+    AlarmsConfig,
+    DetectorName,
+    FeaturesConfig,
+    LimitsConfig,
+    ReferenceConfig,
+    WarmupReference,
+    WindowsConfig,
+)
+from monitor.config.sections.fields import NonEmptyUniqueTuple, SegmentKey, UniqueTuple
+from monitor.config.sections.judging.section import JudgesConfig
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.notifications import NotificationsConfig
+from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
+from monitor.config.sections.sampling import SamplingConfig
+from monitor.config.sections.section import Section, invalid
+
+
+class Config(Section):
+    """Configuration of Plumbline, `plumbline.yaml`."""
+
+    kafka: KafkaConfig = Field(default=KafkaConfig(), description=KafkaConfig.__doc__)
+    format: Literal["auto", "native"] = Field(
+        default="auto",
+        description="Format of the records: `auto` or `native`. `auto` recognizes only the native"
+        " format so far.",
+    )
+    features: FeaturesConfig = Field(default=FeaturesConfig(), description=FeaturesConfig.__doc__)
+    limits: LimitsConfig = Field(default=LimitsConfig(), description=LimitsConfig.__doc__)
+    windows: WindowsConfig = Field(default=WindowsConfig(), description=WindowsConfig.__doc__)
+    reference: ReferenceConfig = Field(
+        default=WarmupReference(), description="Source of the reference window."
+    )
+    detectors: NonEmptyUniqueTuple[DetectorName] = Field(
+        default=get_args(DetectorName),
+        description="Detectors that compare each stream with its reference.",
+    )
+    alarms: AlarmsConfig = Field(default=AlarmsConfig(), description=AlarmsConfig.__doc__)
+    segments: UniqueTuple[SegmentKey] = Field(
+        default=(),
+        description="Fields to divide traffic by: `finish_reason` or `metadata.KEY`. Drift is also"
+        " detected within each of their values.",
+    )
+    sampling: SamplingConfig = Field(default=SamplingConfig(), description=SamplingConfig.__doc__)
+    judges: JudgesConfig = Field(default=JudgesConfig(), description=JudgesConfig.__doc__)
+    state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
+    notifications: NotificationsConfig = Field(
+        default=NotificationsConfig(), description=NotificationsConfig.__doc__
+    )
+    http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
+    log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
+
+    @field_validator("alarms")
+    @classmethod
+    def _check_advisory(cls, alarms: AlarmsConfig, info: ValidationInfo) -> AlarmsConfig:
+        detectors = info.data.get("detectors")  # absent if invalid, which is already reported
+        if detectors is not None and set(detectors) <= set(alarms.advisory):
+            raise invalid(
+                "all detectors are advisory, so no alarm can open; remove one from alarms.advisory",
+                "alarms.advisory",
+                "detectors",
+            )
+        return alarms
+
+    @field_validator("reference")
+    @classmethod
+    def _check_reference(cls, reference: ReferenceConfig, info: ValidationInfo) -> ReferenceConfig:
+        windows = info.data.get("windows")  # absent if invalid, which is already reported
+        if not isinstance(reference, WarmupReference) or windows is None:
+            return reference
+        required = REFERENCE_WINDOWS * windows.records
+        if reference.records < required:
+            raise invalid(
+                f"{reference.records} records of reference are too few; at least {required} are"
+                f" required, {REFERENCE_WINDOWS} times windows.records",
+                "reference.records",
+                "windows.records",
+            )
+        return reference
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of `plumbline.yaml`, which rejects unknown keys."""
+    return Config.model_json_schema()
+
+
+def describe(config: Config) -> dict[str, Any]:
+    """Return the effective configuration as values for JSON, with each secret replaced by ***."""
+    return config.model_dump(mode="json")

@@ -1,0 +1,1 @@
+"""The sections of `plumbline.yaml`: their keys, types, defaults and checks."""

@@ -1,0 +1,1 @@
+"""The section `judges`: judge client, budget, rubrics and the windows of judged samples."""

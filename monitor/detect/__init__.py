@@ -1,0 +1,1 @@
+"""Drift detection: from columns of features to drift events."""

@@ -1,0 +1,1 @@
+"""Measured and forecast behaviour of the alarms: self-audit, page costs, detection delays."""

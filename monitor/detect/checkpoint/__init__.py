@@ -1,0 +1,1 @@
+"""Checkpoints: serialise the state of a feature partition, and restore it."""

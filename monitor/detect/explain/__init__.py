@@ -1,0 +1,1 @@
+"""Explanations of drift events: what changed, by how much and since when."""

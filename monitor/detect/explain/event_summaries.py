@@ -1,0 +1,105 @@
+"""Summaries of the reference and of the current window in a drift event, in the feature's unit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from msgspec import structs
+
+from detectors.arrays import Floats
+from detectors.baseline import Baseline
+from detectors.categorical_stream import CategoricalStream
+from detectors.intervals import certain_moves, moved_shares
+from detectors.kinds import Kind
+from detectors.window import Windows
+from monitor.detect.reference.summary import (
+    MAX_CATEGORIES,
+    category_shares,
+    finite_or_none,
+    reference_summary,
+)
+from monitor.events.types import Summary
+
+
+def event_summaries(baseline: Baseline, index: int, window: Windows) -> tuple[Summary, Summary]:
+    """Return the summaries of reference and window for one stream.
+
+    index: of the stream in the baseline. window: its first window is used, which must be full.
+    """
+    stream = baseline.streams[index]
+    reference = reference_summary(baseline, index)
+    if isinstance(stream, CategoricalStream):
+        return _categorical(stream, reference, window.cell_counts[0, index, : stream.bins])
+    values = window.values(index)
+    present = np.sort(values[~np.isnan(values)])
+    missing = 1 - len(present) / len(values)
+    if not len(present):
+        return reference, Summary(n=0, missing=missing)
+    finite = present[np.isfinite(present)]
+    # divide before summing: the sum of huge values would overflow
+    mean = float((finite / len(finite)).sum()) if len(finite) else np.nan
+    p05, p50, p95, p99 = (
+        finite_or_none(float(present[math.ceil(q * len(present)) - 1]))
+        for q in (0.05, 0.5, 0.95, 0.99)
+    )
+    return reference, Summary(
+        n=len(present),
+        missing=missing,
+        mean=finite_or_none(mean),
+        p05=p05,
+        p50=p50,
+        p95=p95,
+        p99=p99,
+    )
+
+
+def stated_summaries(
+    baseline: Baseline, index: int, window: Windows
+) -> tuple[Summary, Summary, dict[str, float]]:
+    """Return both summaries, and the least certain move of every statistic (`certain_moves`).
+
+    A quantile or mean of the window that has not certainly moved has the reference's value, because
+    that of a few records is mostly noise. The move of a category is 1 or 0.
+    """
+    stream = baseline.streams[index]
+    reference, current = event_summaries(baseline, index, window)
+    if isinstance(stream, CategoricalStream):
+        counts = window.cell_counts[0, index, : stream.bins]
+        moved = moved_shares(stream.bin_counts(), counts, stream.inflation, MAX_CATEGORIES)
+        names = stream.bin_names()[:-1]
+        return reference, current, dict(zip(names, moved.astype(float).tolist(), strict=False))
+    values = window.values(index)
+    present = np.sort(values[~np.isnan(values)])
+    if stream.kind is Kind.BINARY or not len(present):
+        return reference, current, {}
+    moves = certain_moves(stream, present)
+    held = {
+        _FIELDS[name]: getattr(reference, _FIELDS[name]) for name, move in moves.items() if not move
+    }
+    return reference, structs.replace(current, **held), moves
+
+
+_FIELDS = {"median": "p50", "p95": "p95", "p99": "p99", "p05": "p05", "mean": "mean"}
+"""Field of a summary by the name of its statistic."""
+
+
+def _categorical(
+    stream: CategoricalStream, reference: Summary, counts: Floats
+) -> tuple[Summary, Summary]:
+    """Return both summaries with the shares of the same categories: those that changed most.
+
+    counts: records of the window by bin, shape (bins,).
+    """
+    before, after = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
+    names = sorted(after, key=lambda name: -abs(after[name] - before.get(name, 0.0)))
+    names = names[:MAX_CATEGORIES]
+    missing, records = int(counts[-1]), int(counts.sum())
+    return (
+        structs.replace(reference, shares={name: before.get(name, 0.0) for name in names}),
+        Summary(
+            n=records - missing,
+            missing=missing / records,
+            shares={name: after[name] for name in names},
+        ),
+    )

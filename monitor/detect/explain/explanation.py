@@ -1,0 +1,122 @@
+"""The explanation of an event: changed bins, effect, example requests, other changed features.
+
+An explanation depends on the records of the stream and their order only, so that a back-test and a
+restarted daemon give the same one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+from scipy.special import chdtrc
+
+from detectors.arrays import Floats, Ints
+from detectors.baseline import Baseline, Stream
+from detectors.intervals import PAGE_LEVEL, moved_shares
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
+from detectors.psi import MIN_EXPECTED, drift_size, expected_noise, filled_bins, psi_by_stream
+from detectors.window import Windows
+from monitor.detect.explain.bins import MAX_BINS, bins_of, changed_bins
+from monitor.events.comparison import common_statistics, differs, relative_gap, tail_length, unit_of
+from monitor.events.drift_types import MISSING_PREFIX
+from monitor.events.types import BinShift, Effect, Explanation, Summary
+from monitor.ingest.columns import Columns
+
+MAX_EXAMPLES = 5
+MAX_FEATURES = 5
+
+
+def explain(
+    stream: Stream,
+    counts: Floats,
+    reference: Summary,
+    current: Summary,
+    moves: Mapping[str, float],
+    examples: Iterable[Columns],
+) -> Explanation:
+    """Return bins, effect and examples of the change of one stream.
+
+    counts: records of the window by bin, shape (B,). reference, current: summaries of the event.
+    moves: the least certain move of every statistic (`stated_summaries`).
+    examples: records of the window since the change with request ids, newest piece first.
+    """
+    expected = stream.bin_counts()
+    grew, shrank = changed_bins(expected, counts)
+    moved = moved_shares(expected, counts, stream.inflation, 2 * MAX_BINS)
+    grew, shrank = grew[moved[grew]] if moved[grew].any() else grew[:1], shrank[moved[shrank]]
+    before, after = expected / expected.sum(), counts / counts.sum()
+    names = stream.bin_names()
+    shifts = [
+        BinShift(bin=names[b], before=float(before[b]), after=float(after[b]))
+        for b in [*grew.tolist(), *shrank.tolist()]
+    ]
+    return Explanation(
+        effect=_effect(stream, shifts, reference, current, moves),
+        bins=tuple(shifts),
+        unmoved=tuple(name for name, move in moves.items() if not move),
+        examples=tuple(islice(_request_ids(examples, stream, grew), MAX_EXAMPLES)),
+    )
+
+
+def changed_together(
+    baseline: Baseline, index: int, sample: Windows, min_psi: float, found: Collection[int] = ()
+) -> dict[str, float]:
+    """Return the PSI of the other features that certainly changed too, largest first.
+
+    It reaches min_psi without the PSI that chance gives. And a detector has found the change, or
+    PSI's test rejects at PAGE_LEVEL divided by the number of other features.
+
+    index: the stream that the event is about. sample: the measured records. found: streams in which
+    a detector found a change at the end of these records.
+    """
+    psi = drift_size(baseline, sample, usual_noise=0).first.psi
+    (bounded,) = psi_by_stream(baseline, sample, min_records=MIN_EXPECTED)
+    scale = expected_noise(baseline, sample.records)
+    level = PAGE_LEVEL / max(1, len(psi) - 1)
+    certain = chdtrc(filled_bins(baseline), bounded / scale) <= level
+    certain[list(found)] = True
+    changed = (psi >= min_psi) & certain
+    changed[index] = False
+    others = [i for i in np.argsort(-psi, kind="stable").tolist() if changed[i]]
+    return {baseline.streams[i].name: float(psi[i]) for i in others[:MAX_FEATURES]}
+
+
+def _effect(
+    stream: Stream,
+    shifts: Sequence[BinShift],
+    before: Summary,
+    after: Summary,
+    moves: Mapping[str, float],
+) -> Effect | None:
+    """Return the statistic that moved most, or the bin where none certainly moved.
+
+    It is the first one, in the order of `common_statistics`, that no other exceeds with certainty.
+
+    A bin is returned for categorical features, for a feature without values in the window, and
+    where the share of missing values changed most.
+    """
+    largest = max(shifts, key=lambda shift: abs(shift.after - shift.before))
+    missing = stream.bin_names()[-1]
+    if after.n == 0 or not isinstance(stream, NumericStream) or largest.bin == missing:
+        return Effect(of=largest.bin, before=largest.before, after=largest.after)
+    if stream.kind is Kind.BINARY:
+        of = "missing" if stream.name.startswith(MISSING_PREFIX) else "share"
+        return Effect(of=of, before=before.mean or 0.0, after=after.mean or 0.0)
+    common, tail = common_statistics(before, after), tail_length(before)
+    changed = [name for name, pair in common.items() if differs(*pair, tail)] or [*common]
+    certain = max((moves.get(name, 0.0) for name in changed), default=0.0)
+    apparent = {name: relative_gap(*common[name]) for name in changed if moves.get(name)}
+    name = next((name for name, gap in apparent.items() if gap >= certain), "")
+    if not name:
+        return Effect(of=largest.bin, before=largest.before, after=largest.after)
+    return Effect(of=name, before=common[name][0], after=common[name][1], unit=unit_of(stream.name))
+
+
+def _request_ids(pieces: Iterable[Columns], stream: Stream, bins: Ints) -> Iterator[str]:
+    """Yield the request ids of the examples in one of the bins, newest first."""
+    for piece in pieces:
+        inside = np.isin(bins_of(stream, piece), bins)
+        yield from (piece.examples.ids[i] for i in np.flatnonzero(inside)[::-1].tolist())

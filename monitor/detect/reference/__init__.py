@@ -1,0 +1,1 @@
+"""References: profiles of the accepted traffic of models, and their storage."""

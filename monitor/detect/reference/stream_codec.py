@@ -1,0 +1,139 @@
+"""Serialisation of reference streams as msgpack structs with raw arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.categorical_stream import CategoricalStream
+from detectors.dependence import BLOCK_SIZE
+from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
+
+
+class NumericData(msgspec.Struct, array_like=True, frozen=True):
+    """A numeric or binary stream; arrays are little-endian bytes."""
+
+    name: str
+    kind: str
+    support: bytes
+    below: bytes
+    missing: int
+    edges: bytes
+    cuts: bytes
+    blocks: bytes
+    inflation: float
+
+
+class CategoricalData(msgspec.Struct, array_like=True, frozen=True):
+    """A categorical stream; arrays are little-endian bytes."""
+
+    name: str
+    categories: tuple[str, ...]
+    counts: bytes
+    missing: int
+    other: int
+    blocks: bytes
+    inflation: float
+
+
+def numeric_fits(s: NumericData) -> bool:
+    """Return whether the lengths of the arrays are consistent."""
+    sizes = [len(b) for b in (s.support, s.below, s.edges, s.cuts)]
+    return (
+        s.kind in set(Kind)
+        and not any(size % 8 for size in sizes)
+        and sizes[1] == sizes[0] + 8
+        and sizes[3] > 0
+        and len(s.blocks) % (sizes[3] // 8 + 2) == 0
+    )
+
+
+def categorical_fits(s: CategoricalData) -> bool:
+    """Return whether the lengths of the arrays are consistent."""
+    if len(s.counts) != 8 * len(s.categories):
+        return False
+    bins, blocks = _bins(s), _blocks(s)
+    least = _without_blocks(s).bins - _without_blocks(s).frequent
+    return len(s.blocks) == blocks * bins and least <= bins <= len(s.categories) + least
+
+
+def encode_numeric(s: NumericStream) -> NumericData:
+    """Return the serialised form of a numeric or binary stream."""
+    return NumericData(
+        s.name,
+        s.kind,
+        s.support.tobytes(),
+        s.below.tobytes(),
+        s.missing,
+        s.edges.tobytes(),
+        s.cuts.tobytes(),
+        s.blocks.tobytes(),
+        s.inflation,
+    )
+
+
+def decode_numeric(s: NumericData) -> NumericStream:
+    """Return the stream from its serialised form."""
+    return NumericStream(
+        name=s.name,
+        kind=Kind(s.kind),
+        support=np.frombuffer(s.support, np.float64),
+        below=_integers(s.below),
+        missing=s.missing,
+        edges=np.frombuffer(s.edges, np.float64),
+        cuts=np.frombuffer(s.cuts, np.float64),
+        blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, len(s.cuts) // 8 + 2),
+        inflation=s.inflation,
+    )
+
+
+def encode_categorical(s: CategoricalStream) -> CategoricalData:
+    """Return the serialised form of a categorical stream."""
+    return CategoricalData(
+        s.name,
+        s.categories,
+        s.counts.tobytes(),
+        s.missing,
+        s.other,
+        s.blocks.tobytes(),
+        s.inflation,
+    )
+
+
+def decode_categorical(s: CategoricalData) -> CategoricalStream:
+    """Return the stream from its serialised form."""
+    stream = _without_blocks(s)
+    return replace(stream, blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, _bins(s)))
+
+
+def _blocks(s: CategoricalData) -> int:
+    """Return the number of blocks of the reference."""
+    stream = _without_blocks(s)
+    return (stream.count + stream.missing) // BLOCK_SIZE
+
+
+def _bins(s: CategoricalData) -> int:
+    """Return the number of bins: that of the blocks, which may be of an earlier version."""
+    blocks = _blocks(s)
+    return len(s.blocks) // blocks if blocks else _without_blocks(s).bins
+
+
+def _without_blocks(s: CategoricalData) -> CategoricalStream:
+    """Return the stream without its blocks."""
+    return CategoricalStream(
+        name=s.name,
+        categories=s.categories,
+        counts=_integers(s.counts),
+        missing=s.missing,
+        other=s.other,
+        blocks=np.zeros((0, 0), np.uint8),
+        inflation=s.inflation,
+    )
+
+
+def _integers(data: bytes) -> NDArray[np.int64]:
+    return np.frombuffer(data, np.int64)

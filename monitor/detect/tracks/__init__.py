@@ -1,0 +1,1 @@
+"""Watch the streams of one group: records in, drift events out."""

@@ -1,0 +1,1 @@
+"""Drift events: their types, their JSON, and their text."""

@@ -1,0 +1,1 @@
+"""Decode log messages, extract features, and encode them as chunks."""

@@ -1,0 +1,67 @@
+"""Read files of records as whole samples, for judging them offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from monitor.config.schema import Config
+from monitor.ingest.files import framing
+from monitor.ingest.files.log_reader import decoder_for
+from monitor.ingest.files.rejections import Place, Rejections
+from monitor.ingest.files.streams import open_stream
+from monitor.ingest.sampling.privacy import Redact, redact_sample
+from monitor.records import Inclusion, RejectedRecord, Sample, WholeRecord
+from monitor.redaction.custom import CustomRule
+from monitor.redaction.redactor import Redactor
+
+MAX_SAMPLE_BYTES: Final = 1024 * 1024
+"""Size of a sample as in the samples topic, beyond which redaction cuts its texts."""
+
+
+def read_samples(path: Path, config: Config, rejections: Rejections) -> Iterator[Sample]:
+    """Yield the records of a file as samples, redacted unless that is switched off.
+
+    rejections: receives the messages that are no records.
+    Raises OSError if the file cannot be read.
+    """
+    decode = decoder_for(config)
+    redact = _redactor(config)
+    with open_stream(path) as stream:
+        for pieces in framing.split(stream):
+            for index, payload in enumerate(pieces.payloads):
+                try:
+                    record = decode.whole(payload)
+                except RejectedRecord as error:
+                    if payload.strip():
+                        place = Place(str(path), pieces.lines[index], pieces.number(index))
+                        rejections.add(error, payload, place)
+                    continue
+                sample = _as_sample(record)
+                if redact is not None:
+                    redact_sample(sample, redact, MAX_SAMPLE_BYTES)
+                yield sample
+
+
+def _redactor(config: Config) -> Redact | None:
+    sampling = config.sampling
+    if not sampling.redact:
+        return None
+    rules = [CustomRule(name, regex) for name, regex in sampling.redact_patterns.items()]
+    return Redactor(rules).redact
+
+
+def _as_sample(record: WholeRecord) -> Sample:
+    """Return the fields that judges use. The record was not drawn: each is in the file."""
+    return Sample(
+        request_id=record.request_id,
+        timestamp=record.timestamp,
+        model=record.model,
+        inclusion=Inclusion(uniform=True, probability=1.0),
+        prompt=record.prompt,
+        response=record.response,
+        contexts=record.contexts,
+        reference=record.reference,
+        metadata=record.metadata,
+    )

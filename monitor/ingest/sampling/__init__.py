@@ -1,0 +1,1 @@
+"""Drawing records: ids as examples for events, and whole records as samples for judging."""

@@ -1,0 +1,1 @@
+"""Readers of topics without a consumer group."""

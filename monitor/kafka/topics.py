@@ -1,0 +1,105 @@
+"""Names and settings of the topics that Plumbline writes, and the partitions of their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """Names of the topics that Plumbline writes, by content."""
+
+    prefix: str
+
+    @property
+    def features(self) -> str:
+        """Feature chunks, keyed by model."""
+        return f"{self.prefix}.features"
+
+    @property
+    def samples(self) -> str:
+        """Whole records that were drawn for judging, keyed by request id."""
+        return f"{self.prefix}.samples"
+
+    @property
+    def dead_letters(self) -> str:
+        """Rejected messages, unchanged, with the reason in their headers."""
+        return f"{self.prefix}.dlq"
+
+    @property
+    def events(self) -> str:
+        """Drift events, keyed by model."""
+        return f"{self.prefix}.events"
+
+    @property
+    def state(self) -> str:
+        """Checkpoints of detect; compacted, partitioned like the feature topic."""
+        return f"{self.prefix}.state"
+
+    @property
+    def commands(self) -> str:
+        """Commands to detect with their answers, keyed by model; partitioned like features."""
+        return f"{self.prefix}.commands"
+
+    @property
+    def evaluations(self) -> str:
+        """Evaluations of samples by judges and people, keyed by request id."""
+        return f"{self.prefix}.evaluations"
+
+    @property
+    def judge_state(self) -> str:
+        """Ledgers and unfinished results of judge; compacted, partitioned like the samples."""
+        return f"{self.prefix}.judge-state"
+
+    def settings(self, *, judged: bool = False) -> dict[str, dict[str, str]]:
+        """Return the settings with which each topic is created, by name.
+
+        judged: whether to include the topics that only judging needs.
+        """
+        quarter = {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"}
+        two_weeks = {"retention.ms": str(14 * DAY_MS), "cleanup.policy": "delete"}
+        large = {"max.message.bytes": str(8 * 1024 * 1024)}
+        samples = {"retention.ms": str(3 * DAY_MS), "cleanup.policy": "delete"}
+        state = {
+            "cleanup.policy": "compact",
+            "min.cleanable.dirty.ratio": "0.2",
+            "segment.bytes": str(64 * 1024 * 1024),
+        }
+        judging = {
+            self.samples: samples | large,
+            self.evaluations: quarter,
+            self.judge_state: state,
+        }
+        return {
+            **(judging if judged else {}),
+            self.features: two_weeks | large,
+            self.dead_letters: two_weeks | large,
+            self.state: state,
+            self.events: quarter,
+            self.commands: quarter,
+        }
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key, as Plumbline's producers choose it.
+
+    It is the hash of Java's producers (MurmurHash2 with Kafka's seed), modulo the number of
+    partitions.
+    """
+    return (_murmur2(key) & 0x7FFFFFFF) % partitions
+
+
+def _murmur2(data: bytes) -> int:
+    """Return the 32-bit MurmurHash2 of Kafka's `Utils.murmur2`, unsigned."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    value = 0x9747B28C ^ len(data)
+    whole = len(data) - len(data) % 4
+    for start in range(0, whole, 4):
+        block = int.from_bytes(data[start : start + 4], "little") * factor & mask
+        value = (value * factor & mask) ^ ((block ^ block >> 24) * factor & mask)
+    if whole < len(data):
+        value = (value ^ int.from_bytes(data[whole:], "little")) * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return value ^ value >> 15

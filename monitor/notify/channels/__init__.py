@@ -1,0 +1,1 @@
+"""Message formats, one module for each kind of target."""

@@ -1,0 +1,192 @@
+"""From messages to what ingest produces: feature chunks, dead letters and samples.
+
+Records are decoded in the batches in which they are read, their features are extracted from several
+batches together, and chunks hold still more of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from itertools import chain
+
+import numpy as np
+import structlog
+from confluent_kafka import KafkaError, Message
+from numpy.typing import NDArray
+
+from monitor.config.schema import Config
+from monitor.ingest import files
+from monitor.ingest.chunk import encode_chunks
+from monitor.ingest.features import Batch, join
+from monitor.ingest.sampling.sampler import Sampler
+from monitor.kafka.output.dead_letters import DeadLetters
+from monitor.kafka.output.topic_limit import DEFAULT_LIMIT, SMALL_LIMIT, TopicLimit
+from monitor.kafka.topics import Topics
+from monitor.records import Record, RejectedRecord, WholeRecord
+from monitor.redaction.custom import CustomRule
+from monitor.redaction.redactor import Redactor
+from monitor.roles.ingest_transaction import Outgoing, Transaction
+
+log = structlog.get_logger(__name__)
+
+EXTRACT_RECORDS = 1_000
+"""Records whose features are extracted at a time; enough to make the cost of a call negligible."""
+PAYLOAD_BYTES = 16 * 1024 * 1024
+"""Size of the messages kept for samples from which on features are extracted early."""
+CHUNK_RECORDS = 50_000
+"""Maximum number of records that are encoded as chunks together."""
+CHUNK_BYTES = 900_000
+"""Maximum size of a chunk; below the default message size limit of a broker."""
+SAMPLE_MARGIN = 1_000
+"""Bytes of a message with a sample beyond key and value, with a margin."""
+
+
+class RecordPipeline:
+    """Converts messages to outgoing messages.
+
+    config: whether and how samples are drawn is in `judges` and `sampling`.
+    largest: size of the largest message that the producer accepts, in bytes.
+    unwritable: returns the topics that may not be written; None if they are unknown.
+    alarmed: returns the models with an open drift alarm.
+    outbox: messages to produce, in order.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        topics: Topics,
+        largest: int,
+        unwritable: Callable[[], set[str] | None],
+        alarmed: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        self.topics = topics
+        self.decode = files.decoder_for(config)
+        self.extractor = files.extractor_for(config)
+        self.outbox: deque[Outgoing] = deque()
+
+        def may_write(topic: str) -> bool:
+            return topic not in (unwritable() or ())
+
+        self.letters = DeadLetters(
+            topics.dead_letters, largest, may_write=lambda: may_write(topics.dead_letters)
+        )
+        self.sampler: Sampler | None = None
+        if config.judges.enabled:
+            self.sampler = sampler_for(config, self.decode.whole, alarmed)
+        sizes = [largest, *(size for size in (DEFAULT_LIMIT, SMALL_LIMIT) if size < largest)]
+        self.sample_limit = TopicLimit(
+            topics.samples, "sample refused", sizes, lambda: may_write(topics.samples)
+        )
+        self.sample_bytes = config.sampling.max_bytes
+
+    def process(
+        self, messages: Sequence[Message], offsets: Sequence[int], transaction: Transaction
+    ) -> None:
+        """Decode messages and add them to the transaction; extract and encode if there is enough.
+
+        offsets: of the messages.
+        """
+        payloads = [message.value() or b"" for message in messages]
+        decoded = self.decode.many(payloads)
+        for index, rejected in decoded.rejected:
+            self._reject(messages[index], rejected, transaction)
+        if self.sampler is not None:
+            transaction.keep(_chosen(payloads, decoded.indices))
+        positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.indices] + 1
+        transaction.decoded.append((decoded, positions))
+        full = transaction.decoded_records >= EXTRACT_RECORDS
+        if full or transaction.payload_bytes >= PAYLOAD_BYTES:
+            self._extract(transaction)
+        if transaction.pending_records >= CHUNK_RECORDS:
+            self.encode(transaction)
+
+    def encode(self, transaction: Transaction) -> None:
+        """Encode all pending features as chunks, by model, and add them to the outbox."""
+        self._extract(transaction)
+        if not transaction.pending:
+            return
+        batch = join(transaction.pending)
+        transaction.batches.append(batch)
+        transaction.pending = []
+        for chunk in batch.by_model():
+            for payload in encode_chunks(chunk, CHUNK_BYTES):
+                self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
+
+    def refuse(self, topics: set[str]) -> None:
+        """Drop dead letters and samples while their topic cannot be written: reading must go on."""
+        error = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        if self.topics.dead_letters in topics:
+            self.letters.refused(error)
+        if self.topics.samples in topics:
+            self.sample_limit.refused(error)
+
+    def _reject(self, message: Message, rejected: RejectedRecord, transaction: Transaction) -> None:
+        """Count a rejected message and add its dead letter to the outbox."""
+        transaction.rejected[rejected.reason] += 1
+        letter, outcome = self.letters.build(message, rejected)
+        if outcome is not None:
+            transaction.dead_letters[outcome] += 1
+        if letter is not None:
+            topic, alone = self.topics.dead_letters, self.letters.alone
+            self.outbox.append(Outgoing(topic, *letter, alone=alone))
+
+    def _extract(self, transaction: Transaction) -> None:
+        """Extract the features of the decoded records, and draw samples from them."""
+        if not transaction.decoded:
+            return
+        decoded, positions = zip(*transaction.decoded, strict=True)
+        transaction.decoded = []
+        records = list(chain.from_iterable(each.records for each in decoded))
+        char_counts = np.concatenate([each.char_counts for each in decoded], axis=1)
+        batch = self.extractor.batch(records, np.concatenate(positions), char_counts)
+        transaction.pending.append(batch)
+        if self.sampler is not None:
+            self._draw(self.sampler, records, batch, transaction)
+
+    def _draw(
+        self, sampler: Sampler, records: Sequence[Record], batch: Batch, transaction: Transaction
+    ) -> None:
+        """Add the samples of the records to the outbox, within the limit of their topic."""
+        payloads = transaction.take_payloads()
+        counts = transaction.samples
+        limit = self.sample_limit
+        limit.refresh()
+        max_bytes = min(self.sample_bytes, limit.size - SAMPLE_MARGIN)
+        features = batch.row("error"), batch.row("refusal")
+        drawn = sampler.draw(records, payloads, features, max_bytes, counts.dropped)
+        for sample, value in drawn:
+            key = sample.request_id.encode()
+            if limit.dropping:
+                counts.dropped["refused"] += 1
+            elif len(key) + len(value) > limit.size - SAMPLE_MARGIN:
+                counts.dropped["too_large"] += 1
+            else:
+                counts.add(sample)
+                out = Outgoing(
+                    limit.topic, key, value, None, limit.on_delivery(), alone=limit.alone
+                )
+                self.outbox.append(out)
+
+
+def _chosen(payloads: list[bytes], indices: NDArray[np.signedinteger]) -> list[bytes]:
+    """Return the payloads of these ascending indices: mostly all of them."""
+    if len(indices) == len(payloads):
+        return payloads
+    return [payloads[index] for index in indices.tolist()]
+
+
+def sampler_for(
+    config: Config,
+    whole: Callable[[bytes], WholeRecord],
+    alarmed: Callable[[], Collection[str]],
+) -> Sampler:
+    """Return the sampler of a configuration, with redaction unless it is switched off."""
+    sampling = config.sampling
+    if sampling.redact:
+        rules = [CustomRule(name, regex) for name, regex in sampling.redact_patterns.items()]
+        redactor = Redactor(rules)
+        redactor.redact("é")  # compiles its tables now, not with the first record
+        return Sampler(sampling, whole, redactor.redact, redactor.clean, alarmed)
+    log.warning("samples are written without redaction", setting="sampling.redact")
+    return Sampler(sampling, whole, None, alarmed=alarmed)

@@ -1,0 +1,76 @@
+"""The evaluations topic, for the quality in the JSON API and in the metrics of the judge role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from judges.live.quality import QualityHistory
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.events.evaluations import EvaluationError, decode_evaluation
+from monitor.kafka.topics import Topics
+from monitor.roles.judge_metrics import rubric_label
+from monitor.roles.topic_log import TopicLog
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.judging import Quality
+
+
+class QualityLog:
+    """Quality of all models, from the evaluations of all processes and from published labels.
+
+    Any process computes the same numbers. They are exported as metrics only where the judge role
+    runs, which calls `start`.
+    """
+
+    def __init__(
+        self, config: KafkaConfig, metrics: Metrics, stop: Callable[[float], bool]
+    ) -> None:
+        self._metrics = metrics
+        self._log = TopicLog(
+            config,
+            Topics(config.prefix).evaluations,
+            QualityHistory,
+            add_value,
+            stop,
+            watch=self._publish,
+        )
+        self.start = self._log.start
+
+    def report(self) -> dict[str, Any]:
+        """Return the quality by model and rubric, and the agreement of judges, for the API.
+
+        Raises HistoryUnavailableError if the topic is not read to its end in time.
+        """
+        history = self._log.content()
+        qualities = []
+        for each in history.estimates():
+            fields = asdict(each)
+            rubric = rubric_label(fields.pop("name"))
+            qualities.append({"model": fields.pop("model"), "rubric": rubric, **fields})
+        qualities.sort(key=lambda found: (found["model"], found["rubric"]))
+        return {"quality": qualities, "agreement": _agreement(history)}
+
+    def _publish(self, history: QualityHistory) -> None:
+        if self._metrics.judging is None:
+            return
+        quality = {
+            (each.model, rubric_label(each.name)): Quality(each.value, each.lower, each.upper)
+            for each in history.estimates()
+        }
+        agreement = _agreement(history)
+        with self._metrics.lock:
+            self._metrics.judging.quality = quality
+            self._metrics.judging.agreement = agreement
+
+
+def add_value(history: QualityHistory, value: bytes) -> None:
+    """Add the evaluation of a message; a message that is none is ignored."""
+    try:
+        history.add(decode_evaluation(value))
+    except EvaluationError:
+        return
+
+
+def _agreement(history: QualityHistory) -> dict[str, float]:
+    return {rubric_label(name): alpha for name, alpha in sorted(history.agreement().items())}

@@ -1,0 +1,1 @@
+"""Telemetry: counters, the Prometheus exporter, health, logging and the HTTP server."""

@@ -1,0 +1,1 @@
+"""Metric families: their construction and their HELP texts."""

@@ -1,0 +1,105 @@
+"""HELP texts of the metrics, by name without the prefix plumbline_."""
+
+from __future__ import annotations
+
+from typing import Final
+
+HELP: Final = {
+    "build_info": "Always 1; the version is in the label.",
+    "start_time_seconds": "Start time of the process, in seconds since the epoch.",
+    "heartbeat_age_seconds": "Seconds since the last iteration of the role's loop.",
+    "role_ready": (
+        "1 if the role has joined its consumer group and restored its state and a broker responds,"
+        " otherwise 0."
+    ),
+    "records_consumed": "Number of messages read and committed, by topic.",
+    "records_rejected": "Number of messages rejected and sent to the dead-letter topic, by reason.",
+    "dead_letters_incomplete": (
+        "Number of rejected messages that are not in the dead-letter topic as they were received,"
+        " by outcome."
+    ),
+    "samples_written": "Number of samples written, by kind: uniform or boosted.",
+    "samples_redacted": "Number of redacted places in samples, by kind of data.",
+    "samples_cut": "Number of samples whose texts were cut to sampling.max_bytes.",
+    "samples_dropped": "Number of drawn records that are not written as samples, by reason.",
+    "records_watched": "Number of records processed by detect, by model.",
+    "samples_watched": (
+        "Number of judged samples and of records with feedback processed by detect, by model and"
+        " source."
+    ),
+    "samples_skipped": (
+        "Number of samples scored by another judge or rubric than those that are watched, by model"
+        " and source."
+    ),
+    "consumer_lag_records": "Number of messages not yet read, by topic and partition.",
+    "messages_expired": (
+        "Number of messages that were deleted by the retention of their topic before they were"
+        " read, by topic."
+    ),
+    "event_time_lag_seconds": "Age of the newest record with a credible time, in seconds.",
+    "rebalances": "Number of assignments of partitions.",
+    "transactions_aborted": "Number of ingest transactions that were rolled back.",
+    "checkpoint_seconds": "Duration of the last checkpoint, in seconds.",
+    "last_checkpoint_timestamp_seconds": (
+        "Time at which the last checkpoint was committed, in seconds since the epoch."
+    ),
+    "checkpoint_bytes": "Number of bytes written to the state topic.",
+    "checkpoints_failed": "Number of checkpoints that were rolled back.",
+    "checkpoints_unusable": "Number of checkpoints that could not be restored.",
+    "records_ahead": "Number of records whose time is more than an hour ahead of the clock.",
+    "scores_dropped": "Number of scores beyond limits.scores.",
+    "segments_dropped": "Number of records of segments beyond limits.segments.",
+    "chunks_rejected": "Number of feature chunks that could not be decoded.",
+    "commands": "Number of commands read by detect, by outcome.",
+    "notifications_sent": "Number of messages delivered, by target.",
+    "notifications_retried": "Number of send attempts that failed and are retried, by reason.",
+    "notifications_failed": "Number of messages that were abandoned, by reason.",
+    "notifications_suppressed": "Number of events that are not sent to the target, by reason.",
+    "notifications_waiting": "Number of events that wait to be sent to the target.",
+    "metric_series_dropped": "Number of series beyond the limit.",
+    "inference_requests": "Number of inferences logged, by model and status.",
+    "inference_latency_seconds": "Logged latency in seconds, by model.",
+    "inference_tokens": "Number of tokens logged, by model and direction.",
+    "inference_cost_usd": "Cost logged in US dollars, by model.",
+    "window_records": "Number of records in the window, by model.",
+    "reference_records": "Number of records in the reference, by model.",
+    "warmup_records_remaining": (
+        "Number of records that the warm-up still needs, by model and source; 0 once there is a"
+        " reference."
+    ),
+    "drift_statistic": "Statistic of the detector.",
+    "drift_threshold": "Value that the statistic of the detector must reach.",
+    "drift_psi": "Population stability index (PSI) of the feature.",
+    "feature_value": "Statistic of the values of a feature in the window.",
+    "feature_reference_value": "Statistic of the values of a feature in the reference.",
+    "drift_psi_threshold": "PSI from which a significant change opens an alarm, by severity.",
+    "drift_active": "1 if an alarm on the whole traffic of the model is open, otherwise 0.",
+    "drift_events": "Number of alarms that opened or became more severe.",
+    "false_pages_promised_per_day": "False pages per day that the budget allows, by model.",
+    "false_pages_measured_per_day": "False pages per day that the self-audit measures, by model.",
+    "false_pages_audited_records": (
+        "Number of records replayed by the self-audit since the start, by model."
+    ),
+    "judge_samples": "Number of samples read by the judge role, by outcome.",
+    "judge_in_flight": "Number of samples that are being judged.",
+    "judge_calls": "Number of calls to judges, by judge and outcome.",
+    "judge_cost_usd": "Cost of calls in US dollars, from metered tokens, by judge.",
+    "judge_unscored": "Number of results without a score, by reason.",
+    "judge_budget_remaining_usd": (
+        "US dollars that remain of the budget of the day, for the partitions of the process."
+    ),
+    "judge_agreement": "Agreement of repeated or several judges (Krippendorff's alpha), by rubric.",
+    "judge_repeat_deviation": "Standard deviation of the scores of repeated calls, by rubric.",
+    "judge_golden_shift": (
+        "Significant change of the mean score of the golden set since it was first judged, by"
+        " rubric; 0 if there is none."
+    ),
+    "judge_canary_success_ratio": "Share of canary attacks that changed the verdict, by judge.",
+    "judge_quality": (
+        "Mean score of the traffic, corrected by human labels where there are any, by model and"
+        " rubric."
+    ),
+    "judge_quality_lower": "Lower end of the 95 % confidence interval of judge_quality.",
+    "judge_quality_upper": "Upper end of the 95 % confidence interval of judge_quality.",
+    "judge_score": "Scores of uniform samples, by model and rubric.",
+}

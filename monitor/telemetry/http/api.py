@@ -1,0 +1,103 @@
+"""The read-only JSON API under /api/v1."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+import msgspec
+
+from monitor.events.codec import event_fields
+from monitor.events.history import EventHistory
+from monitor.events.types import DriftEvent
+from monitor.events.wording import sentence
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.http.status import alarm_statuses, status
+
+PREFIX = "/api/v1/"
+DEFAULT_EVENTS = 100
+MAX_EVENTS = 1_000
+"""Events of a response."""
+
+
+class HistoryUnavailableError(Exception):
+    """A topic was not read to its end yet; the text says why."""
+
+
+HistorySource = Callable[[], EventHistory]
+"""Returns the history of the events topic. Raises HistoryUnavailableError."""
+
+QualitySource = Callable[[], dict[str, Any]]
+"""Returns the quality of the models. Raises HistoryUnavailableError."""
+
+Answer = tuple[HTTPStatus, bytes]
+
+
+class Api:
+    """Answers requests with JSON.
+
+    clock: returns the seconds since the epoch. quality: absent without judged quality.
+    """
+
+    def __init__(
+        self,
+        history: HistorySource,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+        quality: QualitySource | None = None,
+    ) -> None:
+        self.views: dict[str, Callable[[Mapping[str, str]], Any]] = {
+            "status": lambda _: status(history(), metrics, clock()),
+            "alarms": lambda _: {"alarms": alarm_statuses(history())},
+            "events": lambda query: {"events": _events(history(), query)},
+        }
+        if quality is not None:
+            self.views["quality"] = lambda _: quality()
+
+    def answer(self, path: str, query: str) -> Answer | None:
+        """Return the answer to a request; None if there is no such page."""
+        view = self.views.get(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
+        if view is None:
+            return None
+        try:
+            parameters = _parameters(query)
+            return HTTPStatus.OK, _encode(view(parameters))
+        except HistoryUnavailableError as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, _encode({"error": str(error)})
+        except ValueError as error:
+            return HTTPStatus.BAD_REQUEST, _encode({"error": str(error)})
+
+
+def _parameters(query: str) -> dict[str, str]:
+    """Return the parameters of a query. Raises ValueError if it is malformed."""
+    parameters = parse_qs(query, keep_blank_values=True, max_num_fields=20)
+    return {name: values[-1] for name, values in parameters.items()}
+
+
+def _events(history: EventHistory, query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the newest events, oldest first.
+
+    Parameters: `limit`, number of events; `model`, name of a model. Raises ValueError if one of
+    them is invalid.
+    """
+    unknown = sorted(query.keys() - {"limit", "model"})
+    if unknown:
+        raise ValueError(f"unknown parameter {unknown[0]!r}; there are limit and model")
+    limit = query.get("limit", str(DEFAULT_EVENTS))
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_EVENTS):
+        raise ValueError(f"limit must be a number from 1 to {MAX_EVENTS}")
+    return [_fields(event) for event in history.newest(int(limit), model=query.get("model"))]
+
+
+def _fields(event: DriftEvent) -> dict[str, Any]:
+    """Return an event without request ids: anyone who can reach the port can read the API."""
+    fields = event_fields(event)
+    fields["explanation"].pop("examples", None)
+    return {"summary": sentence(event), **fields}
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

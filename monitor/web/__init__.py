@@ -1,1 +1,0 @@
-"""The daemon's one HTTP port: metrics and health."""

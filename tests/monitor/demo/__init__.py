@@ -1,1 +1,0 @@
-"""Tests of the demo's made traffic and of its plot."""

@@ -1,0 +1,144 @@
+"""The content of a topic, and the quality that follows from evaluations."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from monitor.config.sections.kafka import KafkaConfig
+from monitor.events.evaluations import HUMAN, Evaluation, encode_evaluation
+from monitor.roles import topic_log
+from monitor.roles.quality_log import QualityLog
+from monitor.roles.topic_log import TopicLog
+from monitor.telemetry.counters import Metrics
+from monitor.telemetry.http.api import HistoryUnavailableError
+from monitor.telemetry.judging import JudgeMetrics
+from tests.judges.trust.calibration.evaluations import TRUTH, simulated
+
+Session = Sequence[bytes | KafkaError]
+
+
+class FakeFollower:
+    """Reads a prepared session; then it is at the end of the topic, without new values."""
+
+    sessions: Iterator[Session]
+
+    def __init__(self, config: KafkaConfig, topic: str) -> None:
+        self.partitions = {0}
+        self.caught_up = False
+        self._values = iter(next(self.sessions))
+
+    def poll(self, seconds: float) -> bytes | None:
+        """Return the next value, or raise the next error."""
+        value = next(self._values, None)
+        if isinstance(value, KafkaError):
+            raise KafkaException(value)
+        self.caught_up = value is None
+        return value
+
+    def cause(self, error: KafkaException) -> str:
+        """Return the text of an error."""
+        return str(error.args[0].str())
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def stop() -> Iterator[Callable[[float], bool]]:
+    """Wait shortly, and end after the test."""
+    ended = threading.Event()
+    yield lambda seconds: ended.wait(min(seconds, 0.001))
+    ended.set()
+
+
+def prepare(monkeypatch: pytest.MonkeyPatch, *sessions: Session) -> None:
+    """Let topics have these sessions, one after each error."""
+    follower = type("Follower", (FakeFollower,), {"sessions": iter(sessions)})
+    monkeypatch.setattr(topic_log, "TopicFollower", follower)
+
+
+def test_an_error_starts_a_new_content(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """What was read before the error is not counted twice."""
+    prepare(monkeypatch, [b"a", b"b", KafkaError(KafkaError._FAIL, "broken")], [b"a", b"b", b"c"])
+    log = TopicLog(KafkaConfig(), "t", list[bytes], list.append, stop)
+    assert log.content() == [b"a", b"b", b"c"]
+
+
+def test_a_topic_that_cannot_be_read_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """The error names the topic and the reason."""
+    denied = [[KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "denied")]] * 10_000
+    prepare(monkeypatch, *denied)
+    monkeypatch.setattr(topic_log, "CATCH_UP_SECONDS", 0.05)
+    log = TopicLog(KafkaConfig(), "t", list[bytes], list.append, stop)
+    with pytest.raises(HistoryUnavailableError, match="t: denied"):
+        log.content()
+
+
+def test_quality_of_evaluations_and_labels(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """Report and metrics have the corrected estimate and the agreement; no text, no request id."""
+    judged, labels = simulated(3, 100)
+    people = [
+        Evaluation(
+            **{name: getattr(each, name) for name in ("name", "request_id", "model", "time")},
+            score=label.score,
+            evaluator=HUMAN,
+            version=each.version,
+            probability=each.probability,
+            judge_score=each.score,
+        )
+        for each, label in zip(judged, labels, strict=False)
+    ]
+    panel = [
+        Evaluation(
+            **{name: getattr(each, name) for name in ("name", "request_id", "model", "time")},
+            score=each.score,
+            votes=(each.score or 0, each.score or 0),
+            explanation="a secret text",
+        )
+        for each in judged[:50]
+    ]
+    values = [encode_evaluation(each) for each in (*judged, *people, *panel)]
+    prepare(monkeypatch, [b"no evaluation", *values])
+    metrics = Metrics()
+    metrics.judging = JudgeMetrics()
+    published = threading.Event()
+    original = QualityLog._publish
+
+    def publish(self: QualityLog, *arguments: object) -> None:
+        original(self, *arguments)  # type: ignore[arg-type]  # passed through
+        published.set()
+
+    monkeypatch.setattr(QualityLog, "_publish", publish)
+    log = QualityLog(KafkaConfig(), metrics, stop)
+    report = log.report()
+    assert report["agreement"] == {"tone": 1.0}
+    [found] = report["quality"]
+    assert (found["model"], found["rubric"], found["corrected"]) == ("m", "tone", True)
+    assert (found["scores"], found["labels"]) == (2_000, 100)
+    assert found["lower"] <= TRUTH <= found["upper"] < found["judged"]
+    assert "secret" not in str(report)
+    assert "r1" not in str(report)
+    assert published.wait(10)
+    exported = metrics.judging.quality["m", "tone"]
+    assert (exported.value, exported.lower) == (found["value"], found["lower"])
+    assert metrics.judging.agreement == {"tone": 1.0}
+
+
+def test_quality_is_not_exported_without_the_role(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """The API of another role has no gauges of judges."""
+    prepare(monkeypatch, [encode_evaluation(each) for each in simulated(1, 0, 50)[0]])
+    metrics = Metrics()
+    assert len(QualityLog(KafkaConfig(), metrics, stop).report()["quality"]) == 1
+    assert metrics.judging is None

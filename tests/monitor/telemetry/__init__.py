@@ -1,0 +1,1 @@
+"""Tests of metrics, health, logging and the HTTP server."""
