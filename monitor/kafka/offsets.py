@@ -1,20 +1,28 @@
 """Query watermarks, committed offsets and offsets by time.
 
-Every query is retried while the broker is unreachable. Its `beat` is called before each attempt;
-an exception that it raises ends the query. Other errors are raised as KafkaException.
+A query with a `beat` is retried while the broker is unreachable. The `beat` is called before each
+attempt; an exception that it raises ends the query. Other errors are raised as KafkaException. A
+query without a `beat` is one attempt: its callers measure, and will measure again.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TypeVar
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    Consumer,
+    KafkaException,
+    TopicPartition,
+)
 
 from monitor.kafka.clients import RESPONSE_SECONDS
 from monitor.kafka.errors import TRANSIENT, UNKNOWN_TOPIC
+from monitor.kafka.messages import TopicPartitionKey
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -22,6 +30,8 @@ T = TypeVar("T")
 _UNKNOWN_TOPIC_SECONDS = 30.0
 """Time after which an unknown topic is an error: its metadata has reached every broker by then."""
 _RETRY_SECONDS = 0.2
+QUERY_SECONDS = 1.0
+"""Timeout of a query without a `beat` that is repeated with the next measurement."""
 
 
 def watermarks(
@@ -63,6 +73,51 @@ def offset_since(
         lambda: consumer.offsets_for_times([at], RESPONSE_SECONDS), topic_partition.topic, beat
     )
     return found.offset if found.offset >= 0 else watermarks(consumer, topic_partition, beat)[1]
+
+
+def first_offsets(
+    consumer: Consumer, keys: Iterable[TopicPartitionKey], seconds: float
+) -> Mapping[TopicPartitionKey, int]:
+    """Return the first offset of each partition, with one request to each broker.
+
+    seconds: timeout. Raises KafkaException if the broker does not respond.
+    """
+    return _limits(consumer, keys, OFFSET_BEGINNING, seconds)
+
+
+def unread(consumer: Consumer, keys: Collection[TopicPartitionKey]) -> dict[TopicPartitionKey, int]:
+    """Return the number of messages of partitions of which none has been read.
+
+    The consumer does not fetch them, so that it has no watermarks: two requests to each broker.
+    Partitions are absent if the broker does not respond.
+    """
+    if not keys:
+        return {}
+    try:
+        first = _limits(consumer, keys, OFFSET_BEGINNING, QUERY_SECONDS)
+        end = _limits(consumer, keys, OFFSET_END, QUERY_SECONDS)
+    except KafkaException:  # repeated at the next measurement
+        return {}
+    return {key: max(0, end[key] - first[key]) for key in keys if key in first and key in end}
+
+
+def _limits(
+    consumer: Consumer, keys: Iterable[TopicPartitionKey], which: int, seconds: float
+) -> dict[TopicPartitionKey, int]:
+    at = [TopicPartition(*key, which) for key in keys]
+    found = consumer.offsets_for_times(at, seconds)
+    return {(p.topic, p.partition): p.offset for p in found if p.error is None and p.offset >= 0}
+
+
+def committed_offsets(
+    consumer: Consumer, keys: Iterable[TopicPartitionKey], seconds: float
+) -> Mapping[TopicPartitionKey, int]:
+    """Return the committed offsets of the consumer's group; without those that do not exist.
+
+    seconds: timeout. Raises KafkaException if the broker does not respond.
+    """
+    found = consumer.committed([TopicPartition(*key) for key in keys], seconds)
+    return {(p.topic, p.partition): p.offset for p in found if p.error is None and p.offset >= 0}
 
 
 def _query(query: Callable[[], T], topic: str, beat: Callable[[], None]) -> T:

@@ -33,12 +33,13 @@ from monitor.ingest.columns import Columns
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
 from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.offsets import unread
 from monitor.kafka.output.produce import produce
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
 from monitor.roles.detect_commands import Commands
 from monitor.roles.detect_output import checkpoint_messages, raise_if_failed, report
 from monitor.roles.detect_restore import Restorer
-from monitor.roles.lag import LagMeter, unread
+from monitor.roles.lag import LagMeter
 from monitor.roles.names import DETECT as ROLE
 from monitor.roles.role import Role
 from monitor.roles.state_checks import StateTopicChecks

@@ -41,11 +41,12 @@ from monitor.kafka.messages import (
     topic_partition,
     topic_partitions,
 )
+from monitor.kafka.offsets import committed_offsets
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
 from monitor.redaction.rules.registry import KINDS
 from monitor.roles.ingest_records import RecordPipeline
 from monitor.roles.ingest_transaction import Transaction
-from monitor.roles.lag import LagMeter, committed_offsets
+from monitor.roles.lag import LagMeter
 from monitor.roles.names import INGEST as ROLE
 from monitor.roles.open_alarms import OpenAlarms
 from monitor.roles.role import Role

@@ -35,7 +35,7 @@ from monitor.kafka.admin import topic_states
 from monitor.kafka.clients import consumer_settings, producer_settings, reset_offset
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
 from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
-from monitor.kafka.offsets import watermarks
+from monitor.kafka.offsets import committed_metadata, watermarks
 from monitor.kafka.output.produce import produce
 from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
@@ -44,7 +44,7 @@ from monitor.roles import judge_output
 from monitor.roles.judge_metrics import JudgeCounters
 from monitor.roles.judge_setup import build_judging, trust_settings
 from monitor.roles.judge_waiting import WaitingPartitions
-from monitor.roles.lag import LagMeter, committed_offsets
+from monitor.roles.lag import LagMeter
 from monitor.roles.names import JUDGE as ROLE
 from monitor.roles.role import Role
 from monitor.telemetry.counters import Metrics
@@ -231,20 +231,22 @@ class Judge(Role):
         """Restore the state of each partition; reading resumes at the committed offset."""
         with self.metrics.lock:
             self.metrics.rebalances[ROLE] += 1
-        keys = {(each.topic, each.partition) for each in partitions}
-        committed = committed_offsets(consumer, keys, OPERATION_SECONDS) if keys else {}
+        # A member that was killed may have left offsets in an open transaction: the broker does not
+        # respond to this query before that transaction has timed out.
+        samples, beat = self.topics.samples, self._check_running
+        committed = committed_metadata(consumer, samples, beat) if partitions else {}
         waiting = self.waiting.choose([each.partition for each in partitions])
         if partitions:
             self._repartition()
         for each in partitions:
-            key = each.topic, each.partition
             if each.partition in waiting:
                 continue
-            each.offset = self._first(consumer, each, committed.get(key))
+            offset, _ = committed.get(each.partition, (None, ""))
+            each.offset = self._first(consumer, each, offset)
             self.assigned[each.partition] = self._restore(
-                each.partition, each.offset, judged=key in committed
+                each.partition, each.offset, judged=offset is not None
             )
-            self.meter.assign(key, each.offset)
+            self.meter.assign((each.topic, each.partition), each.offset)
         consumer.incremental_assign(partitions)
         if waiting:
             consumer.pause([each for each in partitions if each.partition in waiting])

@@ -12,26 +12,18 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import structlog
-from confluent_kafka import (
-    OFFSET_BEGINNING,
-    OFFSET_END,
-    Consumer,
-    KafkaException,
-    Message,
-    TopicPartition,
-)
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from monitor.kafka.messages import TopicPartitionKey, message_offset, topic_partition
+from monitor.kafka.offsets import QUERY_SECONDS, committed_offsets, first_offsets
 
 log = structlog.get_logger(__name__)
 
 MEASURE_SECONDS = 2.0
-QUERY_SECONDS = 1.0
-"""Timeout of the query for the first offsets."""
 
 
 @dataclass(slots=True)
@@ -184,48 +176,3 @@ def count_expired(key: TopicPartitionKey, offset: int, first: int) -> int:
     if count:
         log.error("messages expired unread", topic=key[0], partition=key[1], count=count)
     return count
-
-
-def first_offsets(
-    consumer: Consumer, keys: Iterable[TopicPartitionKey], seconds: float
-) -> Mapping[TopicPartitionKey, int]:
-    """Return the first offset of each partition, with one request to each broker.
-
-    seconds: timeout. Raises KafkaException if the broker does not respond.
-    """
-    return _limits(consumer, keys, OFFSET_BEGINNING, seconds)
-
-
-def unread(consumer: Consumer, keys: Collection[TopicPartitionKey]) -> dict[TopicPartitionKey, int]:
-    """Return the number of messages of partitions of which none has been read.
-
-    The consumer does not fetch them, so that it has no watermarks: two requests to each broker.
-    Partitions are absent if the broker does not respond.
-    """
-    if not keys:
-        return {}
-    try:
-        first = _limits(consumer, keys, OFFSET_BEGINNING, QUERY_SECONDS)
-        end = _limits(consumer, keys, OFFSET_END, QUERY_SECONDS)
-    except KafkaException:  # repeated at the next measurement
-        return {}
-    return {key: max(0, end[key] - first[key]) for key in keys if key in first and key in end}
-
-
-def _limits(
-    consumer: Consumer, keys: Iterable[TopicPartitionKey], which: int, seconds: float
-) -> dict[TopicPartitionKey, int]:
-    at = [TopicPartition(*key, which) for key in keys]
-    found = consumer.offsets_for_times(at, seconds)
-    return {(p.topic, p.partition): p.offset for p in found if p.error is None and p.offset >= 0}
-
-
-def committed_offsets(
-    consumer: Consumer, keys: Iterable[TopicPartitionKey], seconds: float
-) -> Mapping[TopicPartitionKey, int]:
-    """Return the committed offsets of the consumer's group; without those that do not exist.
-
-    seconds: timeout. Raises KafkaException if the broker does not respond.
-    """
-    found = consumer.committed([TopicPartition(*key) for key in keys], seconds)
-    return {(p.topic, p.partition): p.offset for p in found if p.error is None and p.offset >= 0}

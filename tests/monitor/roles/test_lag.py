@@ -15,7 +15,8 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from monitor.roles.lag import MEASURE_SECONDS, LagMeter, unread
+from monitor.kafka.offsets import unread
+from monitor.roles.lag import MEASURE_SECONDS, LagMeter
 
 KEY = ("logs", 0)
 
