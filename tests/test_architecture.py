@@ -23,7 +23,7 @@ MOST_FUNCTION_LINES = 50
 MOST_ENTRIES = 10
 LARGE_PACKAGES = {"detectors": None, "monitor/roles": None, "monitor/ingest/decode": None}
 """Packages with an entry for each detector, role or format: without a limit."""
-MOST_ENTRIES_OF_MONITOR = 17
+MOST_ENTRIES_OF_MONITOR = 18
 
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,1 @@
+"""Live A/B comparison: assignment, bucket sums, sequential tests, decisions, reports."""
