@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from monitor.config.sections.base.fields import NonEmptyUniqueTuple, SegmentKey, UniqueTuple
+from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.detection import (
     REFERENCE_WINDOWS,
     AlarmsConfig,
@@ -19,13 +21,11 @@ from monitor.config.sections.detection import (
     WarmupReference,
     WindowsConfig,
 )
-from monitor.config.sections.fields import NonEmptyUniqueTuple, SegmentKey, UniqueTuple
 from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
 from monitor.config.sections.sampling import SamplingConfig
-from monitor.config.sections.section import Section, invalid
 
 
 class Config(Section):
