@@ -35,7 +35,10 @@ def share(value: float | None) -> str:
 
 def interval(lower: float | None, upper: float | None) -> str:
     """Return an interval of relative effects; an end without a bound is "no bound"."""
-    ends = ("no bound" if end is None or not math.isfinite(end) else percent(end) for end in (lower, upper))
+    ends = (
+        "no bound" if end is None or not math.isfinite(end) else percent(end)
+        for end in (lower, upper)
+    )
     return " to ".join(ends)
 
 
@@ -68,8 +71,8 @@ def _mismatch(event: ExperimentEvent) -> str:
     }.get(event.outcome, "")
     split = "; ".join(shares)
     return (
-        f"the split of users differs from the plan (sample ratio mismatch, {p_text(event.p_value)}):"
-        f" {split}; {effect}"
+        "the split of users differs from the plan (sample ratio mismatch,"
+        f" {p_text(event.p_value)}): {split}; {effect}"
     )
 
 

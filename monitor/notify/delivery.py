@@ -16,8 +16,8 @@ import structlog
 
 from monitor.notify.channels import registry
 from monitor.notify.counts import DeliveryCounts
-from monitor.notify.http_client import REASONS, RETRYABLE, Response, best, post_to_all
 from monitor.notify.experiment_message import ExperimentBatch
+from monitor.notify.http_client import REASONS, RETRYABLE, Response, best, post_to_all
 from monitor.notify.message import Batch, Request, Sender
 from monitor.notify.open_alerts import OpenAlerts
 from monitor.notify.queue import SUPPRESSED, EventQueue

@@ -217,8 +217,8 @@ class _Target(Section):
 
     experiments: Experiments = Field(
         default="all",
-        description="Events of experiments that are sent: `all` also sends verdicts, `problems` only"
-        " breached guardrails and blocked experiments, at `severity`; or `none`.",
+        description="Events of experiments that are sent: `all`, which includes verdicts;"
+        " `problems`: breached guardrails and blocked experiments, from `severity` on; or `none`.",
     )
 
     @field_serializer(*sorted(SECRETS), check_fields=False)

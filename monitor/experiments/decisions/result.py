@@ -203,6 +203,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     in_several_arms: units seen in more than one arm. disagreements: exposures whose logged variant
     is not the assigned one. other_variants: exposures of undeclared variants. late: exposures
     counted at a later look than that of their time.
+    ignored: criteria that the configuration has changed in this phase; the declared ones hold.
     archive: earlier phases, the newest last.
     """
 
@@ -215,6 +216,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...]
     srm: Srm
+    ignored: tuple[str, ...] = ()
     assignment: str = "log"
     in_several_arms: int = 0
     disagreements: int = 0
