@@ -105,6 +105,8 @@ class Metrics:
     """Seconds since the epoch."""
     judging: JudgeMetrics | None = None
     """None in a process without the judge role."""
+    exposures_without_unit: Counter[str] = field(default_factory=Counter)
+    """Records of an experiment that lack its unit and are not exposed, by experiment."""
     experiments: ExperimentMetrics | None = None
     """None in a process without the experiment role."""
     audits: Sequence[AuditResult] = ()

@@ -111,6 +111,8 @@ class MetricsCollector(Collector):
         yield single_counter("samples_cut", m.samples.cut)
         yield counter("samples_dropped", ["reason"], by_label(m.samples.dropped))
         yield single_counter("rebalances", sum(m.rebalances.values()))
+        without_unit = by_label(m.exposures_without_unit)
+        yield counter("experiment_records_without_unit", ["experiment"], without_unit)
         yield single_counter("scores_dropped", m.scores_dropped)
         yield single_counter("segments_dropped", m.segments_dropped)
         yield single_counter("records_ahead", m.records_ahead)

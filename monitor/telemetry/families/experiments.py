@@ -19,6 +19,8 @@ def experiment_families(m: ExperimentMetrics) -> Iterator[Metric]:
     results = list(m.results.values())
     compared = [(result, each) for result in results for each in result.comparisons]
     yield counter("experiment_looks", ["experiment"], by_label(m.looks))
+    yield counter("experiment_exposures", ["experiment"], by_label(m.exposures))
+    yield counter("experiment_exposures_ignored", ["reason"], by_label(m.ignored))
     last = {(r.experiment,): r.time for r in results}
     yield gauge("experiment_last_look_timestamp_seconds", ["experiment"], last)
     yield from _findings(results, compared)

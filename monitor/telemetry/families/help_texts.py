@@ -103,6 +103,11 @@ HELP: Final = {
     "judge_quality_upper": "Upper end of the 95 % confidence interval of judge_quality.",
     "judge_score": "Scores of uniform samples, by model and rubric.",
     "experiment_looks": "Number of looks at an experiment.",
+    "experiment_exposures": "Number of exposures in the sums of an experiment.",
+    "experiment_exposures_ignored": "Number of exposures that are in no sums, by reason.",
+    "experiment_records_without_unit": (
+        "Number of records of an experiment that lack its unit, by experiment."
+    ),
     "experiment_last_look_timestamp_seconds": (
         "Event time of the last look at an experiment, in seconds since the epoch."
     ),
