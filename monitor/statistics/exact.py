@@ -3,7 +3,8 @@
 A value is converted to a fixed-point number with the quantum 2^-40, as three limbs of 32 bits with
 the weights 2^24, 2^-8 and 2^-40. The first two are exact, the last one is rounded, for each value
 alone. The limbs are integers, whose sums are exact: any order, any division into batches and any
-tree of merges give the same bytes. A sum of n values differs from the true one by n * 2^-41 at most.
+tree of merges give the same bytes. A sum of n values differs from the true one by at most
+n * 2^-41.
 
 `logarithm` consists of operations that IEEE 754 rounds correctly, so that it is the same on every
 machine. That of numpy depends on the instructions of the processor.
@@ -80,12 +81,13 @@ class ExactSums:
         _carry(limbs)
         high, middle, low = limbs.astype(np.float64)
         sums = high * _HIGH + (middle * _MIDDLE + low * QUANTUM)
-        return np.where(negative, -sums, sums)
+        signed: Floats = np.where(negative, -sums, sums)
+        return signed
 
     def encode(self) -> bytes:
         """Return the sums as bytes: the first limbs as int64, the others as uint32."""
-        high = self.limbs[0].astype("<i8").tobytes()
-        return high + self.limbs[1:].astype("<u4").tobytes()
+        high, lower = self.limbs[0].astype("<i8"), self.limbs[1:].astype("<u4")
+        return bytes(high.tobytes() + lower.tobytes())
 
     @classmethod
     def decode(cls, content: bytes, cells: int) -> ExactSums:
