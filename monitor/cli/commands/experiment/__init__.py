@@ -1,0 +1,17 @@
+"""`plumbline experiment`: live and offline comparisons of variants."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from monitor.cli.commands.experiment import assign
+from monitor.cli.options import add_group
+
+COMMANDS: Final = (assign,)
+
+
+def add(commands: Any) -> None:
+    """Add the command group."""
+    group = add_group(commands, "experiment", "assign users to the variants of experiments")
+    for command in COMMANDS:
+        command.add(group)
