@@ -46,19 +46,25 @@ class Shard:
         """The event time up to which exposures are in the closed sums, epoch seconds."""
         return 0.0 if self.minute is None else self.minute * MINUTE
 
-    def add(self, exposures: Exposures, now: float) -> None:
-        """Add exposures of the phase and the shard. now: the present, epoch seconds."""
+    def add(self, exposures: Exposures, now: float, watermark: float | None = None) -> None:
+        """Add exposures of the phase and the shard.
+
+        now: the present, epoch seconds. watermark: of all shards together, where they are in one
+        process; by default that of this shard.
+        """
         if not len(exposures):
             return
         is_log = exposures.source is Source.LOG
         if is_log and self.clock.advance(exposures.units, exposures.times, now):
             self.close_until(np.inf)
             self.minute = None
-        passed = int((self.clock.watermark - ALLOWANCE) // MINUTE)
+        if watermark is None:
+            watermark = self.clock.watermark
+        passed = int((watermark - ALLOWANCE) // MINUTE)
         minutes = (exposures.times // MINUTE).astype(np.int64)
         before = int(min(passed, minutes.min())) if self.minute is None else self.minute
         after = max(before, passed)
-        latest = max(after, int(self.clock.watermark // MINUTE) + 1)
+        latest = max(after, int(watermark // MINUTE) + 1)
         late = minutes < before if is_log else np.zeros(len(minutes), np.bool_)
         # Late exposures are in the look that is closed now, or else in the next one.
         first = after - 1 if after > before else after

@@ -131,6 +131,12 @@ def encode_rest(shard: Shard, phase: str) -> bytes:
     )
 
 
+def partial_of(shard: Shard, phase: str) -> Partial:
+    """Return the closed sums of a shard; they are not copied."""
+    clock = shard.clock
+    return Partial(phase, shard.time, clock.first, clock.settled, bool(shard.open), shard.closed)
+
+
 def decode_partial(closed: bytes) -> Partial:
     """Return closed sums. Raises ShardError for other bytes."""
     found = _decode(closed, _Closed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -39,9 +40,7 @@ def test_order_batches_and_merges_do_not_change_a_bit(
     shuffled = list(chosen)
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis types it as object
     edges = [0, *sorted(min(cut, len(shuffled)) for cut in cuts), len(shuffled)]
-    parts = [
-        sums_of(shuffled[start:stop]) for start, stop in zip(edges[:-1], edges[1:], strict=True)
-    ]
+    parts = [sums_of(shuffled[start:stop]) for start, stop in pairwise(edges)]
     while len(parts) > 1:
         index = random.randrange(len(parts) - 1)  # type: ignore[attr-defined]
         parts[index].merge(parts.pop(index + 1))
