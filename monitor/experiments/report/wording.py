@@ -197,7 +197,7 @@ def _missing_days(result: Result) -> str:
     seen = [set(arm.weekdays) for arm in result.arms if not arm.stopped and arm.users]
     if not seen:
         return ""
-    missing = sorted(set(range(7)) - set.intersection(*seen))
+    missing = sorted(set(range(7)).difference(seen[0].intersection(*seen[1:])))
     runs: list[list[int]] = [missing[:1]]
     for before, day in pairwise(missing):
         if day == before + 1:

@@ -134,7 +134,7 @@ def test_a_target_receives_what_it_asks_for(target: Target, sent: list[str]) -> 
     waiting = queue(target)
     for offset, each in enumerate([verdict(), mismatch("warn"), mismatch(), breach()]):
         waiting.add_experiment(0, offset, each)
-    assert [notice.event.kind for _, notice in waiting.waiting] == sent  # type: ignore[union-attr]  # only these
+    assert [notice.event.kind for _, notice in waiting.waiting] == sent
 
 
 def test_an_event_is_sent_once_and_its_offset_committed_afterwards() -> None:
