@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, get_origin
 
 from monitor.config.draft import ConfigError, Draft, Problem
-from monitor.config.explain import NOT_AVAILABLE, PLANNED_SECTIONS, closest
-from monitor.config.keys import CLIENT, KNOWN_KEYS, TARGETS, Key, generic_key
+from monitor.config.explain import NOT_AVAILABLE, PLANNED_SECTIONS
+from monitor.config.keys import CLIENT, EXPERIMENTS, KNOWN_KEYS, TARGETS, Key, generic_key
 from monitor.config.secrets import SECTION_SECRETS, is_secret_key
+from monitor.config.sections.base.suggestions import closest
 from monitor.config.yaml_file import parse
 
 PREFIX: Final = "PLUMBLINE__"
@@ -23,7 +25,7 @@ def read_environment(environ: Mapping[str, str], draft: Draft) -> None:
     # Sections come before the keys in them, so that a variable of a key overrides its section's.
     variables = [name for name in environ if name.upper().startswith(PREFIX)]
     for name in sorted(variables, key=lambda name: (name.count("__"), name)):
-        key = _key_of(name)
+        key = _with_experiment(_key_of(name), draft)
         if key is None:
             draft.problems.append(Problem(name, None, "", _unknown_variable(name)))
         elif key in names:
@@ -50,6 +52,18 @@ def _key_of(name: str) -> tuple[str, ...] | None:
     if generic_key(key) in KNOWN_KEYS or (key[:-1] in {METADATA, WEIGHTS} and key[-1]):
         return key
     return None
+
+
+def _with_experiment(key: tuple[str, ...] | None, draft: Draft) -> tuple[str, ...] | None:
+    """Return the key with the name of an experiment of the file that a variable can only resemble.
+
+    Shells allow no "-" and "." in names, and names of variables are read as lower case.
+    """
+    experiments = draft.data.get(EXPERIMENTS[0])
+    if key is None or key[:1] != EXPERIMENTS or len(key) < 2 or not isinstance(experiments, dict):
+        return key
+    similar = [name for name in experiments if re.sub("[-.]", "_", name).lower() == key[1]]
+    return (key[0], similar[0], *key[2:]) if len(similar) == 1 else key
 
 
 def _unknown_variable(name: str) -> str:

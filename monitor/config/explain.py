@@ -6,16 +6,26 @@ repeat no value except an unknown name, shortened.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container
 from typing import Final
 
 from pydantic_core import ErrorDetails
 
-from monitor.config.keys import CHECKS, KNOWN_KEYS, NAMED, TARGETS, Key, generic_key
+from monitor.config.keys import (
+    CHECKS,
+    EXPERIMENTS,
+    KNOWN_KEYS,
+    METRICS,
+    NAMED,
+    TARGETS,
+    Key,
+    generic_key,
+)
+from monitor.config.sections.base.suggestions import did_you_mean
+from monitor.config.sections.experiments.metrics import MetricConfig
 
-PLANNED_SECTIONS: Final = frozenset({"experiments", "replay"})
+PLANNED_SECTIONS: Final = frozenset({"replay"})
 NOT_AVAILABLE: Final = "is not available in this version"
 
 _MESSAGES = {
@@ -34,6 +44,9 @@ _MESSAGES = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
     "string_too_long": "must be at most {max_length} characters long",
+    "string_too_short": "must not be empty",
+    "too_long": "must have at most {max_length} entries",
+    "too_short": "must have at least {min_length} entries",
     "finite_number": "must be a finite number",
     "missing": "is missing",
     "plumbline": "{message}",
@@ -44,14 +57,24 @@ _MESSAGES = {
 def problem_key(detail: ErrorDetails, given: Container[Key]) -> Key:
     """Return the key of a validation error, as the user wrote it; `given` are the keys set."""
     key: Key = detail["loc"]
-    if key[-1] == "[key]" and len(key) == 4:
+    if is_name(detail):
         key = key[:-1]  # a name in a mapping is invalid, not its value
+    if key[:1] == EXPERIMENTS and key[-1] == "metric" and key not in given:
+        key = key[:-1]  # a metric that is given by its name alone
     key = _without_kind(key)
     if detail["type"].startswith("union_tag") and isinstance(detail["input"], dict):
         key = (*key, _discriminator(key))
     # If several keys conflict, report one that the user set rather than a default.
-    conflicting = [tuple(name.split(".")) for name in detail.get("ctx", {}).get("keys", ())]
+    named = detail.get("ctx", {}).get("keys", ())
+    conflicting = [tuple(key.split(".")) if isinstance(key, str) else key for key in named]
     return next((k for k in conflicting if k in given), conflicting[0] if conflicting else key)
+
+
+def is_name(detail: ErrorDetails) -> bool:
+    """Return whether the error is of a name in a mapping, such as that of a target."""
+    loc = detail["loc"]
+    depths = (3, 5) if loc[:1] == EXPERIMENTS else (4,)
+    return loc[-1] == "[key]" and len(loc) in depths and detail["type"] != "extra_forbidden"
 
 
 def explain(detail: ErrorDetails) -> str:
@@ -66,11 +89,6 @@ def explain(detail: ErrorDetails) -> str:
     if kind.startswith("union_tag") and isinstance(value, dict):
         return _unknown_kind(value, detail["loc"])
     return _MESSAGES.get(kind, "is not valid").format_map(context) + _notation_hint(kind, value)
-
-
-def closest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word most similar to `word`, or None if none is similar."""
-    return next(iter(difflib.get_close_matches(word[:80], sorted(known), n=1)), None)
 
 
 def _notation_hint(kind: str, value: object) -> str:
@@ -119,7 +137,9 @@ def _unknown_key(loc: Key) -> str:
     if key in KNOWN_KEYS:
         return f"does not belong to this kind of {_word(key)}"
     siblings = {str(known[-1]) for known in KNOWN_KEYS if known[:-1] == section}
-    return f"unknown key{_did_you_mean(name, siblings)}"
+    if section in METRICS:
+        siblings = set(MetricConfig.model_fields)
+    return f"unknown key{did_you_mean(name, siblings)}"
 
 
 def _unknown_kind(value: dict[str, object], key: Key) -> str:
@@ -143,10 +163,5 @@ def _unknown_name(value: object, expected: str) -> str:
     known = re.findall(r"'(\w+)'", expected)
     if not isinstance(value, str):
         return f"must be one of {', '.join(known)}"
-    hint = _did_you_mean(value.lower(), known)
+    hint = did_you_mean(value.lower(), known)
     return f"unknown name {value[:80]!r}{hint or ', must be one of ' + ', '.join(known)}"
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    close = closest(word, known)
-    return f"; did you mean {close!r}?" if close else ""

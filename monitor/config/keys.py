@@ -18,13 +18,20 @@ Key = tuple[str | int, ...]
 CLIENT: Final = ("kafka", "client")
 TARGETS: Final = ("notifications", "targets")
 CHECKS: Final = ("judges", "checks")
+EXPERIMENTS: Final = ("experiments",)
 NAMED: Final = {TARGETS: "target", CHECKS: "check"}
 """Sections of named entries of several kinds -> the word for an entry."""
 ENTRY_NAME: Final = "NAME"
 """Represents the name of any entry in KNOWN_KEYS."""
+METRICS: Final = frozenset(
+    (*EXPERIMENTS, ENTRY_NAME, k) for k in ("goal", "secondary", "guardrails")
+)
+"""Keys whose values are metrics."""
 
 
 def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Key, Any]]:
+    if key in METRICS:
+        return  # a metric may be its name alone, so that it has no keys to set one by one
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, info in annotation.model_fields.items():
             yield (*key, name), info.annotation
@@ -32,7 +39,7 @@ def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Ke
     elif get_origin(annotation) is not dict:
         for part in get_args(annotation):  # the kinds of a reference or an entry
             yield from _known_keys(part, key)
-    elif key in NAMED:
+    elif key in NAMED or key == EXPERIMENTS:
         yield from _known_keys(get_args(annotation)[1], (*key, ENTRY_NAME))
 
 
@@ -41,7 +48,13 @@ KNOWN_KEYS: Final = dict(_known_keys(Config))
 
 
 def generic_key(key: Key) -> Key:
-    """Return the key as it is in KNOWN_KEYS: with ENTRY_NAME for the name of a target or check."""
+    """Return the key as it is in KNOWN_KEYS: with ENTRY_NAME for the name of an entry.
+
+    The place of a metric in a list is left out.
+    """
+    if key[:1] == EXPERIMENTS and len(key) > 1:
+        rest = key[2:]
+        return (*EXPERIMENTS, ENTRY_NAME, *rest[:1], *(k for k in rest[1:] if isinstance(k, str)))
     return (*key[:2], ENTRY_NAME, *key[3:]) if key[:2] in NAMED and len(key) > 2 else key
 
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from monitor.config.draft import ConfigError, Draft
 from monitor.config.environment import read_environment
-from monitor.config.explain import explain, problem_key
+from monitor.config.explain import explain, is_name, problem_key
 from monitor.config.keys import enclosing_keys
 from monitor.config.schema import Config
 from monitor.config.secrets import assume_secrets, read_secret_files, reject_literal_secrets
@@ -58,7 +58,7 @@ def _validate(draft: Draft) -> Config | None:
     reported = set(draft.invalid)
     for detail in details:
         key = problem_key(detail, draft.origins)
-        if detail["loc"][-1] == "[key]":
+        if is_name(detail):
             reported.add(key)
         # A rejected secret is now missing, which is not a second problem.
         elif not reported.isdisjoint(enclosing_keys(key)):

@@ -9,6 +9,8 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from monitor.config.sections.base.fields import NonEmptyUniqueTuple, SegmentKey, UniqueTuple
+from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.detection import (
     REFERENCE_WINDOWS,
     AlarmsConfig,
@@ -19,13 +21,16 @@ from monitor.config.sections.detection import (
     WarmupReference,
     WindowsConfig,
 )
-from monitor.config.sections.fields import NonEmptyUniqueTuple, SegmentKey, UniqueTuple
+from monitor.config.sections.experiments.section import (
+    Experiments,
+    check_features,
+    check_namespaces,
+)
 from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
 from monitor.config.sections.sampling import SamplingConfig
-from monitor.config.sections.section import Section, invalid
 
 
 class Config(Section):
@@ -55,12 +60,25 @@ class Config(Section):
     )
     sampling: SamplingConfig = Field(default=SamplingConfig(), description=SamplingConfig.__doc__)
     judges: JudgesConfig = Field(default=JudgesConfig(), description=JudgesConfig.__doc__)
+    experiments: Experiments = Field(
+        default={}, description="Live comparisons of variants, by name as in the records."
+    )
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
     notifications: NotificationsConfig = Field(
         default=NotificationsConfig(), description=NotificationsConfig.__doc__
     )
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
+
+    @field_validator("experiments")
+    @classmethod
+    def _check_experiments(cls, experiments: Experiments, info: ValidationInfo) -> Experiments:
+        check_namespaces(experiments)
+        features, judges = info.data.get("features"), info.data.get("judges")
+        if features is not None and judges is not None:  # absent if invalid
+            judged = {"ragas": set(judges.ragas), "check": set(judges.checks)}
+            check_features(experiments, features.metadata, judged)
+        return experiments
 
     @field_validator("alarms")
     @classmethod

@@ -6,9 +6,18 @@ weights, begins a new phase with fresh sums.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
+
+from monitor.config.sections.experiments.metrics import (
+    LOG_FEATURES,
+    MetricConfig,
+    split_metric,
+)
+from monitor.config.sections.experiments.section import ExperimentConfig
 
 CONTROL: Final = 0
 """Index of the control: the variant that is listed first."""
@@ -90,3 +99,63 @@ class Design:
     def metrics(self) -> tuple[Metric, ...]:
         """All metrics, without repeats: the goal, the secondary ones, the guardrails."""
         return tuple({m.name: m for m in (self.goal, *self.secondary, *self.guardrails)}.values())
+
+
+def design_of(name: str, config: ExperimentConfig) -> Design:
+    """Return the design of the current phase of an experiment."""
+    total = sum(config.variants.values())
+    weights = tuple([weight / total for weight in config.variants.values()])
+    goal = _metric(config.goal, config)
+    secondary = tuple([_metric(each, config) for each in config.secondary])
+    guardrails = tuple([_metric(each, config) for each in config.guardrails])
+    return Design(
+        name=name,
+        phase=_phase(name, config, (goal, *secondary, *guardrails)),
+        variants=tuple(config.variants),
+        weights=weights,
+        goal=goal,
+        secondary=secondary,
+        guardrails=guardrails,
+        stopped=frozenset(config.stopped),
+        assignment=config.assignment,
+        alpha=config.alpha,
+        min_users=config.min_users,
+        min_hours=config.min_hours,
+        planned_users=config.planned_users,
+    )
+
+
+def _metric(config: MetricConfig, experiment: ExperimentConfig) -> Metric:
+    feature, suffix = split_metric(config.metric)
+    scale = Scale(suffix) if suffix else Scale.LOG if feature in LOG_FEATURES else Scale.MEAN
+    return Metric(
+        name=config.metric,
+        feature=feature,
+        scale=scale,
+        direction="lower" if config.lower_is_better else "higher",
+        mde=config.mde or experiment.mde,
+        cap=experiment.caps[feature] if scale is Scale.CAPPED else None,
+    )
+
+
+def _phase(name: str, config: ExperimentConfig, metrics: tuple[Metric, ...]) -> str:
+    """Return the hash of all that the sums of an experiment depend on, 12 hexadecimal digits.
+
+    The coverage, stopped variants, overrides, the namespace and the criteria of verdicts do not
+    count: they can change while the sums go on. The order of metrics does not count either.
+    """
+    total = sum(config.variants.values())
+    pre_period = config.pre_period
+    parts = [
+        name,
+        [[variant, round(weight / total, 12)] for variant, weight in config.variants.items()],
+        config.seed_of(name),
+        config.unit,
+        config.assignment,
+        config.phase,
+        config.begin,
+        [pre_period.start, pre_period.hours] if pre_period else None,
+        sorted([each.feature, each.scale, each.cap] for each in metrics),
+    ]
+    text = json.dumps(parts, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

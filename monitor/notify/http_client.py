@@ -23,7 +23,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from monitor import __version__
-from monitor.config.sections.fields import MASK
+from monitor.config.sections.base.fields import MASK
 from monitor.notify.message import Request, truncate
 
 TIMEOUT_SECONDS: Final = 10.0

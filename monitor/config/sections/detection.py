@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from monitor.config.sections.fields import (
+from monitor.config.sections.base.fields import (
     LegalName,
     NonEmpty,
     NonEmptyPath,
@@ -16,7 +16,7 @@ from monitor.config.sections.fields import (
     Regex,
     UniqueTuple,
 )
-from monitor.config.sections.section import Section, invalid
+from monitor.config.sections.base.section import Section, invalid
 
 DetectorName = Literal["psi", "ks", "zscore", "chi2", "e_detector", "adwin", "page_hinkley"]
 FeatureKind = Literal["numeric", "categorical"]

@@ -7,15 +7,15 @@ from typing import Final, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_serializer, field_validator
 
-from monitor.config.sections.fields import (
+from monitor.config.sections.base.fields import (
     MASK,
     MAX_PREFIX_CHARS,
     LegalName,
     NonEmpty,
     NonEmptyUniqueTuple,
 )
+from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.kafka_client import ClientSettings, Scalar
-from monitor.config.sections.section import Section, invalid
 
 OWN_TOPICS: Final = ("features", "samples", "dlq", "events", "state", "evaluations")
 """Topics that Plumbline writes, without their prefix."""

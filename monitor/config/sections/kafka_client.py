@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, PlainValidator, SecretStr, WithJsonSchema
 
-from monitor.config.sections.fields import FILE_SCHEMA
-from monitor.config.sections.section import invalid
+from monitor.config.sections.base.fields import FILE_SCHEMA
+from monitor.config.sections.base.section import invalid
 
 Scalar = str | int | float | bool
 

@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from monitor.config.sections.fields import MASK, SECRET_SCHEMA
-from monitor.config.sections.section import Section, invalid
+from monitor.config.sections.base.fields import MASK, SECRET_SCHEMA
+from monitor.config.sections.base.section import Section, invalid
 
 SECRETS: Final = frozenset({"url", "routing_key", "token", "password"})
 """Keys of a target whose values are secrets."""

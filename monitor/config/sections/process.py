@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from monitor.config.sections.fields import NonEmpty, Positive
-from monitor.config.sections.section import Section
+from monitor.config.sections.base.fields import NonEmpty, Positive
+from monitor.config.sections.base.section import Section
 
 
 class StateConfig(Section):

@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from monitor.config.sections.fields import (
+from monitor.config.sections.base.fields import (
     NonEmpty,
     Secret,
     SegmentValue,
     UniqueTuple,
 )
-from monitor.config.sections.section import Section, invalid
+from monitor.config.sections.base.section import Section, invalid
 from monitor.redaction.custom import CustomRule
 
 Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

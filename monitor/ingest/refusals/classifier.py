@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from monitor.config.sections.fields import regex_search
+from monitor.config.sections.base.fields import regex_search
 from monitor.ingest.refusals import latin, scripts
 from monitor.ingest.refusals.english import ENGLISH
 

@@ -6,8 +6,8 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from monitor.config.sections.fields import Positive
-from monitor.config.sections.section import Section, invalid
+from monitor.config.sections.base.fields import Positive
+from monitor.config.sections.base.section import Section, invalid
 
 _Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

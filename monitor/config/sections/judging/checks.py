@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from monitor.config.sections.fields import NonEmpty, NonEmptyUniqueTuple, UniqueTuple
-from monitor.config.sections.section import Section, invalid
+from monitor.config.sections.base.fields import NonEmpty, NonEmptyUniqueTuple, UniqueTuple
+from monitor.config.sections.base.section import Section, invalid
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 

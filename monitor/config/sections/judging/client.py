@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from monitor.config.sections.fields import Positive, Secret
+from monitor.config.sections.base.fields import Positive, Secret
+from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.notifications import check_token, check_url, is_loopback
-from monitor.config.sections.section import Section, invalid
 
 _BASE_URLS: Final = {
     "anthropic": "https://api.anthropic.com",

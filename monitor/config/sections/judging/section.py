@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from monitor.config.sections.base.fields import NonEmpty, NonEmptyUniqueTuple, UniqueTuple
+from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.detection import REFERENCE_WINDOWS
-from monitor.config.sections.fields import NonEmpty, NonEmptyUniqueTuple, UniqueTuple
 from monitor.config.sections.judging.budget import BudgetConfig, ModelPrice
 from monitor.config.sections.judging.checks import CheckConfig, CheckName
 from monitor.config.sections.judging.client import JudgeClientConfig
 from monitor.config.sections.judging.trust import CanariesConfig, GoldenConfig, PanelConfig
-from monitor.config.sections.section import Section, invalid
 
 
 class JudgeWindows(Section):

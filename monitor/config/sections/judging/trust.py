@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from monitor.config.sections.fields import NonEmpty, NonEmptyPath, Positive, UniqueTuple
-from monitor.config.sections.section import Section
+from monitor.config.sections.base.fields import NonEmpty, NonEmptyPath, Positive, UniqueTuple
+from monitor.config.sections.base.section import Section
 
 
 class PanelConfig(Section):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from benchmarks.refusals.__main__ import HELD_OUT, RESPONSES, labelled
-from monitor.config.sections.fields import regex_search
+from monitor.config.sections.base.fields import regex_search
 from monitor.ingest.refusals.classifier import (
     LANGUAGES,
     OPENINGS,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
-from monitor.config.sections.section import invalid
+from monitor.config.sections.base.section import invalid
 
 MASK: Final = "***"
 """Replaces a secret wherever the configuration is shown."""

@@ -14,10 +14,10 @@ class Section(BaseModel):
     )
 
 
-def invalid(message: str, *keys: str) -> PydanticCustomError:
+def invalid(message: str, *keys: str | tuple[str | int, ...]) -> PydanticCustomError:
     """Return the error of a failed check.
 
-    keys: for a check of several keys, their dotted names. The problem is reported at the first of
-    them that the user set.
+    keys: for a check of several keys, their dotted names, or tuples if a part contains a dot. The
+    problem is reported at the first of them that the user set.
     """
     return PydanticCustomError("plumbline", "{message}", {"message": message, "keys": keys})
