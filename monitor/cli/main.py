@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitor import __version__
-from monitor.cli.commands import backtest, demo, judge, reference, run, status
+from monitor.cli.commands import backtest, demo, experiment, judge, reference, run, status
 from monitor.cli.commands.setup import config, dashboards, notify, version
 from monitor.cli.options import Parser, print_error
 from monitor.errors import UserError
 
 COMMANDS: Final = (
-    *(run, demo, backtest, status, reference, judge),
+    *(run, demo, backtest, status, reference, judge, experiment),
     *(config, dashboards, notify, version),
 )
 
