@@ -51,6 +51,7 @@ class Paired:
     """The comparison of a treatment with its control.
 
     pairs, groups: number of pairs, and of independent groups of them.
+    differing: pairs whose values differ. The test is conditional on it, and cannot reject at 0.
     control_mean, mean: over pairs. difference: mean less control_mean.
     relative: mean / control_mean - 1; None if a value of the control is negative or all are zero.
     p_value: two-sided, of no difference; below 1 - level exactly if 0 is outside `difference`.
@@ -58,6 +59,7 @@ class Paired:
 
     pairs: int
     groups: int
+    differing: int
     control_mean: float
     mean: float
     difference: Effect
@@ -115,7 +117,8 @@ def paired_difference(
     if control.min() >= 0 and treatment.min() >= 0 and base > 0:
         low, high = _typical(drawn[3], drawn[2], rank)
         relative = Effect(mean / base - 1, max(low, 0.0) - 1, high - 1)
-    return Paired(len(control), count, base, mean, difference, relative, float(p_value))
+    differing = int((treatment != control).sum())
+    return Paired(len(control), count, differing, base, mean, difference, relative, float(p_value))
 
 
 def paired_rates(
@@ -144,6 +147,7 @@ def paired_rates(
     return Paired(
         len(control),
         int(units.max()) + 1,
+        int((treatment != control).sum()),
         float(control.mean()),
         float(treatment.mean()),
         difference,

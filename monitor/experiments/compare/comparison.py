@@ -71,7 +71,8 @@ class MetricResult:
     control_mean, mean: geometric means for the scale `log`; absent for `preference`.
     effect: relative, or absolute in the unit of the metric; for `preference` the win rate less .5.
     wins: of the variant, by the direction of the metric.
-    p_adjusted: Holm's, over all metrics of all variants.
+    differing: pairs that differ.
+    p_adjusted: Holm's, over all metrics of all variants that have a pair that differs.
     """
 
     name: str
@@ -86,6 +87,7 @@ class MetricResult:
     effect: Effect | None = None
     p_value: float | None = None
     p_adjusted: float | None = None
+    differing: int = 0
     wins: Wins | None = None
     verdict: Verdict = "not_yet"
 
@@ -292,6 +294,7 @@ def _filled(empty: MetricResult, found: Paired, wins: Wins) -> MetricResult:
         effect_kind=kind,
         effect=effect,
         p_value=found.p_value,
+        differing=found.differing,
         wins=wins,
     )
 
@@ -311,19 +314,22 @@ def _preference(name: str, preferences: Preferences, pair: _Pair) -> MetricResul
         prompts=wins.groups,
         effect=Effect(rate.value - 0.5, rate.lower - 0.5, rate.upper - 0.5),
         p_value=wins.p_value,
+        differing=wins.wins + wins.losses,
         wins=wins,
     )
 
 
 def _with_verdicts(found: list[VariantResult], criteria: Criteria) -> list[VariantResult]:
     """Return the results with adjusted p-values and verdicts."""
-    p_values = [m.p_value for each in found for m in each.metrics if m.p_value is not None]
-    adjusted = iter(holm(np.array(p_values, np.float64)).tolist())
+    tested = [m for each in found for m in each.metrics if m.p_value is not None and m.differing]
+    p_values = np.array([m.p_value for m in tested], np.float64)
+    # a metric without a pair that differs cannot be significant, so it costs the others nothing
+    adjusted = {id(m): p for m, p in zip(tested, holm(p_values).tolist(), strict=True)}
     return [
         replace(
             each,
             metrics=[
-                m if m.p_value is None else _judged(replace(m, p_adjusted=next(adjusted)), criteria)
+                m if m.p_value is None else _judged(m, adjusted.get(id(m), 1.0), criteria)
                 for m in each.metrics
             ],
         )
@@ -331,10 +337,10 @@ def _with_verdicts(found: list[VariantResult], criteria: Criteria) -> list[Varia
     ]
 
 
-def _judged(result: MetricResult, criteria: Criteria) -> MetricResult:
-    effect, p_value = result.effect, result.p_adjusted
+def _judged(result: MetricResult, p_value: float, criteria: Criteria) -> MetricResult:
+    """Return a result with its verdict. p_value: adjusted."""
+    effect = result.effect
     assert effect is not None
-    assert p_value is not None
     verdict: Verdict = "not_yet"
     inside = -criteria.mde < effect.lower and effect.upper < criteria.mde
     if inside and result.prompts >= LEAST_PROMPTS:
@@ -342,4 +348,4 @@ def _judged(result: MetricResult, criteria: Criteria) -> MetricResult:
     elif p_value <= criteria.alpha and effect.value != 0:
         higher = effect.value > 0
         verdict = "better" if higher == (result.direction == "higher") else "worse"
-    return replace(result, verdict=verdict)
+    return replace(result, p_adjusted=p_value, verdict=verdict)
