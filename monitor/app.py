@@ -18,6 +18,7 @@ from monitor.config.schema import Config
 from monitor.detect.monitor import DriftMonitor, References
 from monitor.detect.reference import loader
 from monitor.errors import UserError, os_error_reason
+from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.decode.shorten import SCANNER_BUILT
 from monitor.kafka.clients import check_client_settings
 from monitor.roles import judge_setup
@@ -98,7 +99,8 @@ class App:
         """Return the HTTP server. Raises UserError if its address is not available."""
         http, registry = self.config.http, exporter.registry(self.metrics)
         events = event_log(self.config.kafka, self.stopping.wait)
-        api = Api(events.content, self.metrics, quality=self.quality.report)
+        assign = Assignments(self.config.experiments)
+        api = Api(events.content, self.metrics, quality=self.quality.report, assign=assign)
         try:
             return WebServer(http.host, http.port, registry, self.health, api)
         except OSError as error:

@@ -26,17 +26,16 @@ MAX_CHARS: Final = 64
 _UNIT: Final = 2.0**-53
 
 
-def _factors() -> NDArray[np.uint64]:
+def factors(purpose: str, count: int = MAX_CHARS + 1) -> NDArray[np.uint64]:
     """Return fixed random odd numbers, one for each character and one to be added."""
     digests = [
-        hashlib.blake2b(f"plumbline.sampling.{i}".encode(), digest_size=8).digest()
-        for i in range(MAX_CHARS + 1)
+        hashlib.blake2b(f"{purpose}.{i}".encode(), digest_size=8).digest() for i in range(count)
     ]
     numbers = np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
     return numbers | np.uint64(1)
 
 
-_FACTORS: Final = _factors()
+_FACTORS: Final = factors("plumbline.sampling")
 _PURPOSES: Final = np.array([[0], [0x9E3779B97F4A7C15]], np.uint64)
 """Added for the two numbers, whose independence the finalizer provides."""
 
@@ -54,15 +53,13 @@ def both_numbers(ids: Sequence[str]) -> tuple[Floats, Floats]:
 
 def _sums(ids: Sequence[str]) -> NDArray[np.uint64]:
     """Return the multilinear hashes of n ids."""
-    characters = _characters(ids)
-    sums: NDArray[np.uint64] = (
-        characters.astype(np.uint64) @ _FACTORS[: characters.shape[1]] + _FACTORS[-1]
-    )
+    codes = characters(ids)
+    sums: NDArray[np.uint64] = codes.astype(np.uint64) @ _FACTORS[: codes.shape[1]] + _FACTORS[-1]
     return sums
 
 
-def _characters(ids: Sequence[str]) -> NDArray[np.uint8] | NDArray[np.uint32]:
-    """Return the code points of n ids, shape (n, L), padded by zeros."""
+def characters(ids: Sequence[str]) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    """Return the code points of n ids, shape (n, L), padded by zeros; L is at most MAX_CHARS."""
     lengths = set(map(len, ids))
     longest = max(lengths, default=0)
     if longest > MAX_CHARS:
@@ -83,9 +80,14 @@ def _digest(request_id: str) -> str:
 
 def _mixed(sums: NDArray[np.uint64]) -> Floats:
     """Return the finalized hashes as numbers in [0, 1), of the same shape."""
+    return (finalized(sums) >> np.uint64(11)).astype(np.float64) * _UNIT
+
+
+def finalized(sums: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return sums mixed by the finalizer of MurmurHash3, of the same shape."""
     mixed = sums ^ (sums >> np.uint64(33))
     mixed *= np.uint64(0xFF51AFD7ED558CCD)
     mixed ^= mixed >> np.uint64(33)
     mixed *= np.uint64(0xC4CEB9FE1A85EC53)
     mixed ^= mixed >> np.uint64(33)
-    return (mixed >> np.uint64(11)).astype(np.float64) * _UNIT
+    return mixed

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import msgspec
 
@@ -14,10 +16,13 @@ from monitor.events.codec import event_fields
 from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent
 from monitor.events.wording import sentence
+from monitor.experiments.assignment.lookup import UnknownExperimentError
 from monitor.telemetry.counters import Metrics
+from monitor.telemetry.http.assignments import AssignmentSource, assignments
 from monitor.telemetry.http.status import alarm_statuses, status
 
 PREFIX = "/api/v1/"
+EXPERIMENTS = "experiments/"
 DEFAULT_EVENTS = 100
 MAX_EVENTS = 1_000
 """Events of a response."""
@@ -39,7 +44,8 @@ Answer = tuple[HTTPStatus, bytes]
 class Api:
     """Answers requests with JSON.
 
-    clock: returns the seconds since the epoch. quality: absent without judged quality.
+    clock: returns the seconds since the epoch. quality: absent without judged quality. assign:
+    absent without experiments.
     """
 
     def __init__(
@@ -48,6 +54,7 @@ class Api:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
         quality: QualitySource | None = None,
+        assign: AssignmentSource | None = None,
     ) -> None:
         self.views: dict[str, Callable[[Mapping[str, str]], Any]] = {
             "status": lambda _: status(history(), metrics, clock()),
@@ -56,19 +63,43 @@ class Api:
         }
         if quality is not None:
             self.views["quality"] = lambda _: quality()
+        self.experiment_views: dict[str, Callable[[str, str], Any]] = {}
+        if assign is not None:
+            self.experiment_views["assign"] = lambda name, query: assignments(assign, name, query)
 
     def answer(self, path: str, query: str) -> Answer | None:
         """Return the answer to a request; None if there is no such page."""
-        view = self.views.get(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
-        if view is None:
+        page = self._page(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
+        if page is None:
             return None
         try:
-            parameters = _parameters(query)
-            return HTTPStatus.OK, _encode(view(parameters))
+            return HTTPStatus.OK, _encode(page(query))
+        except UnknownExperimentError as error:
+            return HTTPStatus.NOT_FOUND, _encode({"error": str(error)})
         except HistoryUnavailableError as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, _encode({"error": str(error)})
         except ValueError as error:
             return HTTPStatus.BAD_REQUEST, _encode({"error": str(error)})
+
+    def _page(self, path: str) -> Callable[[str], Any] | None:
+        """Return the function that answers a query of a page, or None if there is no such page."""
+        if path.startswith(EXPERIMENTS):
+            name, _, part = path.removeprefix(EXPERIMENTS).partition("/")
+            about = self.experiment_views.get(part)
+            return None if about is None else partial(about, unquote(name))
+        view = self.views.get(path)
+        return None if view is None else _Parsed(view)
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A view, called with a query."""
+
+    view: Callable[[Mapping[str, str]], Any]
+
+    def __call__(self, query: str) -> Any:
+        """Return the answer. Raises ValueError if the query is malformed."""
+        return self.view(_parameters(query))
 
 
 def _parameters(query: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ from tests.monitor.config.config_files import (
     PASSWORD,
     load_variables,
     problems,
+    write_config,
 )
 
 
@@ -59,11 +60,57 @@ def test_every_key_can_be_set_by_a_variable() -> None:
         value = described[str(key[0])][key[1]]
         text = value if isinstance(value, str) else json.dumps(value)
         environ["PLUMBLINE__" + "__".join(map(str, key)).upper()] = text
-    for name in ("format", "detectors", "segments", "reference"):
+    for name in ("format", "detectors", "segments", "reference", "experiments"):
         value = described[name]
         text = value if isinstance(value, str) else json.dumps(value)
         environ[f"PLUMBLINE__{name.upper()}"] = text
     assert load(None, environ) == config
+
+
+EXPERIMENT = "{variants: {control: 1, treatment: 1}, goal: error}"
+
+
+def test_keys_of_experiments_can_be_set_by_variables(tmp_path: Path) -> None:
+    """A variable sets a key of a new experiment, or of one of the file with a similar name."""
+    path = write_config(tmp_path, f"experiments: {{New-prompt.v2: {EXPERIMENT}}}")
+    variables = {
+        "NEW_PROMPT_V2__COVERAGE": "0.5",
+        "NEW_PROMPT_V2__NAMESPACE__NAME": "ui",
+        "NEW_PROMPT_V2__NAMESPACE__RANGE": "[0, 0.5]",
+        "NEW_PROMPT_V2__GOAL": "latency_ms.p95",
+        "OTHER__VARIANTS": "{a: 1, b: 1}",
+        "OTHER__GOAL": "{metric: error, mde: 0.2}",
+        "OTHER__SECONDARY": "[refusal]",
+        "OTHER__START": "2026-11-01T00:00:00Z",
+    }
+    environ = {f"PLUMBLINE__EXPERIMENTS__{name}": text for name, text in variables.items()}
+    experiments = load(path, environ).experiments
+    assert [*experiments] == ["New-prompt.v2", "other"]
+    first, other = experiments.values()
+    assert (first.coverage, first.goal.metric) == (0.5, "latency_ms.p95")
+    assert first.namespace is not None
+    assert first.namespace.range == (0, 0.5)
+    assert (other.goal.mde, other.secondary[0].metric) == (0.2, "refusal")
+    assert other.start == 1793491200
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("X__COVERAG", "1", "unknown key"),
+        ("X", "{}", "unknown key"),
+        ("X__GOAL__MDE", "1", "unknown key"),
+        ("X__GOAL", "latency", "unknown metric 'latency'; did you mean 'latency_ms'?"),
+        ("X__COVERAGE", "2", "must be at most 1.0"),
+    ],
+)  # fmt: skip
+def test_invalid_variable_of_an_experiment_is_rejected(
+    tmp_path: Path, name: str, value: str, message: str
+) -> None:
+    """A variable that sets no key of an experiment, or an invalid value, is the place."""
+    path = write_config(tmp_path, f"experiments: {{x: {EXPERIMENT}}}")
+    [problem] = problems(path, **{f"PLUMBLINE__EXPERIMENTS__{name}": value})
+    assert problem.startswith(f"PLUMBLINE__EXPERIMENTS__{name}: {message}")
 
 
 @pytest.mark.parametrize(

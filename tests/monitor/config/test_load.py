@@ -113,6 +113,7 @@ def test_defaults_need_no_file() -> None:
             "windows": {"records": 200, "stride": 20},
             "reference": {"records": 2000},
         },
+        "experiments": {},
         "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
         "notifications": {"dashboard_url": None, "runbooks_url": None, "targets": {}},
         "http": {"host": "127.0.0.1", "port": 9464},

@@ -1,17 +1,17 @@
-"""`plumbline experiment`: compare variants."""
+"""`plumbline experiment`: live and offline comparisons of variants."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import compare
+from monitor.cli.commands.experiment import assign, compare
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (compare,)
+COMMANDS: Final = (assign, compare)
 
 
 def add(commands: Any) -> None:
     """Add the command group."""
-    group = add_group(commands, "experiment", "compare variants of a model or a prompt")
+    group = add_group(commands, "experiment", "assign users to variants; compare variants live and offline")
     for command in COMMANDS:
         command.add(group)

@@ -34,8 +34,9 @@ def _check_variant(name: str) -> str:
 
 def _check_unit(unit: str) -> str:
     if unit not in _UNITS and re.fullmatch(r"metadata\..+", unit) is None:
-        hint = did_you_mean(unit, _UNITS) or "; it must be one of " + ", ".join(_UNITS)
-        raise invalid(f"unknown unit {unit[:80]!r}{hint}, metadata.KEY")
+        hint = did_you_mean(unit, _UNITS)
+        known = ", ".join((*_UNITS, "metadata.KEY"))
+        raise invalid(f"unknown unit {unit[:80]!r}{hint or f', must be one of {known}'}")
     return unit
 
 

@@ -1,0 +1,1 @@
+"""Assignment of units to variants: one by one, and vectorised for batches of records."""
