@@ -148,7 +148,7 @@ def judge_file(
         slots = asyncio.Semaphore(config.judges.client.concurrency)
         client = WatchedClient(client_of(config, account, prices, slots))
         try:
-            with _progress(expected.evaluations) as advance:
+            with progress(expected.evaluations, "judging") as advance:
                 most = IN_FLIGHT * config.judges.client.concurrency
                 await _judge_all(client, samples, results, journal, account, most, advance)
         finally:
@@ -194,16 +194,16 @@ async def _judge_all(
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show the number of finished evaluations on standard error, if that is a terminal."""
+def progress(total: int, text: str) -> Iterator[Callable[[], None]]:
+    """Show a number of finished things on standard error, if that is a terminal."""
     console = new_console(stderr=True)
     if not console.is_terminal:
         yield lambda: None
         return
-    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("judging", total=total)
-        yield lambda: progress.advance(task)
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda: bar.advance(task)
 
 
 def print_report(report: dict[str, Any]) -> None:
