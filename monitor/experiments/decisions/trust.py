@@ -6,11 +6,12 @@ import math
 
 import msgspec
 
+from detectors.arrays import Floats
 from monitor.experiments.decisions.result import Arm, Decision, Srm, SrmStatus, Waiting
 from monitor.experiments.decisions.state import Epoch, SrmState
 from monitor.experiments.design import Design
 from monitor.experiments.sequential import srm as sequential
-from monitor.experiments.sequential.ratios import effective_users
+from monitor.experiments.sequential.ratios import effective_users, spread
 from monitor.experiments.sums.look import LookData
 
 MAX_LOG = 700.0
@@ -122,7 +123,7 @@ def arm(
         users=users,
         requests=requests,
         stopped=variant in design.stopped,
-        n_eff=None if per_bucket is None else float(effective_users(per_bucket)),
+        n_eff=None if per_bucket is None else _effective(per_bucket),
         requests_per_user=requests / users if users else None,
         largest_bucket=data.largest_bucket[index] if data.largest_bucket else None,
         weekdays=tuple(sorted(data.weekdays[index])) if data.weekdays else (),
@@ -132,3 +133,8 @@ def arm(
         waiting=waiting,
         days_to_go=days_to_go,
     )
+
+
+def _effective(requests: Floats) -> float:
+    """Return the effective number of users. requests: shape (K,), of each bucket."""
+    return float(effective_users(requests.sum(axis=-1), spread(requests)))
