@@ -243,8 +243,6 @@ def _contrast(metric: Metric, data: LookData, arm: int) -> tuple[Contrast | None
     if sums is None:
         return None, 1.0
     x, n = sums.x[[CONTROL, arm]], sums.n[[CONTROL, arm]]
-    if not (n.sum(axis=-1) > 0).all():
-        return None, 1.0
     plain = contrast(x, n)
     if before is None:
         return plain, 1.0
@@ -254,12 +252,9 @@ def _contrast(metric: Metric, data: LookData, arm: int) -> tuple[Contrast | None
 
 
 def _counts(metric: Metric, data: LookData, arm: int) -> Counts | None:
-    """Return the histograms of the control and an arm, shape (2, K, bins); None without values."""
+    """Return the histograms of the control and an arm, shape (2, K, bins), None without any."""
     counts = data.histograms.get(metric.name)
-    if counts is None:
-        return None
-    pair = counts[[CONTROL, arm]]
-    return pair if pair.any(axis=(1, 2)).all() else None
+    return None if counts is None else counts[[CONTROL, arm]]
 
 
 def _enough_users(counts: Counts) -> bool:

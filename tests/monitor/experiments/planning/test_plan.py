@@ -63,13 +63,13 @@ def test_a_small_plan_waits_for_the_burn_in() -> None:
 def test_the_variance_of_requests_in_users_is_that_of_a_simulation() -> None:
     """Users with unequal requests of correlation .3 have the variance of the formula."""
     rng = np.random.default_rng(1)
-    users, runs = 400, 1_500
+    users, runs = 300, 800
     requests = rng.geometric(0.25, (runs, users)).astype(float)
     level = rng.normal(0, 0.3**0.5, (runs, users))
     x = requests * level + rng.normal(0, 0.7**0.5, (runs, users)) * np.sqrt(requests)
     measured = users * np.var(x.sum(axis=1) / requests.sum(axis=1))
     assumed = Users(requests=4, dispersion=0.75**0.5, correlation=0.3).variance(1.0)
-    assert measured == pytest.approx(assumed, rel=0.1)
+    assert measured == pytest.approx(assumed, rel=0.15)
 
 
 def test_a_ratio_is_planned_from_the_sums_of_users() -> None:
@@ -89,7 +89,7 @@ def test_a_ratio_is_planned_from_the_sums_of_users() -> None:
     assert found.users.dispersion == pytest.approx(n.std() / n.mean(), rel=0.01)
 
 
-@settings(deadline=None)  # the first plan integrates
+@settings(deadline=None, max_examples=40)  # the first plan integrates
 @given(st.floats(0.01, 0.9), st.floats(10, 10_000))
 def test_a_smaller_effect_needs_more_users(effect: float, variance: float) -> None:
     """Half the effect needs four times the users of a fixed test."""

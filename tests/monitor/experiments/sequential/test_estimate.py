@@ -9,10 +9,11 @@ import pytest
 from detectors.arrays import Floats
 from monitor.experiments.design import Direction, Metric, Scale
 from monitor.experiments.sequential.estimate import Estimate, estimate, freeze_tau
-from monitor.experiments.sums.look import BUCKETS, LookData, MetricSums
+from monitor.experiments.sums.look import BINS, BUCKETS, HISTOGRAM_BUCKETS, LookData, MetricSums
 from tests.monitor.experiments.sequential.traffic import METRIC, look, one_request_each
 
 ENOUGH = log(20)
+QUANTILE = Metric("q", "q", Scale.P50, "lower", 0.05)
 
 
 def found_in(metric: Metric, data: LookData, arm: int = 1) -> Estimate:
@@ -105,18 +106,35 @@ def test_the_scale_log_compares_geometric_means() -> None:
 
 
 def test_missing_data_are_not_zero() -> None:
-    """A metric without sums, or without requests in an arm, is NaN and not ready."""
+    """A metric without sums, or without requests, is NaN and not ready."""
     empty = MetricSums(np.zeros((2, BUCKETS)), np.zeros((2, BUCKETS)))
-    quantile = Metric("q", "q", Scale.P50, "lower", 0.05)
-    for metric, data in (
+    counts = np.zeros((2, HISTOGRAM_BUCKETS, BINS), dtype=np.int64)
+    cases = [
         (METRIC, look()),
-        (METRIC, look(sums={"score": empty})),
-        (quantile, look()),
-    ):
+        (METRIC, look(sums={METRIC.name: empty})),
+        (QUANTILE, look()),
+        (QUANTILE, look(histograms={QUANTILE.name: counts})),
+    ]
+    for metric, data in cases:
         found = found_in(metric, data)
         assert isnan(found.mean)
         assert isnan(found.effect)
         assert not found.ready
+
+
+def test_an_arm_without_requests_leaves_the_control() -> None:
+    """The mean of the control is there, that of the arm and the effect are not."""
+    data = normal(5, 5, users=300)
+    data.sums[METRIC.name].x[1] = 0
+    data.sums[METRIC.name].n[1] = 0
+    counts = np.zeros((2, HISTOGRAM_BUCKETS, BINS), dtype=np.int64)
+    counts[0, :, 100] = 1
+    for metric, each in ((METRIC, data), (QUANTILE, look(histograms={QUANTILE.name: counts}))):
+        found = found_in(metric, each)
+        assert found.control_mean > 0
+        assert isnan(found.mean)
+        assert isnan(found.effect)
+        assert (found.requests, found.n_eff, found.ready) == (0, 0, False)
 
 
 def test_constants_are_no_evidence() -> None:

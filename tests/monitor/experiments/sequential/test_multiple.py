@@ -3,13 +3,14 @@ from __future__ import annotations
 from math import inf, log, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.experiments.sequential.guardrails import Safety, safety
 from monitor.experiments.sequential.multiple import e_bh, goal_alpha
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(-5, 12), max_size=12))
 def test_e_bh_rejects_the_largest_set_that_is_consistent(evidence: list[float]) -> None:
     """Each rejected E is at least m / (alpha k), and no larger set is."""
