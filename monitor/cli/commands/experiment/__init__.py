@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import assign
+from monitor.cli.commands.experiment import assign, report
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (assign,)
+COMMANDS: Final = (assign, report)
 
 
 def add(commands: Any) -> None:
