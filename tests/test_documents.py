@@ -53,6 +53,8 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
+CONFIGURING = ("quickstart.md", "assignment.md")
+"""Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
 
@@ -64,7 +66,7 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "logs.jsonl").write_bytes(b"\n".join(islice(records, 9_000)) + b"\n")
     label = {"request_id": "r", "rubric": "tone", "score": 3, "judge_score": 4}
     (folder / "labels.jsonl").write_text(json.dumps(label))
-    for page in (ROOT / "README.md", ROOT / "docs" / "quickstart.md"):
+    for page in (ROOT / "README.md", *(ROOT / "docs" / name for name in CONFIGURING)):
         for configuration in blocks(page, "yaml"):
             (folder / configuration.split()[1]).write_text(configuration)
     return folder

@@ -24,11 +24,19 @@ from monitor.config.schema import Config
 from monitor.detect.checkpoint import state_topic
 from monitor.detect.reference import profile
 from monitor.events.types import Transition
+from monitor.experiments.assignment.assign import (
+    Reason,
+    fnv1a32,
+    namespace_position,
+    position,
+)
+from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.chunk import LOG_VERSION, SOURCE_VERSION
 from monitor.kafka.topics import DAY_MS, Topics
 from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
 from monitor.telemetry.counters import Metrics
 from monitor.telemetry.exporter import registry
+from monitor.telemetry.http.assignments import OPENFEATURE, assignments
 from monitor.telemetry.judging import JudgeMetrics
 from tests.test_documents import DOCUMENTS, ROOT, blocks
 
@@ -228,3 +236,29 @@ def test_accuracy_of_refusals_is_measured() -> None:
     """The table of precision and recall is that of `python -m benchmarks.refusals`."""
     rows = measure([*labelled(RESPONSES), *labelled(HELD_OUT)])
     assert table("detectors.md", "language") == [row.cells() for row in rows]
+
+
+def test_vectors_of_the_assignment_are_those_of_the_code() -> None:
+    """Hashes and positions in the tables are correct."""
+    rows = [[cell.strip("`") for cell in row] for row in table("assignment.md", "seed")]
+    assert len(rows) >= 6
+    for seed, unit, number, place in rows:
+        assert (int(number), float(place)) == (fnv1a32(seed + unit), position(seed, unit))
+    for name, unit, place in table("assignment.md", "namespace"):
+        assert float(place) == namespace_position(name.strip("`"), unit.strip("`"))
+
+
+def test_answers_and_reasons_of_the_assignment_are_those_of_the_code() -> None:
+    """The JSON is what the page returns for the configuration shown, and all reasons are there."""
+    page = DOCS / "assignment.md"
+    [configuration] = blocks(page, "yaml")
+    experiments = Config.model_validate(yaml.safe_load(configuration)).experiments
+    assign = Assignments(experiments)
+    listed, evaluation = map(json.loads, blocks(page, "json"))
+    assert listed == assignments(assign, "new-prompt", "unit=user-1")
+    assert evaluation == assignments(assign, "new-prompt", "targetingKey=tester-1")
+    text = page.read_text()
+    explained = re.findall(r"^\| `(\w+)` \| (?:yes|no) \|", text, re.MULTILINE)
+    assert explained == [*get_args(Reason)]
+    mapped = re.findall(r"^\| `(\w+)` \| `([A-Z_]+)` \|", text, re.MULTILINE)
+    assert dict(mapped) == OPENFEATURE

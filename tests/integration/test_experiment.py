@@ -78,3 +78,27 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
     assert verdicts
     assert len({event["id"] for event in verdicts}) == len(verdicts)
     print(verdicts)
+
+
+def test_a_killed_process_loses_and_repeats_nothing(
+    real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """Three processes, of which one is killed while records arrive, have the sums of a file."""
+    log, values = topic(partitions=3), experiment_records(15_000, seed=1)
+    expected = local(CONFIG, values, tmp_path).by_name[NAME]
+    assert expected.data is not None
+    with ExitStack() as stack:
+        daemons = [start(real_broker, tmp_path, log, stack, "ingest,experiment") for _ in range(3)]
+        for daemon in daemons:
+            daemon.wait_ready()
+        produce(real_broker.bootstrap, log, values[:5_000])
+        until(lambda: requests(real_broker, log) > 0, "the first sums")
+        produce(real_broker.bootstrap, log, values[5_000:10_000])
+        daemons[0].kill()
+        produce(real_broker.bootstrap, log, values[10_000:])
+        until(lambda: requests(real_broker, log) == 15_000, "all sums")
+        assert [daemon.stop() for daemon in daemons[1:]] == [0, 0]
+    data = published(CONFIG, real_broker.bootstrap, log)
+    assert_same_sums(data, expected.data)
+    assert sum(data.users) == pytest.approx(sum(expected.data.users), abs=2)
+    assert results(real_broker.bootstrap, log)

@@ -17,6 +17,8 @@ from monitor.experiments.assignment.assign import (
     ranges,
 )
 
+FIRST_PLACES: Final = 64
+"""Code units of an id that are arranged by place, for speed."""
 NOT_ASSIGNED: Final = -1
 """Code of units that are not in the experiment, or not at random."""
 
@@ -86,32 +88,59 @@ class _Texts:
             kept = [text if valid else "" for text, valid in zip(texts, self.valid, strict=True)]
             texts, lengths = kept, np.where(self.valid, lengths, 0)
         joined = "".join(texts)
-        encoded = joined.encode("utf-16-le", "surrogatepass")
-        if len(encoded) != 2 * len(joined):  # characters of two code units
-            lengths = np.array([len(t.encode("utf-16-le", "surrogatepass")) // 2 for t in texts])
-        self._units = np.frombuffer(encoded, "<u2").astype(np.uint32)
+        self._units = _code_units(joined)
+        if len(self._units) != len(joined):  # characters of two code units
+            lengths = np.array([len(_code_units(text)) for text in texts])
         # The longest first, so that the texts with a character at any place are the first ones.
-        self._order = np.argsort(-lengths, kind="stable")
-        self._lengths = lengths[self._order]
-        self._starts = (np.cumsum(lengths) - lengths)[self._order]
+        order = np.argsort(-lengths, kind="stable")
+        self._order = order
+        self._lengths = lengths[order]
+        self._starts = (np.cumsum(lengths) - lengths)[order]
+        self._columns = self._first_columns(lengths)
+
+    def _first_columns(self, lengths: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
+        """Return the code units at the first places, shape (places, n), in the order of hashes."""
+        count, places = len(lengths), int(min(lengths.max(initial=0), FIRST_PLACES))
+        if not places:
+            return np.empty((0, count), np.uint8)
+        if (lengths == places).all():
+            return np.ascontiguousarray(self._units.reshape(count, places).T)
+        columns = np.zeros((places, count), self._units.dtype)
+        for place, length in enumerate(self._counts(places)):
+            columns[place, :length] = self._units[self._starts[:length] + place]
+        return columns
+
+    def _counts(self, places: int) -> list[int]:
+        """Return the number of texts that have a code unit at each of the first places."""
+        found = np.searchsorted(-self._lengths, -np.arange(places), side="left")
+        return [int(count) for count in found]
 
     def hash(self, start: np.uint32) -> NDArray[np.uint32]:
         """Return the FNV-1a hashes of the texts, continued from `start`, shape (n,)."""
         numbers = np.full(len(self._order), start, np.uint32)
         longest = int(self._lengths[0]) if len(self._lengths) else 0
-        counts = np.searchsorted(-self._lengths, -np.arange(longest), side="left")
-        for place, count in enumerate(counts.tolist()):
+        for place, count in enumerate(self._counts(longest)):
             part = numbers[:count]
-            part ^= self._units[self._starts[:count] + place]
+            if place < len(self._columns):
+                part ^= self._columns[place, :count]
+            else:
+                part ^= self._units[self._starts[:count] + place]
             part *= _PRIME
         hashes = np.empty_like(numbers)
         hashes[self._order] = numbers
         return hashes
 
 
+def _code_units(text: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Return the UTF-16 code units of a text, as bytes if it is ASCII: four times as fast."""
+    if text.isascii():
+        return np.frombuffer(text.encode(), np.uint8)
+    return np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
+
+
 def _continued(numbers: NDArray[np.uint32], text: str) -> NDArray[np.uint32]:
     """Return hashes continued by one text."""
-    for unit in np.frombuffer(text.encode("utf-16-le"), "<u2"):
+    for unit in _code_units(text):
         numbers = (numbers ^ np.uint32(unit)) * _PRIME
     return numbers
 

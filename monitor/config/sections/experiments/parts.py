@@ -101,8 +101,8 @@ class NamespaceConfig(Section):
 class PrePeriodConfig(Section):
     """A fixed time before the experiment, whose metrics reduce the variance (CUPED)."""
 
-    start: Time = Field(description="Begin of the time.")
-    hours: Positive = Field(description="Its length in hours.")
+    start: Time = Field(description="Begin of the pre-period, RFC 3339 or epoch seconds.")
+    hours: Positive = Field(description="Length of the pre-period in hours.")
 
     @property
     def end(self) -> float:

@@ -79,7 +79,7 @@ class ExperimentConfig(Section):
     )
     stopped: UniqueTuple[str] = Field(
         default=(),
-        description="Variants that get no new units. Those of the other variants stay.",
+        description="Variants that get no new units. Units of other variants keep theirs.",
     )
     goal: Metric = Field(description="Metric that decides: its name, or {metric, direction, mde}.")
     secondary: Annotated[tuple[Metric, ...], Field(strict=False)] = Field(
