@@ -71,7 +71,7 @@ def test_rule_has_the_required_fields(rule: Rule) -> None:
 
 @EVERY_RULE
 def test_rule_links_to_its_dashboard(rule: Rule) -> None:
-    """A rule links to Drift of its model, its experiment, Fleet, Judged quality or Plumbline itself."""
+    """A rule links to Drift of its model, its experiment, or the page of its subject."""
     page = "plumbline-drift?var-model={{ $labels.model | urlquery }}"
     if rule.alert.startswith("PlumblineJudge"):
         page = "plumbline-judged"
