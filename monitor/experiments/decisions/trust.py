@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 
 from monitor.experiments.decisions.result import Arm, Decision, Srm, SrmStatus, Waiting
 from monitor.experiments.decisions.state import Epoch, SrmState
 from monitor.experiments.design import Design
 from monitor.experiments.sequential import srm as sequential
-from monitor.experiments.sequential.ratios import effective_users
+from monitor.experiments.sequential.ratios import effective_users, spread
 from monitor.experiments.sums.look import LookData
 
 MAX_LOG = 700.0
@@ -111,18 +112,13 @@ def arm(
 ) -> Arm:
     """Return the figures of one arm. hours: since its first look."""
     variant, users, requests = design.variants[index], data.users[index], data.requests[index]
-    sums = data.sums.get(design.goal.name)
-    counts = data.histograms.get(design.goal.name)
-    per_bucket = sums.n[index] if sums is not None else None
-    if per_bucket is None and counts is not None:
-        per_bucket = counts[index].sum(axis=-1).astype(float)
     return Arm(
         variant=variant,
         weight=design.weights[index],
         users=users,
         requests=requests,
         stopped=variant in design.stopped,
-        n_eff=None if per_bucket is None else float(effective_users(per_bucket)),
+        n_eff=_effective(data, design.goal.name, index),
         requests_per_user=requests / users if users else None,
         largest_bucket=data.largest_bucket[index] if data.largest_bucket else None,
         weekdays=tuple(sorted(data.weekdays[index])) if data.weekdays else (),
@@ -132,3 +128,15 @@ def arm(
         waiting=waiting,
         days_to_go=days_to_go,
     )
+
+
+def _effective(data: LookData, metric: str, index: int) -> float | None:
+    """Return the effective users of an arm by the requests that have the metric."""
+    sums, counts = data.sums.get(metric), data.histograms.get(metric)
+    if sums is not None:
+        requests = sums.n[index]
+    elif counts is not None:
+        requests = counts[index].sum(axis=-1).astype(np.float64)
+    else:
+        return None
+    return float(effective_users(requests.sum(axis=-1), spread(requests)))

@@ -6,10 +6,19 @@ for ratios, across buckets of users.
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 
-from detectors.arrays import Floats
-from monitor.experiments.sequential.ratios import Contrast, assemble, contrast
+from detectors.arrays import Bools, Floats
+from monitor.experiments.sequential.ratios import (
+    Contrast,
+    Moments,
+    contrast,
+    from_moments,
+    spread,
+    sum_of_squares,
+)
 
 
 def adjusted(x: Floats, n: Floats, before_x: Floats, before_n: Floats) -> Contrast:
@@ -24,26 +33,35 @@ def adjusted(x: Floats, n: Floats, before_x: Floats, before_n: Floats) -> Contra
     only, so that the adjusted difference has no bias. Without requests in the pre-period of an arm
     there is no adjustment.
     """
-    plain = contrast(x, n)
-    before = contrast(before_x, before_n)
     totals, before_totals = n.sum(axis=-1), before_n.sum(axis=-1)
+    plain, before = contrast(x, n), contrast(before_x, before_n)
     with np.errstate(divide="ignore", invalid="ignore"):
-        covariate = (before_x - before.ratios[..., None] * before_n) / before_totals[..., None]
-        influence = (x - plain.ratios[..., None] * n) / totals[..., None]
-        theta = np.sum(influence * covariate, axis=(-2, -1)) / np.sum(covariate**2, axis=(-2, -1))
-        theta = np.where(np.isfinite(theta), theta, 0.0)
-        shift = theta[..., None] * (before.ratios - before.pooled[..., None])
-        before_residuals = before_x - before.pooled[..., None, None] * before_n
+        residuals = x - plain.ratios[..., None] * n
+        covariate = before_x - before.ratios[..., None] * before_n
+        covariate = covariate * (totals / before_totals)[..., None]
+        scaled, influence = covariate / totals[..., None], residuals / totals[..., None]
+        theta = np.sum(influence * scaled, axis=(-2, -1)) / sum_of_squares(scaled).sum(axis=-1)
+        ratios = plain.ratios - theta[..., None] * (before.ratios - before.pooled[..., None])
         weight = theta * totals.sum(axis=-1) / before_totals.sum(axis=-1)
-        residuals = (influence - theta[..., None, None] * covariate) * totals[..., None]
         pooled_residuals = x - plain.pooled[..., None, None] * n
-        pooled_residuals = pooled_residuals - weight[..., None, None] * before_residuals
-    usable = (before_totals > 0).all(axis=-1) & (theta != 0)
-    shape = usable[..., None, None]
-    return assemble(
-        np.where(usable[..., None], plain.ratios - shift, plain.ratios),
-        plain.pooled,
-        n,
-        np.where(shape, residuals, influence * totals[..., None]),
-        np.where(shape, pooled_residuals, x - plain.pooled[..., None, None] * n),
-    )
+        pooled_covariate = before_x - before.pooled[..., None, None] * before_n
+        moments = Moments(
+            n.shape[-1],
+            totals,
+            ratios,
+            plain.pooled,
+            sum_of_squares(residuals - theta[..., None, None] * covariate),
+            sum_of_squares(pooled_residuals - weight[..., None, None] * pooled_covariate),
+            spread(n),
+        )
+    return _where(np.isfinite(theta), from_moments(moments), plain)
+
+
+def _where(usable: Bools, adjusted_: Contrast, plain: Contrast) -> Contrast:
+    """Return the adjusted contrast where it is usable, else the plain one."""
+    chosen = []
+    for field in fields(Contrast):
+        first, second = getattr(adjusted_, field.name), getattr(plain, field.name)
+        shape = usable[(...,) + (None,) * (first.ndim - usable.ndim)]
+        chosen.append(np.where(shape, first, second))
+    return Contrast(*chosen)

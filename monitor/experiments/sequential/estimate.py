@@ -19,12 +19,9 @@ from monitor.experiments.sequential.quantiles import (
     QuantileContrast,
     quantile_contrast,
 )
-from monitor.experiments.sequential.ratios import Contrast, contrast, effective_users
+from monitor.experiments.sequential.ratios import Contrast, contrast, effective_users, spread
 from monitor.experiments.sums.look import LookData, smallest
 
-DISTINCT: Final = 5.0
-"""Standard errors between a mean and zero at the end of its burn-in: a relative effect needs a mean
-that is not zero, and tau is a share of it."""
 FACTORS: Final[Floats] = np.geomspace(1.0, 10_000.0, 465)
 """Multiples of today's information that `decide_factor` searches, in steps of 2 %."""
 
@@ -89,10 +86,8 @@ def freeze_tau(metric: Metric, data: LookData, arm: int) -> float | None:
         return None
     if metric.scale == Scale.LOG:
         return log1p(metric.mde)
-    pooled = abs(float(compared.pooled))
-    if not (pooled > 0 and pooled >= DISTINCT * float(compared.pooled_error)):
-        return None
-    return metric.mde * pooled
+    tau = float(mixture.frozen_tau(compared, metric.mde))
+    return tau if isfinite(tau) else None
 
 
 def estimate(metric: Metric, data: LookData, arm: int, tau: float | None, alpha: float) -> Estimate:
@@ -269,7 +264,8 @@ def _counts(metric: Metric, data: LookData, arm: int) -> Counts | None:
 
 def _enough_users(counts: Counts) -> bool:
     """Return whether both arms have enough effective users."""
-    users = effective_users(counts.sum(axis=-1).astype(np.float64))
+    n = counts.sum(axis=-1).astype(np.float64)
+    users = effective_users(n.sum(axis=-1), spread(n))
     return bool((users >= mixture.BURN_IN).all())
 
 

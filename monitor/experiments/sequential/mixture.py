@@ -16,11 +16,26 @@ import numpy as np
 from scipy.special import log_ndtr, ndtr
 
 from detectors.arrays import Floats
+from monitor.experiments.sequential.ratios import Contrast
 
 BURN_IN: Final = 100.0
 """Effective users that each arm needs before evidence counts: below, V is too uncertain."""
+DISTINCT: Final = 5.0
+"""Standard errors between a mean and zero at the end of its burn-in: tau is a share of the mean."""
 SEQUENCE_SHARE: Final = 0.2
 """Share of alpha that the sequence has where one fixed test at a planned end has the rest."""
+
+
+def frozen_tau(compared: Contrast, mde: float) -> Floats:
+    """Return the difference that the relative effect mde is at the pooled ratio: tau, for means.
+
+    NaN while the burn-in lasts: until both arms have 100 effective users, and the pooled ratio is 5
+    standard errors from zero. The first tau is kept for the phase; one that follows the data at
+    every look would not leave E a martingale.
+    """
+    size = np.abs(compared.pooled)
+    ready = (compared.n_eff >= BURN_IN) & (size > 0) & (size >= DISTINCT * compared.pooled_error)
+    return np.where(ready, mde * size, np.nan)
 
 
 def ln_e(z: Floats, r: Floats) -> Floats:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import assign, report
+from monitor.cli.commands.experiment import assign, plan, report
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (assign, report)
+COMMANDS: Final = (assign, plan, report)
 
 
 def add(commands: Any) -> None:
     """Add the command group."""
-    group = add_group(commands, "experiment", "assign users to the variants of experiments")
+    group = add_group(
+        commands, "experiment", "plan experiments, assign users to variants, and report results"
+    )
     for command in COMMANDS:
         command.add(group)

@@ -1,1 +1,1 @@
-"""Tests of monitor.experiments.sequential."""
+"""Tests of `monitor.experiments.sequential`."""

@@ -25,12 +25,13 @@ from gbstats.models.statistics import (
 
 OUT = Path(__file__).parent / "data" / "gbstats.json"
 BUCKETS = 16
-CASES = [  # mean of the control, of the arm, standard deviation, requests a bucket, alpha, tuning
-    (5.0, 5.01, 1.0, 40, 0.05, 5_000.0),
-    (120.0, 121.0, 30.0, 25, 0.05, 500.0),
-    (0.4, 0.402, 0.1, 60, 0.01, 50.0),
-    (-3.0, -2.99, 1.0, 80, 0.025, 16.0),
+CASES = [  # means of both arms, standard deviation, requests a bucket; alpha, tuning
+    (((5.0, 5.01), 1.0, 40), (0.05, 5_000.0)),
+    (((120.0, 121.0), 30.0, 25), (0.05, 500.0)),
+    (((0.4, 0.402), 0.1, 60), (0.01, 50.0)),
+    (((-3.0, -2.99), 1.0, 80), (0.025, 16.0)),
 ]
+Values = tuple[tuple[float, float], float, int]
 
 
 def mean_of(values: Any) -> SampleMeanStatistic:
@@ -47,8 +48,9 @@ def ratio_of(x: Any, n: Any) -> RatioStatistic:
     )
 
 
-def result(control: Any, arm: Any, alpha: float, tuning: float) -> dict[str, Any]:
+def result(statistics: list[Any], alpha: float, tuning: float) -> dict[str, Any]:
     """Return what gbstats finds, as an absolute difference."""
+    control, arm = statistics
     config = SequentialConfig(
         alpha=alpha, sequential_tuning_parameter=tuning, difference_type="absolute"
     )
@@ -66,14 +68,13 @@ def result(control: Any, arm: Any, alpha: float, tuning: float) -> dict[str, Any
     }
 
 
-def ratio_case(
-    seed: int, means: tuple[float, float], sd: float, requests: int, alpha: float, tuning: float
-) -> dict[str, Any]:
+def ratio_case(seed: int, values: Values, alpha: float, tuning: float) -> dict[str, Any]:
     """Return a ratio of sums over buckets with unequal numbers of requests."""
+    means, sd, requests = values
     rng = np.random.default_rng(seed)
     n = rng.poisson(requests, (2, BUCKETS)).astype(float)
     x = np.round(n * np.array(means)[:, None] + rng.normal(0, sd * np.sqrt(n)), 3)
-    found = result(ratio_of(x[0], n[0]), ratio_of(x[1], n[1]), alpha, tuning)
+    found = result([ratio_of(x[0], n[0]), ratio_of(x[1], n[1])], alpha, tuning)
     return {"x": x.tolist(), "n": n.tolist()} | found
 
 
@@ -94,14 +95,15 @@ def cuped_case(seed: int, alpha: float, tuning: float) -> dict[str, Any]:
         )
         for arm in (0, 1)
     ]
-    found = result(*statistics, alpha, tuning)
+    found = result(statistics, alpha, tuning)
     return {"x": x.tolist(), "before": before.tolist()} | found
 
 
 def main() -> None:
     """Write the file."""
     ratios = [
-        ratio_case(seed, (control, arm), *rest) for seed, (control, arm, *rest) in enumerate(CASES)
+        ratio_case(seed, values, alpha, tuning)
+        for seed, (values, (alpha, tuning)) in enumerate(CASES)
     ]
     vectors = {"ratios": ratios, "cuped": [cuped_case(9, 0.05, 100.0)]}
     OUT.write_text(json.dumps(vectors, indent=1) + "\n")

@@ -16,7 +16,9 @@ def test_e_bh_rejects_the_largest_set_that_is_consistent(evidence: list[float]) 
     rejected = e_bh(evidence, 0.05)
     assert len(rejected) == len(evidence)
     k, m = sum(rejected), len(evidence)
-    assert all(value >= log(m / (0.05 * k)) for value, yes in zip(evidence, rejected) if yes)
+    assert all(
+        value >= log(m / (0.05 * k)) for value, yes in zip(evidence, rejected, strict=True) if yes
+    )
     for larger in range(k + 1, m + 1):
         assert sum(value >= log(m / (0.05 * larger)) for value in evidence) < larger
 

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from monitor.experiments.sequential.ratios import contrast, effective_users
+from detectors.arrays import Floats
+from monitor.experiments.sequential.ratios import contrast, effective_users, spread
+
+
+def users_of(n: Floats) -> float:
+    """Return the effective users of requests by bucket."""
+    return float(effective_users(n.sum(axis=-1), spread(n)))
 
 
 def test_the_variance_is_that_of_the_delta_method() -> None:
@@ -58,12 +64,12 @@ def test_effective_users() -> None:
     """Users with one request count as one each; one heavy user counts as about one."""
     rng = np.random.default_rng(4)
     alike = np.bincount(rng.integers(1_024, size=5_000), minlength=1_024).astype(float)
-    assert 4_000 < effective_users(alike) <= 5_000
+    assert 4_000 < users_of(alike) <= 5_000
     heavy = alike.copy()
     heavy[7] += 500_000
-    assert effective_users(heavy) < 1.1
-    assert effective_users(np.zeros(8)) == 0
-    assert effective_users(np.full(8, 2.0)) == 16
+    assert users_of(heavy) < 1.1
+    assert users_of(np.zeros(8)) == 0
+    assert users_of(np.full(8, 2.0)) == 16
 
 
 def test_an_empty_arm_has_no_ratio() -> None:
@@ -83,5 +89,5 @@ def test_leading_axes_broadcast() -> None:
     x = n * rng.normal(2, 1, n.shape)
     together = contrast(x, n)
     alone = contrast(x[2, 3], n[2, 3])
-    for name in ("ratios", "variances", "variance", "pooled", "pooled_error", "n_eff"):
+    for name in ("ratios", "welch", "variances", "variance", "pooled", "pooled_error", "n_eff"):
         assert getattr(together, name)[2, 3] == pytest.approx(getattr(alone, name), rel=1e-12)

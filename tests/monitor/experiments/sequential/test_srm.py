@@ -26,7 +26,9 @@ def test_e_is_the_mean_of_likelihood_ratios(counts: tuple[int, ...]) -> None:
     share = np.array([0.5, 0.3, 0.2])
     total = sum(counts)
     null = multinomial.logpmf(counts, total, share)
-    mixed = [dirichlet_multinomial.logpmf(counts, c * share, total) for c in CONCENTRATIONS]
+    mixed = [
+        dirichlet_multinomial.logpmf(counts, c * share, np.array(total)) for c in CONCENTRATIONS
+    ]
     expected = np.logaddexp.reduce(mixed) - log(3) - null
     assert ln_e(np.array(counts, dtype=float), share) == pytest.approx(expected, abs=1e-6)
 
@@ -44,7 +46,8 @@ def test_a_mismatch_is_found_and_blocks() -> None:
     assert srm([Epoch((51_000, 49_000), (0.5, 0.5))]).status == SrmStatus.BLOCK
     assert srm([Epoch((50_100, 49_900), (0.5, 0.5))]).status == SrmStatus.OK
     first = srm([Epoch((1, 0), (1.0, 1.0))])
-    assert (first.ln_e, first.p_value) == (pytest.approx(0), pytest.approx(1))
+    assert first.ln_e == pytest.approx(0)
+    assert first.p_value == pytest.approx(1)
     assert srm([]) == srm([Epoch((0, 0), (0.5, 0.5))])
 
 
