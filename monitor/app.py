@@ -26,6 +26,7 @@ from monitor.roles.broker_probe import BrokerProbe
 from monitor.roles.detect import Detect
 from monitor.roles.event_log import event_log
 from monitor.roles.experiment import Experiment
+from monitor.roles.experiment_log import ExperimentLog
 from monitor.roles.ingest import Ingest
 from monitor.roles.judge import Judge
 from monitor.roles.names import DETECT, EXPERIMENT, INGEST, JUDGE, NOTIFY
@@ -102,7 +103,14 @@ class App:
         http, registry = self.config.http, exporter.registry(self.metrics)
         events = event_log(self.config.kafka, self.stopping.wait)
         assign = Assignments(self.config.experiments)
-        api = Api(events.content, self.metrics, quality=self.quality.report, assign=assign)
+        results = ExperimentLog(self.config.kafka, self.stopping.wait).results
+        api = Api(
+            events.content,
+            self.metrics,
+            quality=self.quality.report,
+            assign=assign,
+            experiments=results if self.config.experiments else None,
+        )
         try:
             return WebServer(http.host, http.port, registry, self.health, api)
         except OSError as error:

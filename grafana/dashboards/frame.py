@@ -20,7 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 
 from grafana.dashboards.panels import DATASOURCE, Panel, runbook
-from grafana.dashboards.promql import DRIFT_TYPE, MODEL, label_values, metric
+from grafana.dashboards.promql import DRIFT_TYPE, EXPERIMENT, MODEL, label_values, metric
 from grafana.links import RUNBOOKS
 
 TAG = "plumbline"
@@ -120,6 +120,18 @@ def rubric() -> Variable:
     """Return the variable of the rubrics and RAGAS metrics of the selected models."""
     rubrics = label_values("rubric", metric("judge_score_count", MODEL))
     return _all(_query("rubric", "Rubric", rubrics))
+
+
+def experiment() -> Variable:
+    """Return the variable of the experiments that have results."""
+    names = label_values("experiment", metric("experiment_users"))
+    return _all(_from_logs("experiment", "Experiment", names))
+
+
+def compared() -> Variable:
+    """Return the variable of the metrics of the selected experiments."""
+    names = label_values("metric", metric("experiment_mean", EXPERIMENT))
+    return _all(_from_logs("metric", "Metric", names))
 
 
 def to_runbook(title: str, alert: str) -> builders.DashboardLink:

@@ -14,6 +14,7 @@ DRIFT_TYPE = 'drift_type=~"$drift_type"'
 FEATURE = f"feature=~`${{feature:regex}}`, {DRIFT_TYPE}"
 """The selected features of the selected types of drift."""
 RUBRIC = 'rubric=~"$rubric"'
+EXPERIMENT = "experiment=~`${experiment:regex}`"
 PAGING = 'severity!="info"'
 """Alarms that page, without changes that are too small."""
 RATE = "$__rate_interval"

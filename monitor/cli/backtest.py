@@ -1,10 +1,12 @@
-"""`plumbline backtest`: run the detectors over files of records instead of Kafka."""
+"""`plumbline backtest`: run detectors and experiments over files of records instead of Kafka."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from monitor.cli import report
 from monitor.config.schema import Config
@@ -13,7 +15,9 @@ from monitor.detect.explain.distribution import Observer
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import loader
 from monitor.events.types import DriftEvent
+from monitor.experiments.report.summary import summary
 from monitor.ingest import files, limits
+from monitor.roles.local_experiments import LocalExperiments
 
 
 def backtest(
@@ -24,7 +28,8 @@ def backtest(
     on_event: Callable[[DriftEvent], None] = lambda _: None,
     observer: Observer | None = None,
 ) -> report.Report:
-    """Run files of records through decoding, features, windows, detectors and alarms.
+    """Run files of records through decoding, features, windows, detectors and alarms, and
+    through the configured experiments.
 
     progress: called with the number of bytes read since its last call. on_event: called with each
     event as it is found. observer: called with each event and the whole distribution of its
@@ -36,6 +41,9 @@ def backtest(
     dropped = limits.Dropped()
     monitor = DriftMonitor(config, loader.load(config, dropped), observer)
     reader = files.reader(config)
+    experiments = LocalExperiments(config)
+    if config.experiments:
+        reader.observe = experiments.observe
     events: list[DriftEvent] = []
     for batch in reader.batches(paths, progress):
         for columns in batch.by_model():
@@ -43,7 +51,7 @@ def backtest(
                 events.append(event)
                 on_event(event)
     events.sort(key=lambda event: event.position)
-    return report.build(
+    built = report.build(
         models=monitor.log.records,
         rejections=reader.rejections.by_reason(),
         seconds=time.perf_counter() - started,
@@ -52,3 +60,5 @@ def backtest(
         warming_up=monitor.log.warming_up(),
         dropped=limits.joined([reader.extractor.dropped, monitor.dropped, dropped]),
     )
+    results = experiments.finish()
+    return replace(built, experiments={name: summary(each) for name, each in results.items()})

@@ -37,9 +37,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     reason, the most frequent first.
     seconds: wall time. events: alarms that opened or became more severe, in order; those
     of severity `info` are significant changes that are too small to page.
-    updated: alarms whose size was corrected. resolved: alarms that ended. experiments: always
-    empty. budget: by model, for models past their warm-up. warming_up: the size of the reference in
-    records, for models that are still in their warm-up and have not been watched.
+    updated: alarms whose size was corrected. resolved: alarms that ended. experiments: by
+    name, of those with exposures. budget: by model, for models past their warm-up. warming_up: the
+    size of the reference in records, for models that are still in their warm-up and have not been
+    watched.
     models: "other" has the records of models that are not watched, "other (named)" those of a model
     of this name.
     """

@@ -36,6 +36,7 @@ from monitor.roles.names import EXPERIMENT as ROLE
 from monitor.roles.role import Role
 from monitor.roles.waiting_partitions import WaitingPartitions
 from monitor.telemetry.counters import Metrics
+from monitor.telemetry.experiments import ExperimentMetrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)
@@ -81,6 +82,7 @@ class Experiment(Role):
         )
         self.meter = LagMeter()
         self.metrics.expired.update({topics.exposures: 0})
+        self.counts = metrics.experiments = ExperimentMetrics()
         self.checkpoint_due = self.close_due = 0.0
 
     def _session(self) -> None:
@@ -199,6 +201,7 @@ class Experiment(Role):
             for partition in changed:
                 partition.mark_written()
             self.owned.mark_written()
+            self._count(changed)
             self.metrics.count_checkpoint(time.monotonic() - now, size)
         pause = max(self.config.state.checkpoint_seconds, size / STATE_BYTES_PER_SECOND)
         self.checkpoint_due = time.monotonic() + pause
@@ -325,7 +328,9 @@ class Experiment(Role):
         keys = [(self.topics.exposures, each.partition) for each in partitions]
         for _, number in keys:
             self.partitions.pop(number, None)
-            self.owned.drop(number)
+            for name in self.owned.drop(number):
+                with self.metrics.lock:
+                    self.counts.remove(name)
         self.waiting.numbers.difference_update(number for _, number in keys)
         self.meter.drop(keys)
         with self.metrics.lock:
@@ -345,5 +350,15 @@ class Experiment(Role):
             raise RejoinError("the state topic has enough partitions")
 
     def _publish(self, result: Result) -> None:
-        """Export the result of a look as metrics."""
-        log.debug("experiment evaluated", experiment=result.experiment, time=result.time)
+        """Export the result of a look."""
+        with self.metrics.lock:
+            self.counts.publish(result)
+
+    def _count(self, partitions: Sequence[Partition]) -> None:
+        """Count the exposures of partitions whose checkpoint is committed."""
+        with self.metrics.lock:
+            for partition in partitions:
+                self.counts.exposures.update(partition.counted)
+                self.counts.ignored.update(partition.ignored)
+                partition.counted.clear()
+                partition.ignored.clear()

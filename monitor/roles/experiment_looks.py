@@ -15,6 +15,7 @@ import structlog
 from confluent_kafka import KafkaException
 
 from monitor.config.sections.kafka import KafkaConfig
+from monitor.events.experiment_wording import experiment_sentence
 from monitor.events.experiments import ExperimentEvent, encode_experiment, experiment_fields
 from monitor.experiments.decisions.evaluation import evaluate
 from monitor.experiments.decisions.result import (
@@ -99,10 +100,12 @@ class OwnedExperiments:
             with suppress(ResultError):
                 self.by_name[name].result = decode_result(found.payload)
 
-    def drop(self, partition: int) -> None:
-        """Drop the experiments of a partition that another process owns now."""
-        for name in [n for n, each in self.by_name.items() if each.partition == partition]:
+    def drop(self, partition: int) -> list[str]:
+        """Drop the experiments of a partition that another process owns now; return their names."""
+        names = [name for name, each in self.by_name.items() if each.partition == partition]
+        for name in names:
             del self.by_name[name]
+        return names
 
     def close(self) -> None:
         """Close the client."""
@@ -192,5 +195,7 @@ class OwnedExperiments:
         """Log the events of the last transaction, which is durable."""
         for owned in self.by_name.values():
             for event in owned.events:
-                log.info("experiment event", **experiment_fields(event))
+                level = log.info if event.severity == "info" else log.warning
+                summary = experiment_sentence(event)
+                level("experiment " + event.kind, summary=summary, **experiment_fields(event))
             owned.events, owned.written = [], True

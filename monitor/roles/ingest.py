@@ -87,6 +87,7 @@ class Ingest(Role):
             self.metrics.samples.redacted.update(dict.fromkeys(kinds, 0))
         if config.experiments:
             self.outputs = *self.outputs, self.topics.exposures
+            self.metrics.exposures_without_unit.update(dict.fromkeys(config.experiments, 0))
         self.settings = producer_settings(config.kafka, ROLE, transactional=True)
         self.alarms = OpenAlarms(config.kafka, stop)
         self.pipeline = RecordPipeline(
@@ -269,6 +270,7 @@ class Ingest(Role):
         )
         self.metrics.dead_letters_incomplete.update(transaction.dead_letters)
         self.metrics.samples.update(transaction.samples)
+        self.metrics.exposures_without_unit.update(transaction.exposure_counts.no_unit)
         self.metrics.scores_dropped = self.pipeline.extractor.scores_dropped
         for key, end in transaction.ends.items():
             self.meter.read(key, transaction.starts[key], end, transaction.counts[key])

@@ -80,6 +80,8 @@ class Judge(Role):
         super().__init__(config, metrics, health, stop)
         topics = self.topics
         self.outputs = topics.features, topics.evaluations, topics.judge_state
+        if config.experiments:
+            self.outputs = *self.outputs, topics.exposures
         self.assigned: dict[int, Assigned] = {}
         self.paused: set[int] = set()
         self.waiting = WaitingPartitions(config.kafka, ROLE, topics.samples, topics.judge_state)
@@ -193,7 +195,10 @@ class Judge(Role):
         try:
             self.producer.begin_transaction()
             segments, epoch = self.config.segments, self.worker.epoch
-            for message in judge_output.messages(self.topics, commits, segments, epoch):
+            experiments = self.config.experiments
+            for message in judge_output.messages(
+                self.topics, commits, segments, epoch, experiments
+            ):
                 self._produce(*message)
             offsets = [
                 TopicPartition(self.topics.samples, number, commit.offset)

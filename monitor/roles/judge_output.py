@@ -1,19 +1,28 @@
-"""What a judge transaction writes: evaluations, score chunks and state."""
+"""What a judge transaction writes: evaluations, score chunks, exposures and state."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from judges.live.partition import Commit, Pending
 from monitor.events.evaluations import encode_evaluation
+from monitor.experiments.exposures.columns import (
+    MAX_TIME,
+    NOT_COMPARED,
+    SHARD_BITS,
+    UNNAMED,
+    Exposures,
+    encode_within,
+    key_of,
+)
 from monitor.ingest.chunk import encode_chunks
 from monitor.ingest.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples, is_valid_id
 from monitor.kafka.topics import Topics
-from monitor.records import Sample, Source
+from monitor.records import Sample, Source, UnitExposure
 
 CHUNK_BYTES = 900_000
 """Maximum size of a chunk; below the default message size limit of a broker."""
@@ -22,12 +31,16 @@ Outgoing = tuple[str, bytes | None, bytes, int | None]
 
 
 def messages(
-    topics: Topics, commits: Mapping[int, Commit], segments: Sequence[str], epoch: str
+    topics: Topics,
+    commits: Mapping[int, Commit],
+    segments: Sequence[str],
+    epoch: str,
+    experiments: Collection[str] = (),
 ) -> Iterator[Outgoing]:
     """Yield the messages of a transaction.
 
     commits: content by partition of the samples topic. segments: keys by which traffic is divided.
-    epoch: version of the pinned evaluators.
+    epoch: version of the pinned evaluators. experiments: names of those that are configured.
     """
     finished = [each for commit in commits.values() for each in commit.finished]
     for pending in finished:
@@ -37,6 +50,10 @@ def messages(
     for columns in score_columns(finished, segments, epoch):
         for payload in encode_chunks(columns, CHUNK_BYTES):
             yield topics.features, payload, columns.model.encode(), None
+    for exposures in score_exposures(finished, experiments):
+        key = key_of(exposures.experiment, exposures.shard)
+        for payload in encode_within(exposures, CHUNK_BYTES):
+            yield topics.exposures, payload, key, None
     for number, commit in commits.items():
         for state_key, value in commit.messages.items():
             yield topics.judge_state, value, state_key, number
@@ -56,6 +73,50 @@ def score_columns(
         if sample is not None and sample.inclusion.uniform and pending.evaluations:
             by_model[sample.model].append((pending, sample))
     return [_columns(model, rows, segments, epoch) for model, rows in by_model.items()]
+
+
+def score_exposures(finished: Iterable[Pending], experiments: Collection[str]) -> list[Exposures]:
+    """Return the scores of uniform samples as exposures, by experiment, phase and shard.
+
+    A metric has its own number of requests, so the scores need no join with the exposures of the
+    log. Samples without a score are left out.
+    """
+    groups: dict[tuple[str, str, int], list[_Scored]] = defaultdict(list)
+    for pending in finished:
+        sample = pending.sample
+        if sample is None or not sample.inclusion.uniform or not 0 <= sample.timestamp <= MAX_TIME:
+            continue
+        scores = {e.name: e.score for e in pending.evaluations if e.score is not None}
+        if not scores:
+            continue
+        for experiment, each in sample.exposures.items():
+            if experiment in experiments and 0 <= each.unit < 1 << 64:
+                shard = each.unit >> 64 - SHARD_BITS
+                groups[experiment, each.phase, shard].append((each, sample.timestamp, scores))
+    return [_exposures(*group, rows) for group, rows in groups.items()]
+
+
+_Scored = tuple[UnitExposure, float, dict[str, float]]
+"""Exposure, event time and scores of a sample."""
+
+
+def _exposures(experiment: str, phase: str, shard: int, rows: Sequence[_Scored]) -> Exposures:
+    arms = tuple(sorted({each.variant for each, _, _ in rows if each.variant is not None}))
+    names = tuple(sorted({name for _, _, scores in rows for name in scores}))
+    codes = [UNNAMED if e.variant is None else arms.index(e.variant) for e, _, _ in rows]
+    return Exposures(
+        experiment,
+        phase,
+        shard,
+        np.array([time for _, time, _ in rows], np.float64),
+        np.array([each.unit for each, _, _ in rows], np.uint64),
+        arms,
+        np.array(codes, np.int16),
+        np.full(len(rows), NOT_COMPARED, np.int16),
+        names,
+        np.array([[scores.get(name, np.nan) for _, _, scores in rows] for name in names]),
+        Source.JUDGE,
+    )
 
 
 def _columns(

@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from monitor.cli.console import budget_text, dropped_text, forecast_text
+from monitor.cli.console import budget_text, dropped_text, experiment_text, forecast_text
 from monitor.cli.report import Dropped, Report
 from monitor.config.sections.detection import REFERENCE_WINDOWS
 from monitor.detect.audit.forecast import Forecast
@@ -135,6 +135,8 @@ def print_report(report: Report) -> None:
     _print_warming_up(console, report)
     for model, budget in report.budget.items():
         _print_budget(console, model, budget)
+    for line in experiment_text.lines(report.experiments):
+        console.print(escape(printable(line)), soft_wrap=True)
 
 
 def print_rejections(console: Console, rejections: Sequence[Rejection], records: int) -> None:

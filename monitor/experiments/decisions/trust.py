@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import msgspec
+import numpy as np
 
-from detectors.arrays import Floats
 from monitor.experiments.decisions.result import Arm, Decision, Srm, SrmStatus, Waiting
 from monitor.experiments.decisions.state import Epoch, SrmState
 from monitor.experiments.design import Design
@@ -112,18 +112,13 @@ def arm(
 ) -> Arm:
     """Return the figures of one arm. hours: since its first look."""
     variant, users, requests = design.variants[index], data.users[index], data.requests[index]
-    sums = data.sums.get(design.goal.name)
-    counts = data.histograms.get(design.goal.name)
-    per_bucket = sums.n[index] if sums is not None else None
-    if per_bucket is None and counts is not None:
-        per_bucket = counts[index].sum(axis=-1).astype(float)
     return Arm(
         variant=variant,
         weight=design.weights[index],
         users=users,
         requests=requests,
         stopped=variant in design.stopped,
-        n_eff=None if per_bucket is None else _effective(per_bucket),
+        n_eff=_effective(data, design.goal.name, index),
         requests_per_user=requests / users if users else None,
         largest_bucket=data.largest_bucket[index] if data.largest_bucket else None,
         weekdays=tuple(sorted(data.weekdays[index])) if data.weekdays else (),
@@ -135,6 +130,13 @@ def arm(
     )
 
 
-def _effective(requests: Floats) -> float:
-    """Return the effective number of users. requests: shape (K,), of each bucket."""
+def _effective(data: LookData, metric: str, index: int) -> float | None:
+    """Return the effective users of an arm by the requests that have the metric."""
+    sums, counts = data.sums.get(metric), data.histograms.get(metric)
+    if sums is not None:
+        requests = sums.n[index]
+    elif counts is not None:
+        requests = counts[index].sum(axis=-1).astype(np.float64)
+    else:
+        return None
     return float(effective_users(requests.sum(axis=-1), spread(requests)))

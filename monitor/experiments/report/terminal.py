@@ -24,7 +24,7 @@ MAX_NAME_CHARS = 60
 
 def card_text(result: Result) -> str:
     """Return the report of an experiment for a terminal, with a final line break."""
-    return "\n".join(_lines(result)) + "\n"
+    return "\n".join(map(printable, _lines(result))) + "\n"
 
 
 def _lines(result: Result) -> Iterator[str]:

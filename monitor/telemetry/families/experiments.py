@@ -37,6 +37,8 @@ def _findings(
     results: Iterable[Result], compared: Iterable[tuple[Result, Comparison]]
 ) -> Iterator[Metric]:
     """Yield what alerts use: of each set of states, the one that holds has a sample."""
+    goals = {(r.experiment, r.goal): 1.0 for r in results}
+    yield gauge("experiment_goal", ["experiment", "metric"], goals)
     status = {(r.experiment, r.srm.status): 1.0 for r in results}
     yield gauge("experiment_srm_status", ["experiment", "status"], status)
     verdicts = {

@@ -116,6 +116,7 @@ HELP: Final = {
         " plan."
     ),
     "experiment_srm_evalue": "Evidence of a sample ratio mismatch, by experiment.",
+    "experiment_goal": "1 for the metric that decides the verdict of an experiment.",
     "experiment_verdict": (
         "1 for the verdict: better, worse, no_difference or not_yet. That of the goal stays."
     ),

@@ -16,6 +16,7 @@ import yaml
 from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from monitor.telemetry.counters import Metrics
+from monitor.telemetry.experiments import ExperimentMetrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.judging import JudgeMetrics
 from tests.debian import needed
@@ -35,6 +36,7 @@ EXPORTED = {
             checkpoint_seconds=1.0,
             last_checkpoint=1.0,
             judging=JudgeMetrics(remaining=1.0),
+            experiments=ExperimentMetrics(),
         )
     ).collect()
     for suffix in SUFFIXES.get(family.type, ("",))
@@ -61,7 +63,7 @@ def test_rule_has_the_required_fields(rule: Rule) -> None:
     assert re.fullmatch(r"Plumbline([A-Z][a-z]+)+", rule.alert)
     assert rule.labels.keys() == {"severity", "scope"}
     assert rule.labels["severity"] in {"critical", "warning", "info"}
-    assert rule.labels["scope"] in {"model", "monitor"}
+    assert rule.labels["scope"] in {"model", "monitor", "experiment"}
     assert re.fullmatch(DURATION, rule.wait)
     assert rule.annotations.keys() == {"summary", "description", "runbook_url", "dashboard_url"}
     assert rule.annotations["runbook_url"] == f"{RUNBOOKS}{rule.alert.lower()}"
@@ -69,12 +71,14 @@ def test_rule_has_the_required_fields(rule: Rule) -> None:
 
 @EVERY_RULE
 def test_rule_links_to_its_dashboard(rule: Rule) -> None:
-    """A rule links to Drift of its model, to Fleet, to Judged quality, or to Plumbline itself."""
+    """A rule links to Drift of its model, its experiment, or the page of its subject."""
     page = "plumbline-drift?var-model={{ $labels.model | urlquery }}"
     if rule.alert.startswith("PlumblineJudge"):
         page = "plumbline-judged"
     elif rule.labels["scope"] == "monitor":
         page = "plumbline-itself"
+    elif rule.labels["scope"] == "experiment":
+        page = "plumbline-experiments?var-experiment={{ $labels.experiment | urlquery }}"
     elif rule.alert.startswith("PlumblineFleet"):
         page = "plumbline-fleet"
     assert rule.annotations["dashboard_url"] == f"{GRAFANA}/d/{page}"
@@ -84,7 +88,8 @@ def test_linked_dashboards_exist() -> None:
     """The UIDs in the links are those of the committed dashboards."""
     folder = ROOT / "grafana" / "dashboards"
     known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
-    assert {"plumbline-drift", "plumbline-fleet", "plumbline-itself", "plumbline-judged"} <= known
+    linked = {"drift", "fleet", "itself", "judged", "experiments"}
+    assert {f"plumbline-{name}" for name in linked} <= known
 
 
 @EVERY_RULE
@@ -103,7 +108,7 @@ def test_annotations_are_sentences(rule: Rule) -> None:
 def test_names_from_logs_are_escaped(rule: Rule) -> None:
     """Descriptions remove markup from names of models and features."""
     for template in re.findall(r"{{(.*?)}}", rule.annotations["description"]):
-        if re.search(r"\$labels\.(model|feature)", template):
+        if re.search(r"\$labels\.(model|feature|experiment|variant|metric)", template):
             assert '| reReplaceAll "[<>&]" "?"' in template
 
 

@@ -23,7 +23,7 @@ Node = promql.Expr
 UNITS = {"none", "short", "percentunit", "s", "ms", "bytes", "Bps", "cps", "reqps", "currencyUSD"}
 """Ids of Grafana's units; Grafana would show an unknown id as text beside the number."""
 SOURCES = {"$datasource", "${datasource}"}
-FROM_LOGS = ("model", "feature")
+FROM_LOGS = ("model", "feature", "experiment", "metric")
 SCRAPE_METRICS = {"up": set[str](), "scrape_samples_post_metric_relabeling": set[str]()}
 """Metrics that Prometheus adds for each target, with their labels."""
 

@@ -19,9 +19,18 @@ from monitor.ingest.decode import decoder
 from monitor.ingest.features import Batch, FeatureExtractor
 from monitor.records import Record, Source
 from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.experiments import ExperimentMetrics
 from monitor.telemetry.exporter import MetricsCollector
 from monitor.telemetry.health import Health
 from monitor.telemetry.judging import JudgeMetrics, Quality
+from tests.monitor.experiments.decisions.looks import (
+    COST,
+    SCORE,
+    Experiment,
+    design,
+    normal,
+    run,
+)
 from tests.monitor.telemetry.counted import count_event
 
 decode = decoder("native", metadata=False)
@@ -117,6 +126,19 @@ def everything() -> Metrics:
     m.deliveries.waiting["team"] = 1
     m.audits = [AuditResult("m", 0.033, 0.02, 0.0, 0.1, 500_000, {}, False)]
     m.judging = judged()
+    m.exposures_without_unit["prompt"] += 3
+    m.experiments = compared()
+    return m
+
+
+def compared() -> ExperimentMetrics:
+    """Return the metrics of a role experiment in which every family has a sample."""
+    plan = design(guardrails=(COST,))
+    draw = {SCORE.name: normal((10.0, 10.0), 4.0), COST.name: normal((0.3, 0.4), 0.1)}
+    *_, last = run(Experiment(plan, draw), looks=2, users=300)
+    m = ExperimentMetrics()
+    m.publish(last.result)
+    m.exposures["prompt"] += 600
     return m
 
 

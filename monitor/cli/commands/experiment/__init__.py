@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import assign, compare, report
+from monitor.cli.commands.experiment import assign, compare, plan, report
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (assign, report, compare)
+COMMANDS: Final = (plan, assign, report, compare)
 
 
 def add(commands: Any) -> None:
     """Add the command group."""
     group = add_group(
-        commands, "experiment", "assign users to variants; compare variants live and offline"
+        commands, "experiment", "plan experiments, assign users, report results, compare offline"
     )
     for command in COMMANDS:
         command.add(group)

@@ -92,8 +92,8 @@ def _charts(result: Result, arm: Arm, compared: list[Comparison]) -> list[Elemen
         if chart is not None:
             caption = (
                 f"Effect on {each.metric} against {result.control}. The band misses the true effect"
-                f" at any look with a probability of at most {share(each.level)}; dashed lines are"
-                f" {share(each.mde)}."
+                f" at any look with a probability of at most {share(each.level)}; the dashed lines"
+                f" are plus and minus {share(each.mde)}."
             )
             figures.append(element("figure", chart, element("figcaption", caption)))
     for found in list(by_feature.values())[:MAX_CHARTS]:

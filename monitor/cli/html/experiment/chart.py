@@ -11,9 +11,9 @@ from monitor.cli.html.elements import element
 from monitor.events.experiment_wording import percent
 from monitor.experiments.decisions.result import Point
 
-WIDTH: Final = 640
-HEIGHT: Final = 190
-LEFT: Final = 62
+WIDTH: Final = 400
+HEIGHT: Final = 150
+LEFT: Final = 58
 RIGHT: Final = 8
 TOP: Final = 8
 BOTTOM: Final = 24

@@ -9,8 +9,8 @@ from monitor.cli.html.elements import element
 from monitor.events.wording import number_text
 from monitor.experiments.decisions.result import Distribution
 
-WIDTH: Final = 640
-HEIGHT: Final = 150
+WIDTH: Final = 400
+HEIGHT: Final = 120
 BOTTOM: Final = 22
 TOP: Final = 6
 

@@ -52,7 +52,7 @@ def _header(result: Result) -> Element:
         element("h1", f"Experiment {result.experiment}"),
         element("p", verdicts, class_="verdict"),
         element("p", f"Look at {time_text(result.time)}, since {time_text(result.first_time)}"),
-        element("p", f"Control {control.variant}: {users_text(control)}", class_="muted"),
+        element("p", f"Control: {control.variant}, {users_text(control)}", class_="muted"),
         unordered(cautions(result), "limits") if cautions(result) else None,
     )
 

@@ -32,7 +32,8 @@ WITHOUT_END = {"meta", "br", "link", "img", "input", "hr", "base"}
 ALLOWED = {
     "article", "body", "code", "dd", "div", "dl", "dt", "figcaption", "figure", "footer", "h1",
     "h2", "h3", "head", "header", "html", "li", "line", "main", "meta", "p", "path", "rect",
-    "section", "small", "span", "strong", "style", "svg", "table", "tbody", "td", "text", "th",
+    "polygon", "polyline", "section", "small", "span", "strong", "style", "svg", "table", "tbody",
+    "td", "text", "th",
     "thead", "title", "tr", "ul",
 }  # fmt: skip
 HOSTILE = (

@@ -1,0 +1,114 @@
+"""Tests of the page of an experiment: it shows the cards, and loads and runs nothing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from monitor.cli.html.experiment.chart import effect_chart
+from monitor.cli.html.experiment.page import experiment_page
+from monitor.experiments.decisions.evaluation import evaluate
+from monitor.experiments.decisions.result import Point, Result
+from monitor.experiments.design import Metric, Scale
+from monitor.experiments.report.terminal import card_text
+from monitor.experiments.sums.look import BINS, HISTOGRAM_BUCKETS, LookData
+from tests.monitor.cli.html.test_page import HOSTILE, check
+from tests.monitor.experiments.decisions.looks import COST, SCORE, Experiment, design, normal, run
+
+P50 = Metric("latency_ms.p50", "latency_ms", Scale.P50, "lower", 0.05)
+DRAW = {SCORE.name: normal((10.0, 11.0)), COST.name: normal((0.3, 0.4), 0.1)}
+
+
+@pytest.fixture(scope="module")
+def result() -> Result:
+    """Return the result of an experiment with a verdict and a breached guardrail."""
+    plan = design(guardrails=(COST,), secondary=(P50,))
+    experiment = Experiment(plan, DRAW)
+    *_, last = run(experiment, looks=8, users=250)
+    return evaluate(plan, with_histograms(experiment.add(250)), last.state).result
+
+
+def with_histograms(data: LookData) -> LookData:
+    """Return a look with histograms of latency."""
+    random = np.random.default_rng(1)
+    counts = np.zeros((2, HISTOGRAM_BUCKETS, BINS), dtype=np.int64)
+    for arm in range(2):
+        bins = random.normal(300 + 5 * arm, 20, 2_000).astype(int)
+        np.add.at(counts[arm], (random.integers(HISTOGRAM_BUCKETS, size=2_000), bins), 1)
+    fields = {name: getattr(data, name) for name in data.__slots__}
+    return LookData(**(fields | {"histograms": {P50.name: counts}}))
+
+
+def test_the_page_has_a_card_for_each_variant(result: Result) -> None:
+    """Verdict, evidence, guardrail, users, charts and distributions are on it."""
+    parsed = check(experiment_page(result))
+    assert parsed.tags.count("article") == 1
+    for part in (
+        "better than control",
+        "the verdict stays",
+        "Breached guardrails: cost_usd.capped",
+        "Split of users as planned",
+        "Distribution of latency_ms",
+        "latency_ms.p50",
+        "no traffic yet on Wed to Sun",
+    ):
+        assert part in parsed.text, part
+    assert parsed.tags.count("svg") == 3  # two metrics over time, one distribution
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_hostile_names_are_escaped(result: Result, hostile: str) -> None:
+    """Names of the experiment, of variants and of metrics stay texts."""
+    arms = (result.arms[0], replace(result.arms[1], variant=hostile))
+    compared = tuple(replace(c, variant=hostile, metric=hostile) for c in result.comparisons)
+    changed = replace(
+        result,
+        experiment=hostile,
+        goal=hostile,
+        arms=arms,
+        comparisons=compared,
+        history={hostile: {hostile: result.history[SCORE.name]["treatment"]}},
+        distributions=tuple(replace(d, feature=hostile) for d in result.distributions),
+        srm=replace(result.srm, users={hostile: 3}, expected={hostile: 1.0}),
+        ignored=(hostile,),
+    )
+    parsed = check(experiment_page(changed))
+    assert parsed.tags.count("article") == 1
+    assert "script" not in parsed.tags
+    assert "img" not in parsed.tags
+    text = card_text(changed)
+    assert all(line.isprintable() for line in text.splitlines())
+
+
+def test_a_page_without_any_data_is_complete() -> None:
+    """Before the first exposure the page says why there is no verdict."""
+    empty = LookData(time=5.0, first_time=None, users=(0, 0), requests=(0, 0))
+    parsed = check(experiment_page(evaluate(design(), empty, None).result))
+    assert "the goal has no values yet" in parsed.text
+    assert "svg" not in parsed.tags
+
+
+EFFECT = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True, database=None)
+@given(
+    points=st.lists(
+        st.builds(Point, st.floats(0, 1e12), st.integers(0, 2**50), EFFECT, EFFECT, EFFECT),
+        max_size=8,
+    ),
+    mde=st.floats(0.001, 10),
+)
+def test_any_points_give_a_chart_within_its_frame(points: list[Point], mde: float) -> None:
+    """Huge and missing effects do not leave the chart."""
+    chart = effect_chart(sorted(points, key=lambda p: p.time), mde, None)
+    if chart is None:
+        return
+    for line in chart.iter("polyline"):
+        for place in line.get("points", "").split():
+            x, y = map(float, place.split(","))
+            assert 0 <= x <= 400
+            assert 0 <= y <= 150
