@@ -12,6 +12,8 @@ COMMANDS: Final = (assign, compare)
 
 def add(commands: Any) -> None:
     """Add the command group."""
-    group = add_group(commands, "experiment", "assign users to variants; compare variants live and offline")
+    group = add_group(
+        commands, "experiment", "assign users to variants; compare variants live and offline"
+    )
     for command in COMMANDS:
         command.add(group)
