@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from urllib.request import urlopen
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_an_unavailable_address_names_the_keys(host: str, advice: str) -> None:
             app.run()
     assert f"http.host {host!r}, http.port {port}: cannot listen: " in str(caught.value)
     assert advice in str(caught.value)
+
+
+def test_units_of_the_experiments_are_assigned_over_http() -> None:
+    """The server of a process has the configured experiments, whatever its roles."""
+    experiment = {"variants": {"control": 1, "treatment": 1}, "goal": "error"}
+    config = Config.model_validate({"http": {"port": 0}, "experiments": {"new": experiment}})
+    with App(config, ["ingest"])._server() as web:
+        address = f"http://127.0.0.1:{web.port}/api/v1/experiments/new/assign?unit=user-1"
+        with urlopen(address, timeout=10) as response:
+            [found] = json.load(response)["assignments"]
+    assert found["variant"] in experiment["variants"]
+    assert found["reason"] == "hash"
 
 
 def test_notify_alone_without_a_target_is_an_error() -> None:

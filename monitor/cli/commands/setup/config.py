@@ -18,6 +18,7 @@ from monitor.errors import UserError
 from monitor.events.wording import printable
 
 if TYPE_CHECKING:
+    from monitor.config.schema import Config
     from monitor.config.sections.judging.section import JudgesConfig
     from monitor.config.sections.kafka import KafkaConfig
 
@@ -52,6 +53,7 @@ def _check(arguments: argparse.Namespace) -> int:
     from monitor.cli.console import tables
     from monitor.config.schema import describe
     from monitor.detect.audit import forecast
+    from monitor.experiments.design import design_of
     from monitor.roles import judge_setup
 
     config = load_config(arguments, secrets=not arguments.without_secrets)
@@ -66,12 +68,16 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UserError("\n".join([*problems, f"reference: {error}"])) from None
     if problems:
         raise UserError("\n".join(problems))
-    warnings = _warnings(config.judges)
+    warnings = [*_warnings(config.judges), *_unjudged(config)]
+    phases = {name: design_of(name, each).phase for name, each in config.experiments.items()}
     if arguments.json:
-        return print_json(describe(config) | {"outlook": asdict(found), "warnings": warnings})
+        added = {"outlook": asdict(found), "warnings": warnings, "phases": phases}
+        return print_json(describe(config) | added)
     print(f"{arguments.config or 'the defaults'}: no errors")
     for warning in warnings:
         print(f"warning: {printable(warning)}")
+    for name, each in config.experiments.items():
+        print(f"experiment {name}: phase {phases[name]}, seed {printable(each.seed_of(name))}")
     tables.print_forecast(found)
     return 0
 
@@ -83,6 +89,26 @@ def _warnings(judges: JudgesConfig) -> list[str]:
     from monitor.roles.judge_kpis import kpi_warnings
 
     return kpi_warnings(judges)
+
+
+def _unjudged(config: Config) -> list[str]:
+    """Return the metrics of experiments whose rubric is not configured."""
+    metrics = [
+        (name, metric.metric)
+        for name, each in config.experiments.items()
+        for metric in each.metrics
+        if metric.metric.startswith("judge.")
+    ]
+    if not metrics:
+        return []
+    from monitor.roles.judge_kpis import judged_features
+
+    judged = judged_features(config.judges)
+    return [
+        f"experiments.{name}: {metric} is not configured in judges, so it has no values"
+        for name, metric in metrics
+        if metric not in judged
+    ]
 
 
 def _client_problems(kafka: KafkaConfig, *, secrets: bool) -> list[str]:

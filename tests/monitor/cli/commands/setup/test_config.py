@@ -183,3 +183,35 @@ def test_check_names_features_without_a_kpi(
     assert "warning: judges.kpis: check.long measures no KPI" in capsys.readouterr().out
     [warning] = read_json(capsys, "config", "check", "-c", path, "--json")["warnings"]
     assert "check.long" in warning
+
+
+def test_check_shows_the_phases_of_experiments(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A change that begins a new phase can be seen before it is deployed."""
+    path = tmp_path / "plumbline.yaml"
+    text = "experiments: {new: {variants: {a: 1, b: 1}, goal: error, phase: 2, coverage: %s}}"
+    path.write_text(text % "1")
+    found = read_json(capsys, "config", "check", "-c", path, "--json")
+    assert found["warnings"] == []
+    assert run("config", "check", "-c", path) == 0
+    line = f"experiment new: phase {found['phases']['new']}, seed new.2\n"
+    assert line in capsys.readouterr().out
+    path.write_text(text % "0.5")
+    assert read_json(capsys, "config", "check", "-c", path, "--json")["phases"] == found["phases"]
+
+
+def test_check_names_metrics_of_rubrics_that_are_not_configured(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A misspelt rubric would give a metric without values."""
+    path = tmp_path / "plumbline.yaml"
+    path.write_text(
+        "judges: {rubrics: [tone], model: m, prices: {m: {input: 0, output: 0}},"
+        " client: {provider: compatible, base_url: 'http://127.0.0.1:1/v1'}}\n"
+        "experiments: {new: {variants: {a: 1, b: 1}, goal: judge.tone, secondary: [judge.tune]}}\n"
+    )
+    [warning] = read_json(capsys, "config", "check", "-c", path, "--json")["warnings"]
+    assert warning == (
+        "experiments.new: judge.tune is not configured in judges, so it has no values"
+    )
