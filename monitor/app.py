@@ -25,9 +25,10 @@ from monitor.roles import judge_setup
 from monitor.roles.broker_probe import BrokerProbe
 from monitor.roles.detect import Detect
 from monitor.roles.event_log import event_log
+from monitor.roles.experiment import Experiment
 from monitor.roles.ingest import Ingest
 from monitor.roles.judge import Judge
-from monitor.roles.names import DETECT, INGEST, JUDGE, NOTIFY
+from monitor.roles.names import DETECT, EXPERIMENT, INGEST, JUDGE, NOTIFY
 from monitor.roles.notify import Notify
 from monitor.roles.quality_log import QualityLog
 from monitor.roles.role import Role
@@ -42,6 +43,7 @@ log = structlog.get_logger(__name__)
 DRAIN_SECONDS = 45.0
 """Maximum time for each role to commit and leave its group."""
 _NO_TARGET = "role notify has no target: add one to notifications.targets"
+_NO_EXPERIMENT = "role experiment has no experiment: add one to experiments"
 _NO_RUBRIC = (
     "role judge has nothing to judge by: name a rubric in judges.rubrics, or a check in"
     " judges.checks"
@@ -124,6 +126,8 @@ class App:
             role = Ingest(self.config, *shared)
         elif name == NOTIFY:
             role = Notify(self.config, *shared)
+        elif name == EXPERIMENT:
+            role = Experiment(self.config, *shared)
         elif name == JUDGE:
             role = Judge(self.config, *shared)
             self.quality.start()
@@ -169,13 +173,15 @@ def _advice(error: OSError) -> str:
 
 
 def active_roles(config: Config, roles: Sequence[str]) -> list[str]:
-    """Return the roles that have work: notify with a target, judge with something to judge by.
+    """Return the roles that have work: notify with a target, judge with something to judge by,
+    experiment with an experiment.
 
     Raises UserError if there are none.
     """
     idle = {
         NOTIFY: None if config.notifications.targets else _NO_TARGET,
         JUDGE: None if config.judges.enabled else _NO_RUBRIC,
+        EXPERIMENT: None if config.experiments else _NO_EXPERIMENT,
     }
     active = [role for role in roles if idle.get(role) is None]
     if not active:

@@ -91,6 +91,31 @@ class RecordWithMetadata(Record, gc=False):
     metadata: dict[str, Any] | None = None
 
 
+_NULL = msgspec.Raw(b"null")
+
+
+class ExperimentRecord(Record, gc=False):
+    """A record with the fields that experiments need, as JSON that is not decoded yet.
+
+    They may be of any type: a wrong one must not reject the record.
+    """
+
+    experiments: msgspec.Raw = _NULL
+    user_id: msgspec.Raw = _NULL
+    session_id: msgspec.Raw = _NULL
+    feedback: msgspec.Raw = _NULL
+    metadata: msgspec.Raw = _NULL
+
+
+class ExperimentRecordWithMetadata(RecordWithMetadata, gc=False):
+    """The same for records with metadata."""
+
+    experiments: msgspec.Raw = _NULL
+    user_id: msgspec.Raw = _NULL
+    session_id: msgspec.Raw = _NULL
+    feedback: msgspec.Raw = _NULL
+
+
 class ChatMessage(msgspec.Struct, gc=False):
     """A chat message of a sampled prompt, with the text of all its parts."""
 
@@ -148,10 +173,23 @@ class Inclusion(msgspec.Struct, gc=False, omit_defaults=True):
     boosted: tuple[str, ...] = ()
 
 
+class UnitExposure(msgspec.Struct, gc=False, array_like=True, frozen=True):
+    """A sample's part in an experiment, as in exposures.
+
+    phase: of the experiment's design. unit: hash of the unit. variant: None if the design does not
+    name it.
+    """
+
+    phase: str
+    unit: int
+    variant: str | None
+
+
 class Sample(msgspec.Struct, gc=False, omit_defaults=True):
     """A whole record that was drawn for judging, replay or review, after redaction.
 
     timestamp: epoch seconds. user: hash of the user id.
+    exposures: by experiment, of those that are configured.
     redacted: number of redacted places by kind. cut: fields whose text was cut.
     """
 
@@ -176,5 +214,6 @@ class Sample(msgspec.Struct, gc=False, omit_defaults=True):
     scores: dict[str, float] | None = None
     feedback: float | None = None
     metadata: dict[str, str | float] | None = None
+    exposures: dict[str, UnitExposure] = {}
     redacted: dict[str, int] = {}
     cut: tuple[str, ...] = ()

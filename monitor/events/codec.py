@@ -15,7 +15,11 @@ from monitor.records import Source
 
 
 class UnknownEventType(ValueError):
-    """The event is of a type that this version does not know."""
+    """The event is not a drift event. type: as in the event."""
+
+    def __init__(self, type_: str) -> None:
+        super().__init__("not a drift event")
+        self.type = type_
 
 
 class _Header(msgspec.Struct):
@@ -64,8 +68,9 @@ def decode_event(content: bytes) -> DriftEvent:
 
     Raises UnknownEventType for an event of another type, and ValueError if it is not an event.
     """
-    if _header_decoder.decode(content).type != "drift":
-        raise UnknownEventType("not a drift event")
+    kind = _header_decoder.decode(content).type
+    if kind != "drift":
+        raise UnknownEventType(kind)
     return _decoder.decode(content)
 
 

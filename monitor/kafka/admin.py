@@ -68,14 +68,19 @@ def _cause(errors: Iterable[KafkaError], timeout: KafkaError) -> str:
 
 
 def ensure_topics(
-    config: KafkaConfig, existing: Mapping[str, int], role: str, *, judged: bool = False
+    config: KafkaConfig,
+    existing: Mapping[str, int],
+    role: str,
+    *,
+    judged: bool = False,
+    experiments: bool = False,
 ) -> None:
     """Create Plumbline's missing topics; log the command for a topic that cannot be created.
 
     existing: topics of the broker, as `wait_for_broker` returns them.
-    judged: whether to create the topics that only judging needs.
+    judged, experiments: whether to create the topics that only they need.
     """
-    topics = Topics(config.prefix).settings(judged=judged)
+    topics = Topics(config.prefix).settings(judged=judged, experiments=experiments)
     missing = {name: settings for name, settings in topics.items() if name not in existing}
     if not missing:
         return
@@ -100,11 +105,12 @@ def ensure_topics(
 def _partitions(config: KafkaConfig, existing: Mapping[str, int], topic: str) -> int:
     """Return the number of partitions of a new topic.
 
-    Commands are partitioned like the feature topic, which an earlier version may have created.
+    Commands are partitioned like the feature topic, which an earlier version may have created, and
+    the state of experiments like exposures.
     """
     topics = Topics(config.prefix)
-    default = config.partitions
-    return existing.get(topics.features, default) if topic == topics.commands else default
+    like = {topics.commands: topics.features, topics.experiment_state: topics.exposures}
+    return existing.get(like.get(topic, topic), config.partitions)
 
 
 def _log_create_command(

@@ -53,10 +53,22 @@ class Topics:
         """Ledgers and unfinished results of judge; compacted, partitioned like the samples."""
         return f"{self.prefix}.judge-state"
 
-    def settings(self, *, judged: bool = False) -> dict[str, dict[str, str]]:
+    @property
+    def exposures(self) -> str:
+        """Exposures of experiments, keyed by experiment and shard."""
+        return f"{self.prefix}.exposures"
+
+    @property
+    def experiment_state(self) -> str:
+        """Sums, decisions and results of experiments; compacted, partitioned like exposures."""
+        return f"{self.prefix}.experiment-state"
+
+    def settings(
+        self, *, judged: bool = False, experiments: bool = False
+    ) -> dict[str, dict[str, str]]:
         """Return the settings with which each topic is created, by name.
 
-        judged: whether to include the topics that only judging needs.
+        judged, experiments: whether to include the topics that only they need.
         """
         quarter = {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"}
         two_weeks = {"retention.ms": str(14 * DAY_MS), "cleanup.policy": "delete"}
@@ -72,8 +84,13 @@ class Topics:
             self.evaluations: quarter,
             self.judge_state: state,
         }
+        experimenting = {
+            self.exposures: two_weeks | large,
+            self.experiment_state: state | large,
+        }
         return {
             **(judging if judged else {}),
+            **(experimenting if experiments else {}),
             self.features: two_weeks | large,
             self.dead_letters: two_weeks | large,
             self.state: state,

@@ -16,6 +16,7 @@ import structlog
 
 from monitor.notify.channels import registry
 from monitor.notify.counts import DeliveryCounts
+from monitor.notify.experiment_message import ExperimentBatch
 from monitor.notify.http_client import REASONS, RETRYABLE, Response, best, post_to_all
 from monitor.notify.message import Batch, Request, Sender
 from monitor.notify.open_alerts import OpenAlerts
@@ -46,7 +47,7 @@ class Delivery:
     dropped: whether partitions of its events were revoked; their new owner sends these events.
     """
 
-    batch: Batch
+    batch: Batch | ExperimentBatch
     requests: deque[Request]
     attempts: int = 0
     first_error: float | None = None
@@ -155,12 +156,12 @@ class DeliveryWorker:
                 self.delivery = None
 
     def _next_delivery(self) -> Delivery | None:
-        batch = self.queue.next_batch()
+        batch: Batch | ExperimentBatch | None = self.queue.next_batch()
         if batch is None and self.open_alerts is not None:
             batch = self.open_alerts.next_refresh()
         return Delivery(batch, deque(self._requests(batch))) if batch else None
 
-    def _requests(self, batch: Batch) -> list[Request]:
+    def _requests(self, batch: Batch | ExperimentBatch) -> list[Request]:
         return registry.requests(self.queue.target, batch, self.sender, self.clock())
 
     def _renew_requests(self, delivery: Delivery) -> None:
@@ -188,7 +189,7 @@ class DeliveryWorker:
                 self._abandon(delivery, response)
         if not delivery.requests:
             self.queue.complete(delivery.batch)
-            if self.open_alerts is not None:
+            if self.open_alerts is not None and isinstance(delivery.batch, Batch):
                 owned = self.queue.next_offsets
                 self.open_alerts.update(n for n in delivery.batch.notices if n.partition in owned)
         if delivery.dropped or not delivery.requests:

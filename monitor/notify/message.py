@@ -98,11 +98,13 @@ class Sender:
     name: in messages and deduplication keys.
     dashboard_url: template of the link to the dashboard.
     runbooks_url: base URL of the runbooks, each named after its alert in lower case.
+    experiment_url: template of the link to the report of an experiment.
     """
 
     name: str
     dashboard_url: str | None = None
     runbooks_url: str | None = None
+    experiment_url: str | None = None
 
     def dashboard(self, notice: Notice) -> str | None:
         """Return the link to the dashboard."""

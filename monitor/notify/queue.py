@@ -1,4 +1,4 @@
-"""Queue of the drift events for one target, without Kafka and HTTP.
+"""Queue of the events for one target, without Kafka and HTTP.
 
 An event waits in the queue until its message is delivered or abandoned. The offsets to commit
 follow from the events that wait.
@@ -10,12 +10,14 @@ import hashlib
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final, Literal, get_args
 
 from monitor.config.sections.notifications import Target
+from monitor.events.experiments import ExperimentEvent
 from monitor.events.types import DriftEvent, rank
 from monitor.notify.channels.registry import MAX_EVENTS
+from monitor.notify.experiment_message import ExperimentBatch, ExperimentNotice
 from monitor.notify.message import Batch, Notice
 
 MAX_REMEMBERED: Final = 10_000
@@ -66,7 +68,7 @@ class EventQueue:
 
     target: Target
     clock: Callable[[], float]
-    waiting: deque[tuple[int, Notice]] = field(default_factory=deque)
+    waiting: deque[tuple[int, Notice | ExperimentNotice]] = field(default_factory=deque)
     next_offsets: dict[int, int] = field(default_factory=dict)
     repeated_before: dict[int, int] = field(default_factory=dict)
     seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -145,24 +147,52 @@ class EventQueue:
         self.waiting.append((offset, Notice(event, alarm.since, partition)))
         return None
 
+    def add_experiment(
+        self, partition: int, offset: int, event: ExperimentEvent
+    ) -> Suppressed | None:
+        """Add the next event of a partition, about an experiment; return why it is not sent.
+
+        It belongs to no alarm: nothing resolves it.
+        """
+        self.next_offsets[partition] = offset + 1
+        if event.id in self.seen:
+            return "duplicate"
+        self._remember(event.id)
+        if self.target.experiments == "none":
+            return "type"
+        severe = rank(event.severity) >= rank(self.target.severity)
+        if self.target.experiments == "problems" and not severe:
+            return "severity"
+        self.waiting.append((offset, ExperimentNotice(event, partition)))
+        return None
+
+    def replay_experiment(self, event: ExperimentEvent) -> None:
+        """Remember an event about an experiment that an earlier process has handled."""
+        self._remember(event.id)
+
     def skip_type(self, partition: int, offset: int) -> Suppressed:
         """Skip the next event of a partition, whose type is not known; return the reason."""
         self.next_offsets[partition] = offset + 1
         return "type"
 
-    def next_batch(self) -> Batch | None:
+    def next_batch(self) -> Batch | ExperimentBatch | None:
         """Return the events of the next message; None if none wait or the limit is reached.
 
         One event, if all waiting events fit within the messages left in this minute; otherwise all
-        of them, up to the maximum of the target's kind.
+        of them up to one of another type, and up to the maximum of the target's kind.
         """
         allowed = self.messages_left()
         if not self.waiting or not allowed:
             return None
         number = 1 if len(self.waiting) <= allowed else MAX_EVENTS[self.target.kind]
-        notices = [notice for _, notice in islice(self.waiting, number)]
-        self._mark_shared(notices)
         self.sent_times.append(self.clock())
+        first = [notice for _, notice in islice(self.waiting, number)]
+        kind = type(first[0])
+        same = list(takewhile(lambda notice: type(notice) is kind, first))
+        notices = [notice for notice in same if isinstance(notice, Notice)]
+        if not notices:
+            return ExperimentBatch([each for each in same if isinstance(each, ExperimentNotice)])
+        self._mark_shared(notices)
         return Batch(notices, self._ended(notices))
 
     def messages_left(self) -> int:
@@ -171,11 +201,11 @@ class EventQueue:
             self.sent_times.popleft()
         return self.target.per_minute - len(self.sent_times)
 
-    def complete(self, batch: Batch) -> None:
+    def complete(self, batch: Batch | ExperimentBatch) -> None:
         """Remove the events of a message that was delivered or abandoned."""
         ids = {notice.event.id for notice in batch.notices}
         self.waiting = deque(each for each in self.waiting if each[1].event.id not in ids)
-        for notice in batch.notices:
+        for notice in batch.notices if isinstance(batch, Batch) else ():
             if notice.resolved:
                 self.alarms.pop(notice.event.alarm, None)
                 self.shared[notice.partition].members.discard(_member(notice.event.alarm))

@@ -85,6 +85,8 @@ class Ingest(Role):
             self.outputs = *self.outputs, self.topics.samples
             kinds = (*KINDS, *config.sampling.redact_patterns)
             self.metrics.samples.redacted.update(dict.fromkeys(kinds, 0))
+        if config.experiments:
+            self.outputs = *self.outputs, self.topics.exposures
         self.settings = producer_settings(config.kafka, ROLE, transactional=True)
         self.alarms = OpenAlarms(config.kafka, stop)
         self.pipeline = RecordPipeline(

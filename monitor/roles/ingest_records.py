@@ -6,7 +6,7 @@ batches together, and chunks hold still more of them.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 from itertools import chain
 
@@ -16,6 +16,9 @@ from confluent_kafka import KafkaError, Message
 from numpy.typing import NDArray
 
 from monitor.config.schema import Config
+from monitor.experiments.exposures.columns import encode_within, key_of
+from monitor.experiments.exposures.extract import BatchExposures, ExposureExtractor
+from monitor.experiments.exposures.extract import join as join_exposures
 from monitor.ingest import files
 from monitor.ingest.chunk import encode_chunks
 from monitor.ingest.features import Batch, join
@@ -23,7 +26,7 @@ from monitor.ingest.sampling.sampler import Sampler
 from monitor.kafka.output.dead_letters import DeadLetters
 from monitor.kafka.output.topic_limit import DEFAULT_LIMIT, SMALL_LIMIT, TopicLimit
 from monitor.kafka.topics import Topics
-from monitor.records import Record, RejectedRecord, WholeRecord
+from monitor.records import Record, RejectedRecord, UnitExposure, WholeRecord
 from monitor.redaction.custom import CustomRule
 from monitor.redaction.redactor import Redactor
 from monitor.roles.ingest_transaction import Outgoing, Transaction
@@ -45,7 +48,8 @@ SAMPLE_MARGIN = 1_000
 class RecordPipeline:
     """Converts messages to outgoing messages.
 
-    config: whether and how samples are drawn is in `judges` and `sampling`.
+    config: whether and how samples are drawn is in `judges` and `sampling`, and which exposures are
+        written in `experiments`.
     largest: size of the largest message that the producer accepts, in bytes.
     unwritable: returns the topics that may not be written; None if they are unknown.
     alarmed: returns the models with an open drift alarm.
@@ -74,6 +78,9 @@ class RecordPipeline:
         self.sampler: Sampler | None = None
         if config.judges.enabled:
             self.sampler = sampler_for(config, self.decode.whole, alarmed)
+        self.exposures: ExposureExtractor | None = None
+        if config.experiments:
+            self.exposures = ExposureExtractor(config.experiments)
         sizes = [largest, *(size for size in (DEFAULT_LIMIT, SMALL_LIMIT) if size < largest)]
         self.sample_limit = TopicLimit(
             topics.samples, "sample refused", sizes, lambda: may_write(topics.samples)
@@ -112,6 +119,19 @@ class RecordPipeline:
         for chunk in batch.by_model():
             for payload in encode_chunks(chunk, CHUNK_BYTES):
                 self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
+        self._encode_exposures(transaction)
+
+    def _encode_exposures(self, transaction: Transaction) -> None:
+        """Encode the pending exposures by experiment and shard."""
+        by_name: dict[str, list[BatchExposures]] = defaultdict(list)
+        for each in transaction.exposures:
+            by_name[each.design.name].append(each)
+        transaction.exposures = []
+        for name, pieces in by_name.items():
+            for exposures in join_exposures(pieces).by_shard():
+                key = key_of(name, exposures.shard)
+                for payload in encode_within(exposures, CHUNK_BYTES):
+                    self.outbox.append(Outgoing(self.topics.exposures, key, payload))
 
     def refuse(self, topics: set[str]) -> None:
         """Drop dead letters and samples while their topic cannot be written: reading must go on."""
@@ -141,11 +161,20 @@ class RecordPipeline:
         char_counts = np.concatenate([each.char_counts for each in decoded], axis=1)
         batch = self.extractor.batch(records, np.concatenate(positions), char_counts)
         transaction.pending.append(batch)
+        exposures: list[BatchExposures] = []
+        if self.exposures is not None:
+            exposures = self.exposures.extract(records, batch, transaction.exposure_counts)
+            transaction.exposures += exposures
         if self.sampler is not None:
-            self._draw(self.sampler, records, batch, transaction)
+            self._draw(self.sampler, records, batch, exposures, transaction)
 
     def _draw(
-        self, sampler: Sampler, records: Sequence[Record], batch: Batch, transaction: Transaction
+        self,
+        sampler: Sampler,
+        records: Sequence[Record],
+        batch: Batch,
+        exposures: Sequence[BatchExposures],
+        transaction: Transaction,
     ) -> None:
         """Add the samples of the records to the outbox, within the limit of their topic."""
         payloads = transaction.take_payloads()
@@ -154,7 +183,14 @@ class RecordPipeline:
         limit.refresh()
         max_bytes = min(self.sample_bytes, limit.size - SAMPLE_MARGIN)
         features = batch.row("error"), batch.row("refusal")
-        drawn = sampler.draw(records, payloads, features, max_bytes, counts.dropped)
+        drawn = sampler.draw(
+            records,
+            payloads,
+            features,
+            max_bytes,
+            counts.dropped,
+            lambda index: _exposures_of(exposures, index),
+        )
         for sample, value in drawn:
             key = sample.request_id.encode()
             if limit.dropping:
@@ -167,6 +203,12 @@ class RecordPipeline:
                     limit.topic, key, value, None, limit.on_delivery(), alone=limit.alone
                 )
                 self.outbox.append(out)
+
+
+def _exposures_of(exposures: Sequence[BatchExposures], index: int) -> dict[str, UnitExposure]:
+    """Return the exposures of a record by experiment."""
+    found = {each.design.name: each.of_record(index) for each in exposures}
+    return {name: exposure for name, exposure in found.items() if exposure is not None}
 
 
 def _chosen(payloads: list[bytes], indices: NDArray[np.signedinteger]) -> list[bytes]:

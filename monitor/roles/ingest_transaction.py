@@ -10,6 +10,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.experiments.exposures.extract import BatchExposures, ExposureCounts
 from monitor.ingest.decode.decoded import Decoded
 from monitor.ingest.features import Batch
 from monitor.ingest.sampling.sampler import SampleCounts
@@ -43,6 +44,7 @@ class Transaction:
     payloads: messages of the decoded records, if samples are drawn. payload_bytes: their size.
     pending: features that are not in chunks yet. batches: features that are.
     samples: numbers of samples.
+    exposures: of the pending features. exposure_counts: of the whole transaction.
     """
 
     opened: float
@@ -58,6 +60,8 @@ class Transaction:
     samples: SampleCounts = field(default_factory=SampleCounts)
     pending: list[Batch] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
+    exposures: list[BatchExposures] = field(default_factory=list)
+    exposure_counts: ExposureCounts = field(default_factory=ExposureCounts)
 
     def cover(self, partitions: Sequence[TopicPartitionKey], offsets: Sequence[int]) -> None:
         """Add messages by partition and offset; those of one partition are in order."""

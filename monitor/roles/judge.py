@@ -43,10 +43,10 @@ from monitor.records import Sample
 from monitor.roles import judge_output
 from monitor.roles.judge_metrics import JudgeCounters
 from monitor.roles.judge_setup import build_judging, trust_settings
-from monitor.roles.judge_waiting import WaitingPartitions
 from monitor.roles.lag import LagMeter
 from monitor.roles.names import JUDGE as ROLE
 from monitor.roles.role import Role
+from monitor.roles.waiting_partitions import WaitingPartitions
 from monitor.telemetry.counters import Metrics
 from monitor.telemetry.health import Health
 
@@ -82,7 +82,7 @@ class Judge(Role):
         self.outputs = topics.features, topics.evaluations, topics.judge_state
         self.assigned: dict[int, Assigned] = {}
         self.paused: set[int] = set()
-        self.waiting = WaitingPartitions(config.kafka)
+        self.waiting = WaitingPartitions(config.kafka, ROLE, topics.samples, topics.judge_state)
         self.meter = LagMeter()
         self.counters = JudgeCounters(metrics, config.judges.model or "", config.limits.models)
         self.trust_settings = trust_settings(config)

@@ -7,6 +7,7 @@ from typing import Final
 INGEST: Final = "ingest"
 DETECT: Final = "detect"
 JUDGE: Final = "judge"
+EXPERIMENT: Final = "experiment"
 NOTIFY: Final = "notify"
 
-ROLES: Final = (INGEST, DETECT, JUDGE, NOTIFY)
+ROLES: Final = (INGEST, DETECT, JUDGE, EXPERIMENT, NOTIFY)

@@ -17,6 +17,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
 from monitor.events.codec import UnknownEventType, decode_event
+from monitor.events.experiment_wording import experiment_sentence
+from monitor.events.experiments import TYPE as EXPERIMENT
+from monitor.events.experiments import ExperimentEvent, decode_experiment
 from monitor.events.types import DriftEvent
 from monitor.events.wording import sentence
 from monitor.kafka.clients import consumer_settings
@@ -103,7 +106,8 @@ class TargetConsumer:
         self.group = f"{config.kafka.prefix}-{ROLE}-{name}"
         self.started = time.time()
         self.queue = EventQueue(target, time.monotonic)
-        addresses = config.notifications.dashboard_url, config.notifications.runbooks_url
+        links = config.notifications
+        addresses = links.dashboard_url, links.runbooks_url, links.experiment_url
         sender = Sender(f"{config.kafka.prefix}-{ROLE}-{name}", *addresses)
         self.worker = DeliveryWorker(name, self.queue, self.counts, sender)
         self.history = HISTORY_EVENTS if self.worker.open_alerts is None else OPEN_HISTORY_EVENTS
@@ -193,17 +197,26 @@ class TargetConsumer:
                 self.counts.suppressed[self.name, reason] += 1
             return
         if offset < self.starts[partition]:
-            if event is not None:
-                self.queue.replay(partition, event)
-                if self.worker.open_alerts is not None:
-                    self.worker.open_alerts.restore(partition, event)
+            self._remember(partition, event)
             return
-        suppressed = self.queue.add(partition, offset, event)
+        if isinstance(event, ExperimentEvent):
+            suppressed = self.queue.add_experiment(partition, offset, event)
+        else:
+            suppressed = self.queue.add(partition, offset, event)
         if suppressed is not None:
             self.counts.suppressed[self.name, suppressed] += 1
         if suppressed == "unreadable":
             where = {"partition": partition, "offset": offset}
             log.error("unreadable event skipped", target=self.name, **where)
+
+    def _remember(self, partition: int, event: DriftEvent | ExperimentEvent | None) -> None:
+        """Remember an event before the first one to send."""
+        if isinstance(event, ExperimentEvent):
+            self.queue.replay_experiment(event)
+        elif event is not None:
+            self.queue.replay(partition, event)
+            if self.worker.open_alerts is not None:
+                self.worker.open_alerts.restore(partition, event)
 
     # --- offsets ----------------------------------------------------------------------------------
 
@@ -296,7 +309,7 @@ class TargetConsumer:
         self.worker.drop_partitions(dropped)
 
 
-def _decode(value: bytes | None) -> DriftEvent | None:
+def _decode(value: bytes | None) -> DriftEvent | ExperimentEvent | None:
     """Return the event of a message; None if it is invalid or cannot be put into a sentence.
 
     Raises UnknownEventType.
@@ -304,8 +317,19 @@ def _decode(value: bytes | None) -> DriftEvent | None:
     try:
         event = decode_event(value or b"")
         sentence(event)
-    except UnknownEventType:
+    except UnknownEventType as unknown:
+        if unknown.type == EXPERIMENT:
+            return _decode_experiment(value or b"")
         raise
     except (ValueError, ArithmeticError, RecursionError):
+        return None
+    return event
+
+
+def _decode_experiment(value: bytes) -> ExperimentEvent | None:
+    try:
+        event = decode_experiment(value)
+        experiment_sentence(event)
+    except (ValueError, ArithmeticError):
         return None
     return event

@@ -60,8 +60,13 @@ class Role(ABC):
         existing = wait_for_broker(self.config.kafka, self._wait, self.name)
         if existing is None:
             return
-        judged = self.config.judges.enabled
-        ensure_topics(self.config.kafka, existing, self.name, judged=judged)
+        ensure_topics(
+            self.config.kafka,
+            existing,
+            self.name,
+            judged=self.config.judges.enabled,
+            experiments=bool(self.config.experiments),
+        )
         for topic in self.inputs:
             if topic not in existing:
                 log.warning("waiting for a topic to read", topic=topic)

@@ -22,6 +22,7 @@ from monitor.ingest.features import Batch
 from monitor.ingest.sampling.sampler import SampleCounts
 from monitor.notify.counts import DeliveryCounts
 from monitor.records import Source
+from monitor.telemetry.experiments import ExperimentMetrics
 from monitor.telemetry.health import Health
 from monitor.telemetry.judging import JudgeMetrics
 from monitor.telemetry.traffic import Traffic
@@ -104,6 +105,10 @@ class Metrics:
     """Seconds since the epoch."""
     judging: JudgeMetrics | None = None
     """None in a process without the judge role."""
+    exposures_without_unit: Counter[str] = field(default_factory=Counter)
+    """Records of an experiment that lack its unit and are not exposed, by experiment."""
+    experiments: ExperimentMetrics | None = None
+    """None in a process without the experiment role."""
     audits: Sequence[AuditResult] = ()
     """Result of the self-audit for each model; replaced as a whole."""
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -30,6 +30,7 @@ from monitor.telemetry.families.build import (
     single_gauge,
     without_nan,
 )
+from monitor.telemetry.families.experiments import experiment_families
 from monitor.telemetry.families.help_texts import HELP
 from monitor.telemetry.families.judging import judge_families, judge_quality, judge_scores
 from monitor.telemetry.health import Health
@@ -70,7 +71,7 @@ class MetricsCollector(Collector):
         """
         with self._metrics.lock:
             states = [state for part in list(self._metrics.models.values()) for state in part]
-            judging = self._metrics.judging
+            judging, experiments = self._metrics.judging, self._metrics.experiments
             families, dropped = _limit(
                 MAX_SERIES - PROCESS_SERIES - 1,
                 chain(
@@ -78,6 +79,7 @@ class MetricsCollector(Collector):
                     _notifications(self._metrics.deliveries),
                     judge_families(judging) if judging else (),
                     self._alarms(states),
+                    experiment_families(experiments) if experiments else (),
                     self._partitions(),
                     self._watched(),
                     _audits(self._metrics.audits),
@@ -109,6 +111,8 @@ class MetricsCollector(Collector):
         yield single_counter("samples_cut", m.samples.cut)
         yield counter("samples_dropped", ["reason"], by_label(m.samples.dropped))
         yield single_counter("rebalances", sum(m.rebalances.values()))
+        without_unit = by_label(m.exposures_without_unit)
+        yield counter("experiment_records_without_unit", ["experiment"], without_unit)
         yield single_counter("scores_dropped", m.scores_dropped)
         yield single_counter("segments_dropped", m.segments_dropped)
         yield single_counter("records_ahead", m.records_ahead)

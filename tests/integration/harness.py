@@ -36,7 +36,7 @@ from monitor.kafka.topics import Topics
 from tests.integration.broker import lifeline
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_S = 120.0
+TIMEOUT_S = 240.0
 """Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
 RUN = "import sys; from monitor.cli.main import main; sys.exit(main())"
 

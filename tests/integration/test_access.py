@@ -35,6 +35,8 @@ pytestmark = pytest.mark.usefixtures("real_broker")
 
 ROLES = ("ingest", "detect", "judge", "notify")
 LOGS = "inference-logs"
+CHANGE = 4_000
+"""Number of the record from which on the traffic has drifted."""
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
     r" on resource = (\w+):\w+:(\S+) for request"
@@ -165,7 +167,7 @@ def accept(broker: KafkaBroker, file: Path, *options: str) -> None:
 
 def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> None:
     """From records to notifications, with a restart, no right is denied and every one is used."""
-    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
     prefix = "plumbline"
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
@@ -199,7 +201,10 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         for each in others:
             each.wait_ready()
         notify, detect, judge = others
-        produce(broker.bootstrap, LOGS, [b"no record", *lines])
+        produce(broker.bootstrap, LOGS, [b"no record", *lines[:CHANGE]])
+        # A chunk with records from before and after the change might not be accepted.
+        ingest.wait_metric("records_consumed_total", CHANGE + 1)
+        produce(broker.bootstrap, LOGS, lines[CHANGE:])
         detect.wait_metric("checkpoint_bytes_total", 1)
         notify.wait_metric("notifications_sent_total", 1)
         detect.wait_metric("records_watched_total", len(lines))
@@ -233,7 +238,7 @@ def test_a_missing_right_to_write(role: str, name: str, running: bool, tmp_path:
     """The topic is logged, the role does not end, and it goes on when the right is given. Without
     the right to write dead letters, records are read all the same.
     """
-    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
         rights = documented("none")
@@ -338,7 +343,7 @@ def test_ingest_goes_on_without_the_right_to_read_events(tmp_path: Path) -> None
 @pytest.mark.parametrize("operation", ["READ", "WRITE"])
 def test_a_missing_right_on_commands(operation: str, tmp_path: Path) -> None:
     """Detect goes on without commands, or without answers to them, and with checkpoints."""
-    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
         name = "plumbline.commands"

@@ -182,7 +182,7 @@ def judged(server: ModelServer, folder: Path) -> dict[str, Any]:
     golden = folder / "golden.jsonl"
     golden.write_bytes(b"".join(numbered(i, response=f"{i}") + b"\n" for i in range(12)))
     return {
-        "sampling": {"rate": 0.2},
+        "sampling": {"rate": 0.1},
         "judges": {
             "rubrics": ["answer_quality"],
             "model": "judge",
@@ -192,8 +192,8 @@ def judged(server: ModelServer, folder: Path) -> dict[str, Any]:
             "panel": {"models": ["judge"], "share": 0.3},
             "golden": {"path": str(golden), "every_hours": 0.001},
             "canaries": {"attacks": 3, "every_hours": 0.001},
-            "windows": {"records": 50, "stride": 10},
-            "reference": {"records": 500},
+            "windows": {"records": 20, "stride": 10},
+            "reference": {"records": 200},
         },
     }
 

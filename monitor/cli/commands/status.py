@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import urllib.error
-import urllib.request
-from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitor.cli.arguments import base_url, count
 from monitor.cli.options import add_command, add_config, add_json, load_config
 from monitor.errors import UserError
-
-if TYPE_CHECKING:  # slow to import, and other commands do not need it
-    from monitor.config.schema import Config
-    from monitor.telemetry.http.status import Status
-
-HTTP_SECONDS = 15.0
-"""Time limit of a request; the daemon may have to read the events topic first."""
 
 
 def add(commands: Any) -> None:
@@ -62,11 +52,12 @@ def add(commands: Any) -> None:
 def _status(arguments: argparse.Namespace) -> int:
     import msgspec
 
+    from monitor.cli.console.daemon import address, get
     from monitor.cli.console.status_text import print_status
     from monitor.telemetry.http.status import Status
 
     config = load_config(arguments)
-    body = _get(f"{arguments.url or _address(config)}api/v1/status")
+    body = get(f"{arguments.url or address(config)}api/v1/status")
     if arguments.json:
         sys.stdout.buffer.write(msgspec.json.format(body, indent=2) + b"\n")
         return 0
@@ -76,28 +67,6 @@ def _status(arguments: argparse.Namespace) -> int:
         raise UserError(f"the daemon has another version: {error}") from None
     print_status(status)
     return 0
-
-
-def _address(config: Config) -> str:
-    """Return the address of a daemon with this configuration, for a client on its machine."""
-    any_address = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-    host = any_address.get(config.http.host, config.http.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{config.http.port}/"
-
-
-def _get(url: str) -> bytes:
-    """Return the content of a page, without a proxy. Raises UserError."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with direct.open(url, timeout=HTTP_SECONDS) as response:
-            return bytes(response.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            detail = error.read(1000).decode(errors="replace").strip()
-        raise UserError(f"{url}: status {error.code}: {detail}") from None
-    except (OSError, HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise UserError(f"{url}: {reason}; is the daemon running there? See --url") from None
 
 
 def _events(arguments: argparse.Namespace) -> int:

@@ -263,7 +263,8 @@ def _watches(daemon: App) -> list[Watch]:
 def _phase(daemon: App, seen: int, records: int) -> str:
     if daemon.health.not_ready:
         return "joining the consumer groups"
-    if not seen or any(watch.profile is None for watch in _watches(daemon)):
+    watches = _watches(daemon)
+    if len(watches) < len(MODELS) or any(watch.profile is None for watch in watches):
         return "warming up: building references"
     if seen >= records:
         return "all records processed"

@@ -32,7 +32,7 @@ LINK_FIELDS: Final = ("model", "segment", "feature", "severity", "alarm", "from"
 RESERVED_LABELS: Final = frozenset(
     {
         *("alertname", "severity", "scope", "sender", "least_severity"),
-        *("model", "segment", "feature", "drift_type"),
+        *("model", "segment", "feature", "drift_type", "experiment", "variant", "metric"),
     }
 )
 """Labels of an alert that Plumbline sets."""
@@ -126,19 +126,27 @@ def check_token(secret: SecretStr) -> SecretStr:
 
 
 def _check_link(template: str) -> str:
+    return _check_template(template, LINK_FIELDS)
+
+
+def _check_experiment_url(template: str) -> str:
+    return _check_template(template, ("experiment",))
+
+
+def _check_template(template: str, names: tuple[str, ...]) -> str:
     """Check the template of a URL: its length, its fields, and that the host has no field."""
     parts = _split_url(template)
     if parts.scheme not in {"http", "https"} or not template.isprintable() or " " in template:
         raise invalid("must be a URL that begins with https:// or http://, without spaces")
     if len(template) > _MAX_URL_CHARS:
         raise invalid(f"must be at most {_MAX_URL_CHARS} characters long")
-    allowed = ", ".join(f"{{{name}}}" for name in LINK_FIELDS)
+    allowed = ", ".join(f"{{{name}}}" for name in names)
     try:
         fields = list(string.Formatter().parse(template))
     except ValueError:
         raise invalid(f"has an unmatched brace; it may contain the fields {allowed}") from None
     for _, name, format_spec, conversion in fields:
-        if name is not None and (name not in LINK_FIELDS or format_spec or conversion):
+        if name is not None and (name not in names or format_spec or conversion):
             raise invalid(f"may contain only the fields {allowed}")
     if "{" in parts.netloc:
         raise invalid("must not have a field in the host")
@@ -189,6 +197,10 @@ _LabelValue = Annotated[str, AfterValidator(_check_label_value)]
 _TargetName = Annotated[str, AfterValidator(_check_target_name)]
 
 
+Experiments = Literal["all", "problems", "none"]
+"""Which events of experiments a target receives."""
+
+
 class _Target(Section):
     severity: Literal["warning", "critical"] = Field(
         default="warning",
@@ -201,6 +213,12 @@ class _Target(Section):
         le=60,
         description="Maximum number of messages in any minute. Events beyond it are combined in"
         " one message.",
+    )
+
+    experiments: Experiments = Field(
+        default="all",
+        description="Events of experiments that are sent: `all`, which includes verdicts;"
+        " `problems`: breached guardrails and blocked experiments, from `severity` on; or `none`.",
     )
 
     @field_serializer(*sorted(SECRETS), check_fields=False)
@@ -222,6 +240,11 @@ class PagerDutyTarget(_Target):
 
     kind: Literal["pagerduty"] = Field(description="Protocol of the target: Events API v2.")
     routing_key: _Token = Field(description="Integration key of the service. A secret.")
+    experiments: Experiments = Field(
+        default="problems",
+        description="Events of experiments that are sent: as for a chat. Nothing resolves the"
+        " incident of such an event.",
+    )
     endpoint: _Url = Field(
         default="https://events.pagerduty.com/v2/enqueue",
         description="URL that events are sent to. Accounts in the European region use"
@@ -233,6 +256,11 @@ class AlertmanagerTarget(_Target):
     """The members of an Alertmanager cluster, which route, group and silence the alerts."""
 
     kind: Literal["alertmanager"] = Field(description="Protocol of the target: API v2.")
+    experiments: Experiments = Field(
+        default="problems",
+        description="Events of experiments that are sent: as for a chat. Such an alert ends after a"
+        " day.",
+    )
     urls: Annotated[list[_AlertmanagerUrl], AfterValidator(_check_urls)] = Field(
         default=["http://127.0.0.1:9093"],
         description="Base URLs of the members of the cluster. Alerts are posted to each of them."
@@ -291,6 +319,10 @@ class NotificationsConfig(Section):
         default=None,
         description="Base URL of your copy of docs/runbooks. A notification links to the page of"
         " its alert.",
+    )
+    experiment_url: Annotated[str, AfterValidator(_check_experiment_url)] | None = Field(
+        default=None,
+        description="Link to an experiment in a notification. Plumbline fills in {experiment}.",
     )
     targets: dict[_TargetName, Annotated[Target, Field(discriminator="kind")]] = Field(
         default={}, description="Targets of notifications, by name."

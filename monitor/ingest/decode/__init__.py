@@ -38,11 +38,15 @@ class Decoder(Protocol):
 class DecoderFactory(Protocol):
     """Makes the decoder of one format."""
 
-    def __call__(self, metadata: bool, *, keep_beginnings: bool = False) -> Decoder:
+    def __call__(
+        self, metadata: bool, *, keep_beginnings: bool = False, experiments: bool = False
+    ) -> Decoder:
         """Return a decoder.
 
-        metadata: whether metadata is needed. keep_beginnings: whether the beginning of every
-        response is needed, not only of those that may be refusals in a known language.
+        metadata: whether metadata is needed. experiments: whether the fields are needed that only
+        experiments use: records are an ExperimentRecord or ExperimentRecordWithMetadata.
+        keep_beginnings: whether the beginning of every response is needed, not only of those that
+        may be refusals in a known language.
         """
         ...
 
@@ -51,9 +55,12 @@ FORMATS: dict[str, DecoderFactory] = {"native": native.NativeDecoder}
 """Format -> factory of its decoder."""
 
 
-def decoder(name: str, *, metadata: bool, keep_beginnings: bool = False) -> Decoder:
+def decoder(
+    name: str, *, metadata: bool, keep_beginnings: bool = False, experiments: bool = False
+) -> Decoder:
     """Return the decoder of a format; "auto" is the native format, the only one so far.
 
     Raises KeyError for an unknown format.
     """
-    return FORMATS["native" if name == "auto" else name](metadata, keep_beginnings=keep_beginnings)
+    factory = FORMATS["native" if name == "auto" else name]
+    return factory(metadata, keep_beginnings=keep_beginnings, experiments=experiments)

@@ -19,6 +19,8 @@ from monitor.ingest.decode.decoded import NOT_COUNTED, Decoded, not_counted, one
 from monitor.ingest.decode.shorten import SCANNER_BUILT, Shortened, shorten
 from monitor.ingest.decode.whole import WholeFields, decode_fields, whole_record
 from monitor.records import (
+    ExperimentRecord,
+    ExperimentRecordWithMetadata,
     Record,
     RecordWithMetadata,
     RejectedRecord,
@@ -43,22 +45,37 @@ _ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 R = TypeVar("R", Record, WholeFields)
 
 
+_KINDS: dict[tuple[bool, bool], type[Record]] = {
+    (False, False): Record,
+    (True, False): RecordWithMetadata,
+    (False, True): ExperimentRecord,
+    (True, True): ExperimentRecordWithMetadata,
+}
+"""Type of the records by whether metadata and the fields of experiments are needed."""
+
+
 class NativeDecoder:
     """Decoder of native records.
 
-    metadata: whether to decode metadata.
+    metadata: whether to decode metadata. experiments: whether to keep the fields of experiments.
     keep_beginnings: whether to keep the beginning of every response, not only of those that may be
     refusals in a known language.
     shortening: whether to shorten batches first; it affects the speed only.
     """
 
     def __init__(
-        self, metadata: bool, *, keep_beginnings: bool = False, shortening: bool = SCANNER_BUILT
+        self,
+        metadata: bool,
+        *,
+        keep_beginnings: bool = False,
+        experiments: bool = False,
+        shortening: bool = SCANNER_BUILT,
     ) -> None:
-        kind = RecordWithMetadata if metadata else Record
-        kinds: type[Sequence[Record]] = list[RecordWithMetadata] if metadata else list[Record]
+        kind = _KINDS[metadata, experiments]
         self._decode: Callable[[bytes], Record] = msgspec.json.Decoder(kind).decode
-        self._decode_list: Callable[[bytes], Sequence[Record]] = msgspec.json.Decoder(kinds).decode
+        self._decode_list: Callable[[bytes], Sequence[Record]] = msgspec.json.Decoder(
+            list[kind]  # type: ignore[valid-type]  # chosen by configuration
+        ).decode
         self._shortening = shortening
         self._keep_beginnings = keep_beginnings
 

@@ -15,11 +15,14 @@ from monitor.ingest.files.rejections import Place, Rejections
 from monitor.ingest.files.streams import open_stream
 from monitor.ingest.limits import SCORES_PER_LIMIT
 from monitor.ingest.refusals.classifier import RefusalClassifier
+from monitor.records import Record
 
 
 @dataclass(slots=True)
 class LogReader:
     """Converts files of records to batches of features, and counts rejected records by reason.
+
+    observe: called with the records of each batch and their features.
 
     Positions are line numbers, counted from 1 over all files. In a file that is not one record per
     line they are the numbers of the records. Blank lines are counted as lines, but not as rejected.
@@ -27,6 +30,7 @@ class LogReader:
 
     decode: Decoder
     extractor: FeatureExtractor
+    observe: Callable[[Sequence[Record], Batch], None] | None = None
     rejections: Rejections = field(default_factory=Rejections)
     lines: int = 0
     records: int = 0
@@ -54,7 +58,10 @@ class LogReader:
         positions = decoded.indices + (self.lines + 1)
         self.lines += len(pieces.payloads)
         self.records += len(decoded.records)
-        return self.extractor.batch(decoded.records, positions, decoded.char_counts)
+        batch = self.extractor.batch(decoded.records, positions, decoded.char_counts)
+        if self.observe is not None:
+            self.observe(decoded.records, batch)
+        return batch
 
 
 def reader(config: Config) -> LogReader:
@@ -68,6 +75,7 @@ def decoder_for(config: Config) -> Decoder:
         config.format,
         metadata=bool(watched_metadata(config)),
         keep_beginnings=bool(config.features.refusal_patterns),
+        experiments=bool(config.experiments),
     )
 
 

@@ -12,7 +12,14 @@ from monitor.ingest.sampling.cut import TooLargeError, fit
 from monitor.ingest.sampling.hashing import both_numbers
 from monitor.ingest.sampling.privacy import Clean, Redact, redact_sample, user_hash
 from monitor.ingest.sampling.rates import OPEN_ALARM, Boosts, Rates
-from monitor.records import Inclusion, Record, RejectedRecord, Sample, WholeRecord
+from monitor.records import (
+    Inclusion,
+    Record,
+    RejectedRecord,
+    Sample,
+    UnitExposure,
+    WholeRecord,
+)
 
 UNIFORM = "uniform"
 BOOSTED = "boosted"
@@ -80,6 +87,7 @@ class Sampler:
         features: tuple[Floats, Floats],
         max_bytes: int,
         dropped: Counter[str],
+        exposures: Callable[[int], dict[str, UnitExposure]] = lambda _: {},
     ) -> Iterator[tuple[Sample, bytes]]:
         """Yield the samples of n records, redacted and cut, with their JSON.
 
@@ -87,6 +95,7 @@ class Sampler:
         features: errors and refusals, each of shape (n,): 1 if the record is one.
         max_bytes: maximum size of a sample as JSON.
         dropped: the reason is counted here for each drawn record without a sample.
+        exposures: returns the exposures of the record with an index.
         """
         uniform, boosted = both_numbers([record.request_id for record in records])
         maybe_uniform = uniform < self._rates.bounds(records)
@@ -112,6 +121,7 @@ class Sampler:
                 dropped["undecodable"] += 1
             else:
                 if sample is not None:
+                    sample.exposures = exposures(index)
                     drawn.append(sample)
         if self._redact is not None:
             for sample in drawn:  # one step for all samples: its tables stay in the CPU's cache

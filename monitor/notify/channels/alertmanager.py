@@ -59,7 +59,7 @@ def requests(target: AlertmanagerTarget, batch: Batch, sender: Sender, now: floa
     if batch.refresh:
         alerts = [_posted(target, now), *alerts]
     return [
-        _request(target, alerts[start : start + MAX_ALERTS])
+        request(target, alerts[start : start + MAX_ALERTS])
         for start in range(0, len(alerts), MAX_ALERTS)
     ]
 
@@ -92,8 +92,8 @@ def _alert(
     target: AlertmanagerTarget, notice: Notice, sender: Sender, now: float, *, ended: bool
 ) -> Alert:
     event, dashboard = notice.event, sender.dashboard(notice)
-    start = _time(min(_started(notice), now))
-    end = _time(now + VALID_SECONDS)
+    start = timestamp(min(_started(notice), now))
+    end = timestamp(now + VALID_SECONDS)
     if ended:
         start, end = _end(start, event, now)
     annotations = {
@@ -145,8 +145,8 @@ def _posted(target: AlertmanagerTarget, now: float) -> Alert:
             "summary": "Plumbline posts its drift alerts itself.",
             "description": "It inhibits the drift alerts of Prometheus. It is not a problem.",
         },
-        "startsAt": _time(now),
-        "endsAt": _time(now + VALID_SECONDS),
+        "startsAt": timestamp(now),
+        "endsAt": timestamp(now + VALID_SECONDS),
     }
 
 
@@ -177,17 +177,17 @@ def _started(notice: Notice) -> float:
 
 def _end(start: str, event: DriftEvent, now: float) -> tuple[str, str]:
     """Return start and end of an alert that ended at an event: not in the future, and in order."""
-    end = _time(min(event.time, now))
+    end = timestamp(min(event.time, now))
     return min(start, end), end
 
 
-def _time(seconds: float) -> str:
+def timestamp(seconds: float) -> str:
     """Return a time in RFC 3339, in microseconds; the epoch if it is before it or out of range."""
     time = to_datetime(max(0.0, seconds)) or datetime.fromtimestamp(0, UTC)
     return time.isoformat(timespec="microseconds")
 
 
-def _request(target: AlertmanagerTarget, alerts: list[Alert]) -> Request:
+def request(target: AlertmanagerTarget, alerts: list[Alert]) -> Request:
     """Return a request for the members of a cluster; their addresses are not secret."""
     first, *others = (url.rstrip("/") + PATH for url in target.urls)
     request = Request.json(first, alerts)

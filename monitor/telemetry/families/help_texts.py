@@ -102,4 +102,39 @@ HELP: Final = {
     "judge_quality_lower": "Lower end of the 95 % confidence interval of judge_quality.",
     "judge_quality_upper": "Upper end of the 95 % confidence interval of judge_quality.",
     "judge_score": "Scores of uniform samples, by model and rubric.",
+    "experiment_looks": "Number of looks at an experiment.",
+    "experiment_exposures": "Number of exposures in the sums of an experiment.",
+    "experiment_exposures_ignored": "Number of exposures that are in no sums, by reason.",
+    "experiment_records_without_unit": (
+        "Number of records of an experiment that lack its unit, by experiment."
+    ),
+    "experiment_last_look_timestamp_seconds": (
+        "Event time of the last look at an experiment, in seconds since the epoch."
+    ),
+    "experiment_srm_status": (
+        "1 for the status of the split of users: ok, warn or block; the split is compared with the"
+        " plan."
+    ),
+    "experiment_srm_evalue": "Evidence of a sample ratio mismatch, by experiment.",
+    "experiment_verdict": (
+        "1 for the verdict: better, worse, no_difference or not_yet. That of the goal stays."
+    ),
+    "experiment_guardrail": "1 for the state of a guardrail: harm, safe, both or unknown.",
+    "experiment_users_in_several_variants": "Number of users seen in more than one variant.",
+    "experiment_users": "Number of users at first exposure, by variant.",
+    "experiment_requests": "Number of requests, by variant.",
+    "experiment_effective_users": (
+        "Effective number of users, by variant; smaller if few users send many requests."
+    ),
+    "experiment_largest_bucket_ratio": (
+        "Largest share of the requests of a variant that one of 1,024 buckets of users has."
+    ),
+    "experiment_days_to_go": (
+        "Days until a verdict is expected at today's traffic, by variant; without a verdict only."
+    ),
+    "experiment_mean": "Mean of a metric in its unit, by variant; a geometric mean or a quantile.",
+    "experiment_effect": "Effect of a variant relative to the control; 0.05 is 5 % more.",
+    "experiment_effect_lower": "Lower end of the interval of experiment_effect, valid at any time.",
+    "experiment_effect_upper": "Upper end of the interval of experiment_effect, valid at any time.",
+    "experiment_value_ratio": "Share of the requests that have a value of a metric, by variant.",
 }

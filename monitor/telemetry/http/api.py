@@ -17,6 +17,7 @@ from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent
 from monitor.events.wording import sentence
 from monitor.experiments.assignment.lookup import UnknownExperimentError
+from monitor.experiments.decisions.result import Result
 from monitor.telemetry.counters import Metrics
 from monitor.telemetry.http.assignments import AssignmentSource, assignments
 from monitor.telemetry.http.status import alarm_statuses, status
@@ -35,6 +36,9 @@ class HistoryUnavailableError(Exception):
 HistorySource = Callable[[], EventHistory]
 """Returns the history of the events topic. Raises HistoryUnavailableError."""
 
+ExperimentSource = Callable[[], Mapping[str, Result]]
+"""Returns the last result of each experiment. Raises HistoryUnavailableError."""
+
 QualitySource = Callable[[], dict[str, Any]]
 """Returns the quality of the models. Raises HistoryUnavailableError."""
 
@@ -44,8 +48,8 @@ Answer = tuple[HTTPStatus, bytes]
 class Api:
     """Answers requests with JSON.
 
-    clock: returns the seconds since the epoch. quality: absent without judged quality. assign:
-    absent without experiments.
+    clock: returns the seconds since the epoch. quality: absent without judged quality. assign,
+    experiments: absent without experiments.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Api:
         clock: Callable[[], float] = time.time,
         quality: QualitySource | None = None,
         assign: AssignmentSource | None = None,
+        experiments: ExperimentSource | None = None,
     ) -> None:
         self.views: dict[str, Callable[[Mapping[str, str]], Any]] = {
             "status": lambda _: status(history(), metrics, clock()),
@@ -64,6 +69,9 @@ class Api:
         if quality is not None:
             self.views["quality"] = lambda _: quality()
         self.experiment_views: dict[str, Callable[[str, str], Any]] = {}
+        if experiments is not None:
+            self.views["experiments"] = lambda _: _overview(experiments())
+            self.experiment_views[""] = lambda name, query: _result(experiments(), name, query)
         if assign is not None:
             self.experiment_views["assign"] = lambda name, query: assignments(assign, name, query)
 
@@ -121,6 +129,31 @@ def _events(history: EventHistory, query: Mapping[str, str]) -> list[dict[str, A
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_EVENTS):
         raise ValueError(f"limit must be a number from 1 to {MAX_EVENTS}")
     return [_fields(event) for event in history.newest(int(limit), model=query.get("model"))]
+
+
+def _overview(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return the names of all experiments with their verdicts by variant."""
+    return {
+        "experiments": [
+            {
+                "experiment": name,
+                "time": result.time,
+                "goal": result.goal,
+                "verdicts": {arm.variant: arm.verdict for arm in result.arms[1:]},
+                "srm": result.srm.status,
+            }
+            for name, result in sorted(results.items())
+        ]
+    }
+
+
+def _result(results: Mapping[str, Result], name: str, query: str) -> Result:
+    """Return the last result of an experiment. Raises UnknownExperimentError, and ValueError."""
+    if unknown := sorted(_parameters(query)):
+        raise ValueError(f"unknown parameter {unknown[0][:100]!r}; there is none")
+    if name not in results:
+        raise UnknownExperimentError(f"no result of an experiment {name[:100]!r} yet")
+    return results[name]
 
 
 def _fields(event: DriftEvent) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monitor.config.sections.notifications import PagerDutyTarget
 from monitor.events.types import DriftEvent
 from monitor.notify.channels import pagerduty as channel
-from monitor.notify.message import Sender
+from monitor.notify.message import Batch, Sender
 from monitor.notify.queue import MAX_METADATA_CHARS, MINUTE, EventQueue
 from tests.monitor.notify.drift_events import event, pagerduty
 
@@ -65,7 +65,7 @@ class PagerDuty:
         while self.queue.waiting:
             self.now += MINUTE
             batch = self.queue.next_batch()
-            assert batch is not None
+            assert isinstance(batch, Batch)
             for request in channel.requests(self.target, batch, Sender("test")):
                 self._accept(msgspec.json.decode(request.body), batch.notices)
             self.queue.complete(batch)

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from monitor.config.sections.notifications import Target
+from monitor.events.experiments import ExperimentEvent
 from monitor.events.types import DriftEvent
+from monitor.notify.experiment_message import ExperimentBatch
 from monitor.notify.message import Batch
 from monitor.notify.queue import MINUTE, EventQueue
 from tests.monitor.notify.drift_events import event, pagerduty, slack, webhook
+from tests.monitor.notify.experiment_events import verdict
 
 
 class Clock:
@@ -32,7 +35,7 @@ def new_queue(target: Target | None = None) -> tuple[EventQueue, Clock]:
     return EventQueue(target or slack(), clock), clock
 
 
-def ids(batch: Batch | None) -> list[str]:
+def ids(batch: Batch | ExperimentBatch | None) -> list[str]:
     """Return the ids of the events of a batch."""
     return [notice.event.id for notice in batch.notices] if batch else []
 
@@ -40,7 +43,7 @@ def ids(batch: Batch | None) -> list[str]:
 def deliver(queue: EventQueue) -> Batch:
     """Return the next batch, delivered."""
     batch = queue.next_batch()
-    assert batch is not None
+    assert isinstance(batch, Batch)
     queue.complete(batch)
     return batch
 
@@ -278,7 +281,7 @@ class QueueMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = Clock()
         self.target = webhook(per_minute=2)
-        self.log: dict[int, list[DriftEvent]] = {0: [], 1: []}
+        self.log: dict[int, list[DriftEvent | ExperimentEvent]] = {0: [], 1: []}
         self.committed = {0: 0, 1: 0}
         self.sent: Counter[str] = Counter()
         self.times: list[float] = []
@@ -288,15 +291,24 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self) -> None:
         """Start a process at the committed offsets; it replays the events before them."""
         self.queue = EventQueue(self.target, self.clock)
-        self.batch: Batch | None = None
+        self.batch: Batch | ExperimentBatch | None = None
         self.times.clear()
         for partition, log in self.log.items():
             self.queue.next_offsets[partition] = self.committed[partition]
             for offset, each in enumerate(log):
-                if offset < self.committed[partition]:
-                    self.queue.replay(partition, each)
+                if offset >= self.committed[partition]:
+                    self.add(partition, offset, each)
+                elif isinstance(each, ExperimentEvent):
+                    self.queue.replay_experiment(each)
                 else:
-                    self.queue.add(partition, offset, each)
+                    self.queue.replay(partition, each)
+
+    def add(self, partition: int, offset: int, each: DriftEvent | ExperimentEvent) -> None:
+        """Add an event of a partition to the queue."""
+        if isinstance(each, ExperimentEvent):
+            self.queue.add_experiment(partition, offset, each)
+        else:
+            self.queue.add(partition, offset, each)
 
     @rule(partition=st.integers(0, 1), count=st.integers(1, 5))
     def find(self, partition: int, count: int) -> None:
@@ -304,16 +316,22 @@ class QueueMachine(RuleBasedStateMachine):
         for _ in range(count):
             self.write(partition, event())
 
+    @rule(partition=st.integers(0, 1), count=st.integers(1, 3))
+    def decide(self, partition: int, count: int) -> None:
+        """Produce new events of experiments."""
+        for _ in range(count):
+            self.write(partition, verdict())
+
     @rule(partition=st.integers(0, 1), back=st.integers(1, 5))
     def find_again(self, partition: int, back: int) -> None:
         """Produce an event again, as detect does after a crash."""
         if len(self.log[partition]) >= back:
             self.write(partition, self.log[partition][-back])
 
-    def write(self, partition: int, each: DriftEvent) -> None:
+    def write(self, partition: int, each: DriftEvent | ExperimentEvent) -> None:
         """Append an event to the log and add it to the queue."""
         self.log[partition].append(each)
-        self.queue.add(partition, len(self.log[partition]) - 1, each)
+        self.add(partition, len(self.log[partition]) - 1, each)
 
     @precondition(lambda self: self.batch is None)
     @rule()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import assign, compare
+from monitor.cli.commands.experiment import assign, compare, report
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (assign, compare)
+COMMANDS: Final = (assign, report, compare)
 
 
 def add(commands: Any) -> None:

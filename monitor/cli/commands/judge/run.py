@@ -102,9 +102,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if arguments.json:
-        return print_json(report)
-    offline.print_report(report)
-    return 0
+        print_json(report)
+    else:
+        offline.print_report(report)
+    # a script that compares means must not go on after a revoked key
+    return 0 if report["scored"] else 1
 
 
 def _judge_now(

@@ -1,4 +1,4 @@
-"""Partitions of the samples topic without a partition of the judges' state topic wait."""
+"""Partitions without a partition of the topic of their state wait."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from monitor.config.sections.kafka import KafkaConfig
 from monitor.kafka.admin import TopicState
-from monitor.roles import judge_waiting
-from monitor.roles.judge_waiting import WaitingPartitions
+from monitor.roles import waiting_partitions
 from monitor.roles.state_checks import CHECK_SECONDS
+from monitor.roles.waiting_partitions import WaitingPartitions
 
 TOPIC = "plumbline.judge-state"
 
@@ -17,8 +17,8 @@ TOPIC = "plumbline.judge-state"
 def test_partitions_wait_until_the_state_topic_has_grown(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log contains the command; the broker is asked again after a while only."""
     found, now = {TOPIC: TopicState(2, "a")}, [0.0]
-    monkeypatch.setattr(judge_waiting, "topic_states", lambda *_: found)
-    waiting = WaitingPartitions(KafkaConfig(), lambda: now[0])
+    monkeypatch.setattr(waiting_partitions, "topic_states", lambda *_: found)
+    waiting = WaitingPartitions(KafkaConfig(), "judge", "plumbline.samples", TOPIC, lambda: now[0])
     with capture_logs() as lines:
         assert waiting.choose([0, 1, 2]) == {2}
     (line,) = lines
@@ -34,5 +34,8 @@ def test_partitions_wait_until_the_state_topic_has_grown(monkeypatch: pytest.Mon
 
 def test_nothing_waits_for_a_broker_that_does_not_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     """The restore that follows reports the error."""
-    monkeypatch.setattr(judge_waiting, "topic_states", lambda *_: {})
-    assert WaitingPartitions(KafkaConfig()).choose([0, 1]) == set()
+    monkeypatch.setattr(waiting_partitions, "topic_states", lambda *_: {})
+    assert (
+        WaitingPartitions(KafkaConfig(), "judge", "plumbline.samples", TOPIC).choose([0, 1])
+        == set()
+    )

@@ -1,4 +1,4 @@
-"""Partitions of the samples topic that wait for a partition of the judges' state topic."""
+"""Partitions of a topic that wait for a partition of the topic of their state."""
 
 from __future__ import annotations
 
@@ -9,24 +9,32 @@ import structlog
 
 from monitor.config.sections.kafka import KafkaConfig
 from monitor.kafka.admin import topic_states
-from monitor.kafka.topics import Topics
-from monitor.roles.names import JUDGE as ROLE
 from monitor.roles.state_checks import CHECK_SECONDS
 
 log = structlog.get_logger(__name__)
 
 
 class WaitingPartitions:
-    """Samples partition N has its ledger in partition N of the state topic.
+    """Partition N of a topic that a role reads has its state in partition N of a state topic.
 
-    Without one, nothing of the partition may be spent. It is paused, and neither the other
-    partitions nor the other roles stop. numbers: partitions that wait. clock: monotonic seconds.
+    Without one, it can neither be restored nor written. It is paused, and neither the other
+    partitions nor the other roles stop. numbers: partitions that wait. topic: that the role reads.
+    clock: monotonic seconds.
     """
 
-    def __init__(self, config: KafkaConfig, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        config: KafkaConfig,
+        role: str,
+        topic: str,
+        state_topic: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.numbers: set[int] = set()
         self._config = config
-        self._topics = Topics(config.prefix)
+        self._role = role
+        self._topic = topic
+        self._state_topic = state_topic
         self._clock = clock
         self._due = 0.0
 
@@ -55,17 +63,18 @@ class WaitingPartitions:
 
     def _count(self) -> int | None:
         """Return the number of partitions of the state topic; None if it is not known."""
-        topic = self._topics.judge_state
-        state = topic_states(self._config, [topic], ROLE).get(topic)
+        topic = self._state_topic
+        state = topic_states(self._config, [topic], self._role).get(topic)
         return None if state is None else state.partitions
 
     def _report(self, count: int) -> None:
-        topic, needed = self._topics.judge_state, max(self.numbers) + 1
+        topic, needed = self._state_topic, max(self.numbers) + 1
         log.error(
-            "the judges' state topic has fewer partitions than the samples topic: the others wait",
+            "the state topic has fewer partitions than the topic that is read: the others wait",
             topic=topic,
             partitions=count,
-            samples_partitions=needed,
+            read=self._topic,
+            needed=needed,
             command=f"kafka-topics.sh --bootstrap-server {self._config.bootstrap_servers} --alter"
             f" --topic {topic} --partitions {needed}",
         )

@@ -1,0 +1,1 @@
+"""Simulated experiments: false winners while peeking, time to a decision, sample ratio mismatch."""

@@ -1,0 +1,89 @@
+"""Simulate experiments with the functions of the product, and compare them with other tests.
+
+    .venv/bin/python -m benchmarks.experiments.run                # the full form: 20 minutes
+    .venv/bin/python -m benchmarks.experiments.run --form quick   # a minute
+
+Writes the result as JSON, a table in Markdown and a plot in SVG. benchmarks/README.md describes it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.experiments import decisions, false_winners, mismatch, report
+from benchmarks.experiments.traffic import STREAMS
+
+RESULTS: Final = Path(__file__).parents[1] / "results"
+SPLITS: Final = (0.5, 0.1)
+"""Share of users in the second arm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Size of the simulation.
+
+    runs, looks: of each experiment without a difference. decisions: runs of each effect.
+    mismatches: runs with another split than planned. quiet: runs with the planned split.
+    """
+
+    runs: int
+    looks: int
+    decisions: int
+    mismatches: int
+    quiet: int
+
+
+FORMS: Final = {
+    "full": Form(2_000, 500, 1_000, 1_000, 2_000),
+    "quick": Form(60, 100, 25, 200, 200),
+    "test": Form(4, 20, 2, 20, 20),
+}
+PLANNED: Final = (0.5, 0.5)
+MISMATCHES: Final = ((0.52, 0.48), (0.51, 0.49), (0.55, 0.45))
+
+
+def simulate(form: Form) -> dict[str, Any]:
+    """Return all results."""
+    print("false winners", flush=True)
+    winners = []
+    for number, stream in enumerate(STREAMS):
+        for share in SPLITS:
+            found = false_winners.measure(stream, share, form.runs, form.looks, 100 + number)
+            print(" ", found["stream"], found["split"], found["false_winners"], flush=True)
+            winners.append(found)
+    print("time to a decision", flush=True)
+    times = []
+    for population in decisions.POPULATIONS:
+        for number, factor in enumerate(decisions.FACTORS):
+            timed = decisions.measure(population, factor, form.decisions, 200 + number)
+            print(" ", timed["population"], factor, timed["mean"], flush=True)
+            times.append(timed)
+    print("sample ratio mismatch", flush=True)
+    ratios = [
+        mismatch.measure(PLANNED, actual, form.mismatches, users, 300)
+        for actual, users in zip(MISMATCHES, (17_000, 60_000, 17_000), strict=True)
+    ]
+    ratios += [
+        mismatch.measure(split, split, form.quiet, 50_000, 301) for split in (PLANNED, (0.9, 0.1))
+    ]
+    return {"false_winners": winners, "decisions": times, "mismatches": ratios}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--form", choices=sorted(FORMS), default="full")
+    parser.add_argument("--out", type=Path, default=RESULTS / "experiments.json")
+    arguments = parser.parse_args(argv)
+    result = simulate(FORMS[arguments.form])
+    arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+    report.write(result, arguments.out)
+
+
+if __name__ == "__main__":
+    main()

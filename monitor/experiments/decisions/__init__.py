@@ -1,0 +1,1 @@
+"""Decisions of an experiment: what a look finds, and the verdicts that stay."""

@@ -1,0 +1,1 @@
+"""Users and days that an experiment needs, before it starts."""

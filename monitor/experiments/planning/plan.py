@@ -1,0 +1,108 @@
+"""Users and days of an experiment, with a fixed test and with sequential ones side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, isfinite
+
+from monitor.experiments.planning.baseline import Baseline
+from monitor.experiments.planning.stopping import factors, fixed_information
+from monitor.experiments.sequential.mixture import BURN_IN
+from monitor.experiments.sequential.multiple import goal_alpha
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Users of the whole experiment, and days where the traffic is known."""
+
+    users: int
+    days: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an experiment needs to find an effect with a power.
+
+    alpha: of each arm's comparison with the control. weights: shares of the users; of several arms
+    the smallest decides.
+    fixed: one test at the end, no look before. sequential: a verdict with this power while looking
+    at any time. expected: mean until the verdict of the sequential test. planned_end: looks at any
+    time with a fifth of alpha, and one fixed test at this end; planned_end_expected: its mean.
+    burn_in: users before which there is no verdict; sequential figures are not below it.
+    """
+
+    effect: float
+    power: float
+    alpha: float
+    weights: tuple[float, ...]
+    fixed: Duration
+    sequential: Duration
+    expected: Duration
+    planned_end: Duration
+    planned_end_expected: Duration
+    burn_in: Duration
+
+
+def plan(
+    baseline: Baseline,
+    effect: float,
+    *,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    weights: Sequence[float] = (0.5, 0.5),
+    users_per_day: float | None = None,
+) -> Plan:
+    """Return the users and days that an experiment needs.
+
+    effect: smallest relative effect that matters, such as .05 or -.05; it is also the true one.
+    alpha: of the whole experiment. weights: of the arms, the control first; normalised.
+    users_per_day: new users of the experiment each day, over all arms.
+
+    A fixed test needs (z_alpha/2 + z_power)^2 (v_A / w_A + v_B / w_B) / difference^2 users.
+    """
+    shares = _check(baseline, effect, power, alpha, weights)
+    if users_per_day is not None and not (isfinite(users_per_day) and users_per_day > 0):
+        raise ValueError(f"users per day must be a positive number, not {users_per_day}")
+    level = goal_alpha(alpha, len(shares))
+    arm = min(shares[1:])
+    variance = baseline.variance / shares[0] + baseline.variance_of_arm(effect) / arm
+    needed = fixed_information(level, power) * variance / baseline.difference(effect) ** 2
+    burn_in = BURN_IN * baseline.users.per_effective / min(shares)
+    factor = factors(level, power)
+
+    def duration(users: float) -> Duration:
+        whole = ceil(users)
+        return Duration(whole, None if users_per_day is None else whole / users_per_day)
+
+    return Plan(
+        effect=effect,
+        power=power,
+        alpha=level,
+        weights=shares,
+        fixed=duration(needed),
+        sequential=duration(max(needed * factor.power, burn_in)),
+        expected=duration(max(needed * factor.expected, burn_in)),
+        planned_end=duration(max(needed * factor.planned_end, burn_in)),
+        planned_end_expected=duration(max(needed * factor.planned_end_expected, burn_in)),
+        burn_in=duration(burn_in),
+    )
+
+
+def _check(
+    baseline: Baseline, effect: float, power: float, alpha: float, weights: Sequence[float]
+) -> tuple[float, ...]:
+    """Return the normalised weights, or raise ValueError for impossible arguments."""
+    if effect == 0 or not isfinite(effect) or effect <= -1:
+        raise ValueError(f"the effect must be above -1 and not 0, such as 0.05; it is {effect}")
+    if baseline.rate and not 0 < baseline.mean * (1 + effect) < 1:
+        raise ValueError(
+            f"with the effect {effect} the rate {baseline.mean} is not between 0 and 1"
+        )
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be between 0 and 1, not {alpha}")
+    if not alpha < power < 1:
+        raise ValueError(f"power must be between alpha and 1, not {power}")
+    if len(weights) < 2 or not all(isfinite(weight) and weight > 0 for weight in weights):
+        raise ValueError(f"an experiment has at least two arms of positive weight, not {weights}")
+    return tuple(weight / sum(weights) for weight in weights)

@@ -1,0 +1,1 @@
+"""Reports of experiments: the summary of a report, and cards as text."""

@@ -1,0 +1,212 @@
+"""The words of a card: verdicts, reasons, and what to consider before a result is trusted."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Final
+
+from monitor.events.experiment_wording import interval, p_text, percent, share
+from monitor.events.wording import number_text, printable
+from monitor.experiments.decisions.result import Arm, Comparison, Guardrail, Result
+
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+LARGE_BUCKET: Final = 0.05
+"""Share of requests of 1 of 1,024 buckets of users from which the card names it."""
+MIX: Final = 0.1
+"""Relative difference of requests per user, or of coverage, from which the card names it."""
+SEVERAL: Final = 0.01
+"""Share of users in several variants from which the card names it."""
+_LEAST_REQUESTS: Final = 1_000
+
+_WAITING: Final = {
+    "burn_in": "fewer than 100 effective users in this variant or in the control",
+    "min_users": "fewer users than min_users",
+    "min_hours": "runs for less than min_hours",
+    "sample_ratio": "the split of users differs from the plan, which blocks verdicts",
+    "stopped": "the variant was stopped before a verdict",
+    "no_values": "the goal has no values yet in this variant or in the control",
+    "evidence": "the data do not decide yet",
+}
+
+
+def verdict_text(result: Result, arm: Arm) -> str:
+    """Return the verdict of a variant in words."""
+    if arm.verdict == "no_difference":
+        mde = arm.decision.criteria.mde if arm.decision else result.criteria.mde
+        return f"no difference larger than {share(mde)}"
+    if arm.verdict == "not_yet":
+        return "not yet"
+    return f"{arm.verdict} than {result.control}"
+
+
+def decided_text(result: Result, arm: Arm) -> str:
+    """Return since when a verdict stands and by what, or why there is none and how long it takes.
+
+    The days to go assume today's traffic and that the effect stays as it is.
+    """
+    decision = arm.decision
+    if decision is None:
+        reasons = "; ".join(_WAITING[reason] for reason in arm.waiting) or _WAITING["evidence"]
+        users = "" if arm.n_eff is None else f"; {arm.n_eff:,.0f} effective users"
+        return f"{reasons}{users}{_days(arm.days_to_go)}"
+    rule = "" if decision.rule == "sequence" else " by the fixed test at the planned end"
+    numbers = f"{percent(decision.effect)} ({interval(decision.lower, decision.upper)})"
+    return (
+        f"decided {time_text(decision.time)}{rule}: {result.goal} {numbers},"
+        f" {p_text(decision.p_value)}; the verdict stays"
+    )
+
+
+def _days(days: float | None) -> str:
+    if days is None or not math.isfinite(days):
+        return ""
+    if days < 1:
+        return "; less than a day to go at today's traffic"
+    rounded = round(days)
+    return f"; about {rounded:,} {'day' if rounded == 1 else 'days'} to go at today's traffic"
+
+
+def comparison_verdict(each: Comparison) -> str:
+    """Return the finding of a metric in words."""
+    if each.guardrail is not None:
+        return guardrail_text(each.guardrail)
+    if each.verdict == "no_difference":
+        return f"no difference larger than {share(each.mde)}"
+    return each.verdict.replace("_", " ")
+
+
+def guardrail_text(guardrail: Guardrail) -> str:
+    """Return the state of a guardrail in words."""
+    margin = share(guardrail.margin)
+    if guardrail.harm is not None:
+        return f"worse, but by less than {margin}" if guardrail.safe is not None else "harm"
+    return f"safe: not worse by {margin}" if guardrail.safe is not None else "not yet"
+
+
+def is_breached(guardrail: Guardrail | None) -> bool:
+    """Return whether a guardrail is breached: worse, and not certainly within its margin."""
+    return guardrail is not None and guardrail.harm is not None and guardrail.safe is None
+
+
+def breached_text(result: Result, variant: str) -> str:
+    """Return which guardrails a variant breaches, "" if none."""
+    names = [
+        each.metric
+        for each in result.comparisons
+        if each.variant == variant and is_breached(each.guardrail)
+    ]
+    return printable(f"Breached guardrails: {', '.join(names)}") if names else ""
+
+
+def mean_text(value: float | None) -> str:
+    """Return a mean with three digits."""
+    return "-" if value is None else number_text(value, 3)
+
+
+def effect_text(each: Comparison) -> str:
+    """Return an effect with its interval, or why there is none."""
+    if each.problem and each.lower is None and each.upper is None:
+        return each.problem
+    return f"{percent(each.effect)} ({interval(each.lower, each.upper)})"
+
+
+def time_text(time: float | None) -> str:
+    """Return an event time in UTC."""
+    if time is None:
+        return "unknown"
+    try:
+        return f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC"
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
+
+
+def srm_text(result: Result) -> str:
+    """Return how the split of users compares with the plan."""
+    srm = result.srm
+    total = sum(srm.users.values())
+    parts = [
+        f"{name} {users / total:.1%} (planned {srm.expected[name]:.1%})"
+        for name, users in srm.users.items()
+        if total
+    ]
+    split = ", ".join(parts) or "no users yet"
+    found = {
+        "ok": "as planned",
+        "warn": "may differ from the plan",
+        "block": "differs from the plan; verdicts are blocked",
+    }[srm.status]
+    return f"Split of users {found}: {split}; {p_text(srm.p_value)}"
+
+
+def cautions(result: Result) -> list[str]:
+    """Return what to consider before the result is trusted, the most serious first."""
+    found = [] if result.srm.status == "ok" else [srm_text(result)]
+    users = sum(arm.users for arm in result.arms)
+    several = result.in_several_arms
+    if users and several / users >= SEVERAL:
+        found.append(f"{several:,} users ({several / users:.1%}) were seen in several variants")
+    if result.disagreements:
+        count = f"{result.disagreements:,} exposures"
+        found.append(f"{count} have another variant than the one that the hash assigns")
+    if result.other_variants:
+        found.append(f"{result.other_variants:,} exposures have a variant that is not declared")
+    for arm in result.arms:
+        found += _arm_cautions(result, arm)
+    found += [text for each in result.comparisons if (text := _coverage(each))]
+    if result.ignored:
+        names = ", ".join(result.ignored)
+        found.append(f"changed in the configuration, but not before the next phase: {names}")
+    if missing := _missing_days(result):
+        found.append(f"no traffic yet on {missing}: users of other days may differ")
+    return [printable(text) for text in found]
+
+
+def _arm_cautions(result: Result, arm: Arm) -> list[str]:
+    found = []
+    if arm.largest_bucket is not None and arm.largest_bucket >= LARGE_BUCKET:
+        found.append(
+            f"{arm.variant}: one of 1,024 groups of users sends {arm.largest_bucket:.0%} of the"
+            " requests, so that intervals can be too narrow"
+        )
+    control, mix = result.arms[0].requests_per_user, arm.requests_per_user
+    enough = min(arm.requests, result.arms[0].requests) >= _LEAST_REQUESTS
+    if control and mix and enough and abs(mix / control - 1) >= MIX:
+        found.append(
+            f"{arm.variant}: {mix:.1f} requests per user, the control {control:.1f}; means over"
+            " requests move with this mix"
+        )
+    return found
+
+
+def _coverage(each: Comparison) -> str:
+    """Return that the share of requests with a value differs between the arms."""
+    if not each.share or not each.control_share or each.n < _LEAST_REQUESTS:
+        return ""
+    if abs(each.share / each.control_share - 1) < MIX:
+        return ""
+    return (
+        f"{each.variant}: {each.share:.1%} of the requests have {each.metric}, in the control"
+        f" {each.control_share:.1%}; the compared requests may not be alike"
+    )
+
+
+def _missing_days(result: Result) -> str:
+    """Return the days of the week that some arm has no exposure on."""
+    seen = [set(arm.weekdays) for arm in result.arms if not arm.stopped and arm.users]
+    if not seen:
+        return ""
+    missing = sorted(set(range(7)).difference(seen[0].intersection(*seen[1:])))
+    runs: list[list[int]] = [missing[:1]]
+    for before, day in pairwise(missing):
+        if day == before + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    names = [
+        DAYS[run[0]] if len(run) == 1 else f"{DAYS[run[0]]} to {DAYS[run[-1]]}"
+        for run in runs
+        if run
+    ]
+    return ", ".join(names)

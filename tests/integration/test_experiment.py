@@ -1,0 +1,104 @@
+"""Experiments on a real broker: sums equal to those of files, bit for bit, and their verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from monitor.config.schema import Config
+from monitor.experiments.sums.units import expected_share_missed
+from monitor.kafka.topics import Topics
+from tests.integration.broker import KafkaBroker
+from tests.integration.experiments import (
+    EXPERIMENT,
+    NAME,
+    assert_same_sums,
+    experiment_records,
+    local,
+    published,
+    results,
+)
+from tests.integration.harness import SHORT_SESSION, Daemon, produce, read_all, until
+
+SECTIONS = {"experiments": {NAME: EXPERIMENT}, "state": {"checkpoint_seconds": 0.5}}
+CONFIG = Config.model_validate(SECTIONS)
+
+
+def start(broker: KafkaBroker, folder: Path, topic: str, stack: ExitStack, roles: str) -> Daemon:
+    """Start a daemon with the roles of an experiment."""
+    kafka = {"partitions": 4, "client": SHORT_SESSION}
+    daemon = Daemon(
+        folder, broker.bootstrap, prefix=topic, logs=[topic], roles=roles, kafka=kafka, **SECTIONS
+    )
+    return stack.enter_context(daemon)
+
+
+def requests(broker: KafkaBroker, prefix: str) -> int:
+    """Return the number of requests in the published sums."""
+    return sum(published(CONFIG, broker.bootstrap, prefix).requests)
+
+
+def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
+    real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """The verdict has the right direction; bad messages stop nothing; a restart changes nothing."""
+    log, values = topic(partitions=2), experiment_records(12_000)
+    expected = local(CONFIG, values, tmp_path).by_name[NAME]
+    assert expected.data is not None
+    with ExitStack() as stack:
+        daemon = start(real_broker, tmp_path, log, stack, "ingest,experiment")
+        daemon.wait_ready()
+        produce(real_broker.bootstrap, Topics(log).exposures, [b"hostile", None, b"\x9b\x01"])
+        produce(real_broker.bootstrap, log, values[:7_000])
+        until(lambda: requests(real_broker, log) == 7_000, "the first sums")
+        assert daemon.stop() == 0
+        other = start(real_broker, tmp_path, log, stack, "ingest,experiment")
+        produce(real_broker.bootstrap, log, values[7_000:])
+        until(lambda: requests(real_broker, log) == 12_000, "all sums")
+
+        def last_time() -> float:
+            found = results(real_broker.bootstrap, log)
+            return found[-1].time if found else 0.0
+
+        until(lambda: last_time() == expected.data.time, "the last look")  # type: ignore[union-attr]
+        assert other.stop() == 0
+    data = published(CONFIG, real_broker.bootstrap, log)
+    assert_same_sums(data, expected.data)
+    assert sum(data.users) == pytest.approx(sum(expected.data.users), abs=2)
+    assert sum(data.users) >= 600 * (1 - expected_share_missed(600)) - 2
+    events = [
+        msgspec.json.decode(message.value() or b"")
+        for message in read_all(real_broker.bootstrap, Topics(log).events)
+    ]
+    verdicts = [event for event in events if event["type"] == "experiment"]
+    assert verdicts
+    assert len({event["id"] for event in verdicts}) == len(verdicts)
+    print(verdicts)
+
+
+def test_a_killed_process_loses_and_repeats_nothing(
+    real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """Three processes, of which one is killed while records arrive, have the sums of a file."""
+    log, values = topic(partitions=3), experiment_records(15_000, seed=1)
+    expected = local(CONFIG, values, tmp_path).by_name[NAME]
+    assert expected.data is not None
+    with ExitStack() as stack:
+        daemons = [start(real_broker, tmp_path, log, stack, "ingest,experiment") for _ in range(3)]
+        for daemon in daemons:
+            daemon.wait_ready()
+        produce(real_broker.bootstrap, log, values[:5_000])
+        until(lambda: requests(real_broker, log) > 0, "the first sums")
+        produce(real_broker.bootstrap, log, values[5_000:10_000])
+        daemons[0].kill()
+        produce(real_broker.bootstrap, log, values[10_000:])
+        until(lambda: requests(real_broker, log) == 15_000, "all sums")
+        assert [daemon.stop() for daemon in daemons[1:]] == [0, 0]
+    data = published(CONFIG, real_broker.bootstrap, log)
+    assert_same_sums(data, expected.data)
+    assert sum(data.users) == pytest.approx(sum(expected.data.users), abs=2)
+    assert results(real_broker.bootstrap, log)
