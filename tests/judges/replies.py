@@ -173,10 +173,16 @@ def streamed(
 
     finish_reason: None for a stream that ends without one. done: whether `[DONE]` ends it.
     """
-    base = {"id": "chatcmpl-9", "object": "chat.completion.chunk", "model": "gpt-5-mini"}
+    base: dict[str, Any] = {
+        "id": "chatcmpl-9",
+        "object": "chat.completion.chunk",
+        "model": "gpt-5-mini",
+    }
     parts: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     parts += [{"content": part} for word in text.split(" ") for part in (word, " ")][:-1]
-    choices = [[{"index": 0, "delta": part, "finish_reason": None}] for part in parts]
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": part, "finish_reason": None}] for part in parts
+    ]
     if finish_reason is not None:
         choices.append([{"index": 0, "delta": {}, "finish_reason": finish_reason}])
     events = [{**base, "choices": choice} for choice in choices]

@@ -12,15 +12,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from judges.budget.caps import Purpose
 from judges.calls import UnscoredReason
-from monitor.cli.commands.judge.evaluators import Evaluator, Outcome
+from monitor.cli.commands.judge.evaluators import Outcome
 from monitor.errors import UserError
 from monitor.records import Sample
+
+if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
 
 TRANSIENT: Final = frozenset(
     {UnscoredReason.TIMEOUT, UnscoredReason.UNAVAILABLE, UnscoredReason.NO_BUDGET}

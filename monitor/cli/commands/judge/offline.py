@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from judges.budget.prices import Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
 from monitor.cli.commands.judge.connection import RunAccount, client_of
-from monitor.cli.commands.judge.evaluators import Evaluator, typical_cost
+from monitor.cli.commands.judge.evaluators import calls_of, outcome_of_evaluation, typical_cost
 from monitor.cli.commands.judge.journal import Journal, key_of
 from monitor.cli.commands.judge.summary import Results, report_of
 from monitor.cli.console.tables import new_console
@@ -27,6 +27,7 @@ from monitor.records import Sample
 from monitor.roles.judge_kpis import kpi_lines
 
 if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.config.schema import Config
 
 IN_FLIGHT: Final = 4
@@ -118,7 +119,7 @@ def estimate_cost(
             if key in waiting or journal.find(key) is not None:
                 found.known += 1
                 continue
-            for call in evaluator.calls(sample):
+            for call in calls_of(evaluator, sample):
                 found.calls += 1
                 found.typical += typical_cost(call, prices, batch=batch)
                 found.most += prices.worst_case(call, batch=batch)
@@ -179,7 +180,8 @@ async def _judge_all(
             key = key_of(each.evaluator, sample)
             outcome = journal.find(key)
             if outcome is None:
-                outcome = await each.evaluator.evaluate(client, sample)
+                evaluation = await each.evaluator.evaluate(sample, client)
+                outcome = outcome_of_evaluation(evaluation)
                 journal.add(key, outcome, account.spent)
             each.add(sample.request_id, outcome)
             advance()

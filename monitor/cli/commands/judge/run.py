@@ -158,11 +158,11 @@ def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> li
     """Return the evaluators of the options, or of the configuration without options."""
     from random import SystemRandom
 
-    from judges.ragas.embedding import installed_embedder
+    from judges.live.rubric_evaluator import RubricEvaluator
     from judges.ragas.metrics import metrics_of
     from judges.rubrics.loading import load
     from judges.rubrics.rubric import Mode
-    from monitor.cli.commands.judge.evaluators import ByMetric, ByRubric
+    from monitor.roles.judge_setup import ragas_evaluators
 
     given = arguments.rubric or arguments.ragas
     rubrics = [load(name) for name in (arguments.rubric if given else config.judges.rubrics)]
@@ -177,11 +177,10 @@ def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> li
     if twice:
         raise UserError(f"{twice} is given twice; a report has one result of each name")
     random = SystemRandom()
-    embedder = installed_embedder() if any(metric.embeds for metric in metrics) else None
-    return [
-        *(ByRubric(rubric, model, random) for rubric in rubrics),
-        *(ByMetric(metric, model, embedder) for metric in metrics),
-    ]
+    found: list[Evaluator] = [RubricEvaluator(rubric, model, random) for rubric in rubrics]
+    if metrics:
+        found += ragas_evaluators(metrics, model)
+    return found
 
 
 def _confirm(expected: CostEstimate, account: RunAccount, *, yes: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,8 @@ def test_prompt_and_response_are_enough(tmp_path: Path) -> None:
 
 def test_an_answer_that_failed_has_only_its_error(tmp_path: Path) -> None:
     """The latency of an error must not make an endpoint look fast."""
-    lines = [{"prompt": "p", "latency_ms": 2.0, "error": "timeout"}, {"prompt": "q"}]
+    failed: dict[str, Any] = {"prompt": "p", "latency_ms": 2.0, "error": "timeout"}
+    lines = [failed, {"prompt": "q"}]
     found = read(tmp_path / "a.jsonl", lines)
     assert found.values["error"].tolist() == [1, 0]
     assert np.isnan(found.values["latency_ms"]).all()

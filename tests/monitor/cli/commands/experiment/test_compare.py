@@ -84,7 +84,7 @@ def test_the_judge_compares_pairs_in_both_orders(
 ) -> None:
     """Errors and failed calls are unscored by reason, equal answers are ties without a call, and a
     repeated command pays for nothing."""
-    words: list[str | None] = ["good"] * 28 + [None, "slow"]
+    words: list[str | None] = [*["good"] * 28, None, "slow"]
     first = answers(tmp_path, "a", ["bad"] * 30)
     second = answers(tmp_path, "b", words)
     lines = [json.loads(line) for line in second.read_text().splitlines()]

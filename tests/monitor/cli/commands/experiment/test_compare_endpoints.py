@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import pytest
 from tests.judges.replies import Reply, completion, hang, html, raw, reset, streamed
 from tests.judges.replies import error as failed
 from tests.judges.server import KEY, ModelServer, Received
-from tests.monitor.cli.command_line import one_line_error, read_json, run
+from tests.monitor.cli.command_line import ROOT, one_line_error, read_json, run
 from tests.monitor.experiments.compare.files import write
 
 COMPARE = ("experiment", "compare")
@@ -325,3 +326,20 @@ def test_endpoints_that_are_not_valid(
 ) -> None:
     """One line, and exit status 2."""
     assert error in one_line_error(capsys, *COMPARE, "--prompts", prompts, *words_)
+
+
+def test_the_command_of_the_guide_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prompts: Path, server: ModelServer
+) -> None:
+    """The command in docs/compare.md, with the server in place of its URL."""
+    text = (ROOT / "docs" / "compare.md").read_text().split("## Endpoints")[1]
+    command = text.split("```text\n")[1].split("```")[0].replace("\\\n", " ")
+    assert "PLUMBLINE_ENDPOINT_KEY_NEW" in text
+    for name in ("OLD", "NEW"):
+        monkeypatch.setenv(f"PLUMBLINE_ENDPOINT_KEY_{name}", KEY)
+    monkeypatch.chdir(tmp_path)
+    assert prompts.parent == tmp_path
+    program, *words_ = shlex.split(command.replace("https://llm.example.com", server.url))
+    assert program == "plumbline"
+    assert run(*words_) == 0
+    assert {path.name for path in (tmp_path / "answers").iterdir()} == {"old.jsonl", "new.jsonl"}
