@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from monitor.experiments.exposures.extract import (
     BatchExposures,
     ExposureCounts,
     ExposureExtractor,
+    join,
 )
 from monitor.experiments.sums.clock import EventClock
 from monitor.experiments.sums.layout import Layout, layout_of
@@ -29,6 +31,9 @@ from monitor.experiments.sums.shard import MINUTE, Shard
 from monitor.experiments.sums.state import partial_of
 from monitor.ingest.features import Batch
 from monitor.records import Record
+
+ADDED_ROWS: Final = 4_000
+"""Exposures that are added together: one call for each shard costs as much as 1,000 records."""
 
 
 def configured(config: Config) -> dict[str, tuple[Design, Layout]]:
@@ -47,7 +52,10 @@ def _layout(name: str, config: ExperimentConfig) -> Layout:
 
 @dataclass(slots=True)
 class LocalExperiment:
-    """One experiment. data, result: of the last look. events: all events."""
+    """One experiment.
+
+    data, result: of the last look. events: all events. pending: exposures that are not added yet.
+    """
 
     design: Design
     layout: Layout
@@ -57,9 +65,19 @@ class LocalExperiment:
     data: LookData | None = None
     result: Result | None = None
     events: list[ExperimentEvent] = field(default_factory=list)
+    pending: list[BatchExposures] = field(default_factory=list)
 
     def add(self, exposures: BatchExposures, now: float) -> None:
-        """Add exposures in the order of the log, and look if a minute has ended."""
+        """Add exposures in the order of the log."""
+        self.pending.append(exposures)
+        if sum(len(each.rows) for each in self.pending) >= ADDED_ROWS:
+            self._add_pending(now)
+
+    def _add_pending(self, now: float) -> None:
+        """Add the pending exposures to their shards, and look if a minute has ended."""
+        if not self.pending:
+            return
+        exposures, self.pending = join(self.pending), []
         if self.clock.advance(exposures.units, exposures.times, now):
             for shard in self.shards.values():
                 shard.close_until(np.inf)
@@ -68,8 +86,9 @@ class LocalExperiment:
             shard.add(part, now, self.clock.watermark)
         self._close(self.clock.watermark - MINUTE)
 
-    def finish(self) -> None:
-        """Close all sums and look at them."""
+    def finish(self, now: float) -> None:
+        """Add what is pending, close all sums and look at them."""
+        self._add_pending(now)
         self._close(np.inf)
 
     def _close(self, until: float) -> None:
@@ -110,5 +129,5 @@ class LocalExperiments:
     def finish(self) -> dict[str, Result]:
         """Look at all records; return the results of the experiments that have exposures."""
         for each in self.by_name.values():
-            each.finish()
+            each.finish(self._clock())
         return {name: e.result for name, e in self.by_name.items() if e.result is not None}

@@ -175,7 +175,7 @@ def test_grace_period_is_longer_than_a_shutdown() -> None:
     budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 200 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 240 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 
@@ -217,6 +217,7 @@ def test_judges_run_in_a_workload_of_their_own() -> None:
         "--roles=ingest": plain,
         "--roles=detect": plain,
         "--roles=judge": f"{plain}-judge",
+        "--roles=experiment": plain,
         "--roles=notify": plain,
     }
     every, own = (each["spec"] for each in of_kind(found, "NetworkPolicy"))
@@ -241,7 +242,7 @@ def test_judges_of_one_workload_have_the_same_image_and_egress() -> None:
     assert own["spec"]["egress"][0]["ports"] == [{"protocol": "TCP", "port": 443}]
     [scaled] = of_kind(found, "ScaledObject")
     groups = [trigger["metadata"]["consumerGroup"] for trigger in scaled["spec"]["triggers"]]
-    assert groups == ["plumbline-ingest", "plumbline-detect", "plumbline-judge"]
+    assert groups == [f"plumbline-{name}" for name in ("ingest", "detect", "judge", "experiment")]
 
 
 def test_images_of_judges_have_a_digest_of_their_own() -> None:
@@ -249,7 +250,9 @@ def test_images_of_judges_have_a_digest_of_their_own() -> None:
     ours, theirs = (f"sha256:{digit * 64}" for digit in "12")
     found = judging(image={"digest": ours, "judgeDigest": theirs})
     images = [pod["containers"][0]["image"] for pod in pods(found)]
-    assert images == [f"registry.example.com/plumbline@{each}" for each in (ours, ours, theirs)]
+    assert images == [
+        f"registry.example.com/plumbline@{each}" for each in (ours, ours, theirs, ours)
+    ]
 
 
 def test_judges_are_scaled_by_waiting_samples() -> None:

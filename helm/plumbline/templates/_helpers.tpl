@@ -32,6 +32,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "plumbline.workloads" -}}
 {{- $names := list "ingest" "detect" }}
 {{- if include "plumbline.judges" . }}{{ $names = append $names "judge" }}{{ end }}
+{{- if .Values.config.experiments }}{{ $names = append $names "experiment" }}{{ end }}
 {{- if include "plumbline.targets" . }}{{ $names = append $names "notify" }}{{ end }}
 {{- if eq .Values.mode "together" }}{{ $names = list "together" }}{{ end }}
 {{- dict "names" $names | toJson }}

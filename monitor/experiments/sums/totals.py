@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,6 +24,7 @@ from monitor.experiments.sums.look import BINS
 from monitor.statistics.exact import Counts, ExactSums
 
 DAY: Final = 86_400
+HistogramCounts = NDArray[np.uint32]
 _BUCKET_SHIFT: Final = np.uint64(54)
 _HISTOGRAM_SHIFT: Final = np.uint64(56)
 _MONDAY: Final = int(datetime(1970, 1, 5, tzinfo=UTC).timestamp())
@@ -127,7 +128,7 @@ class Totals:
         self.means = MeanSums(cells)
         self.before = MeanSums(cells if layout.before else 0)
         shape = len(layout.histograms), arms, SHARD_HISTOGRAM_BUCKETS, BINS
-        self.histograms: Counts = np.zeros(shape, np.int64)
+        self.histograms: HistogramCounts = np.zeros(shape, np.uint32)
         self.requests: Counts = np.zeros((arms, SHARD_BUCKETS), np.int64)
         self.users: Counts = np.zeros(arms, np.int64)
         self.weekdays: Counts = np.zeros((arms, 7), np.int64)
@@ -212,7 +213,7 @@ class Totals:
             totals.means = _mean_sums(found.x, found.n, len(totals.means.n))
             totals.before = _mean_sums(found.before_x, found.before_n, len(totals.before.n))
             cells = np.frombuffer(found.cells, "<u4")
-            totals.histograms.reshape(-1)[cells] = np.frombuffer(found.counts, np.int64)
+            totals.histograms.reshape(-1)[cells] = np.frombuffer(found.counts, np.uint32)
             requests = np.frombuffer(found.requests, np.int64)
             totals.requests = requests.reshape(totals.requests.shape).copy()
             totals.users[:] = np.array(found.users, np.int64).reshape(totals.users.shape)
@@ -264,12 +265,15 @@ def _mean_sums(x: bytes, n: bytes, cells: int) -> MeanSums:
     return sums
 
 
-def _reordered(old: Counts, rows: list[int], arms: list[int]) -> Counts:
+T = TypeVar("T", np.int64, np.uint32)
+
+
+def _reordered(old: NDArray[T], rows: list[int], arms: list[int]) -> NDArray[T]:
     """Return an array with rows and arms in another order; zeros for the index -1.
 
     old: shape (rows, arms, ...).
     """
-    new = np.zeros((len(rows), len(arms), *old.shape[2:]), old.dtype)
+    new: NDArray[T] = np.zeros((len(rows), len(arms), *old.shape[2:]), old.dtype)
     kept_rows = [index for index, row in enumerate(rows) if row >= 0]
     kept_arms = [index for index, arm in enumerate(arms) if arm >= 0]
     if kept_rows and kept_arms:

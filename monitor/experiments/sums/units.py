@@ -110,6 +110,8 @@ class SeenUnits:
         self.units.add(units[new])
         pairs = _mixed(units ^ salts[arms])
         new_pairs = self.pairs.unseen(pairs)
+        if not len(new_pairs):
+            return new, new_pairs
         self.pairs.add(pairs[new_pairs])
         again = np.setdiff1d(new_pairs, new, assume_unique=True)
         return new, again[self._in_several(units[again], arms[again], salts)]
