@@ -68,17 +68,15 @@ CONTINUED_PER_SECOND = 100
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
 MODELS = (INJECTED.model, HOSTILE)
-EXPERIMENT = 'new (prompt|model) $x {a="b"} 模型'
-"""The name of an experiment."""
 COMPARED = {
-    "variants": {"control": 1, "treatment": 1},
+    "variants": {"control": 1, '<!channel> "}) $x (a|b) 模型': 1},
     "unit": "request_id",
     "assignment": "hash",
     "goal": "latency_ms",
     "secondary": ["output_tokens"],
     "guardrails": ["error"],
 }
-"""Two variants that are the same."""
+"""An experiment whose variants are the same."""
 NO_DATA = {
     "false_pages_measured": "the self-audit takes one model after the other",
     'ragas[.].+"}': "the scenario has no metric of RAGAS",
@@ -240,7 +238,7 @@ def start(
         limits={"models": 3},
         state={"checkpoint_seconds": 1.0},
         http={"port": port},
-        experiments={EXPERIMENT: COMPARED},
+        experiments={"new-prompt": COMPARED},
         **judged(judge, folder),
     )
 
