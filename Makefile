@@ -18,6 +18,7 @@ DEMO_FLAGS ?=
 ALERTS_FLAGS ?=
 BENCH_FLAGS ?=
 DETECTOR_FLAGS ?= --form quick
+EXPERIMENT_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -29,10 +30,10 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage chaos lint format alerts chart bench bench-detectors bench-judges peers streaming-peers soak lock clean
+.PHONY: help setup demo test coverage chaos lint format alerts chart bench bench-detectors bench-judges bench-experiments peers streaming-peers soak lock clean
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/dev.stamp ## Install the locked development set and the project into .venv
 	@echo "Ready: $(BIN)/plumbline"
@@ -71,6 +72,9 @@ bench-detectors: setup peers ## Compare the detectors with other libraries (DETE
 
 bench-judges: setup ## Measure the rate of judge calls against the client of the anthropic package
 	$(BIN)/python -m benchmarks.judges.run
+
+bench-experiments: setup ## Simulate experiments: false winners, time to a decision (EXPERIMENT_FLAGS=...)
+	$(BIN)/python -m benchmarks.experiments.run $(EXPERIMENT_FLAGS)
 
 peers: $(PEERS)/peers.stamp ## Install these libraries into .venv-peers, separate from the project
 	@echo "Ready: $(PEERS)"

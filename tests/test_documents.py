@@ -26,6 +26,7 @@ from monitor.notify.delivery import GAVE_UP
 from monitor.notify.http_client import REASONS
 from monitor.notify.queue import SUPPRESSED
 from monitor.telemetry.counters import Metrics
+from monitor.telemetry.experiments import ExperimentMetrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.judging import JudgeMetrics
 
@@ -53,7 +54,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-CONFIGURING = ("quickstart.md", "assignment.md")
+CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md")
 """Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
@@ -170,6 +171,7 @@ def test_every_metric_is_documented() -> None:
         checkpoint_seconds=1.0,
         last_checkpoint=1.0,
         judging=JudgeMetrics(remaining=1.0),
+        experiments=ExperimentMetrics(),
     )
     exported = {
         family.name.removeprefix("plumbline_") + ("_total" if family.type == "counter" else "")

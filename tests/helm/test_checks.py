@@ -51,6 +51,10 @@ def kafka(**keys: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        (
+            {"config": {"experiments": {"e": {"variants": {"b": 1, "a": 1}, "goal": "error"}}}},
+            "config.experiments.e.variants is a mapping, whose order Helm does not keep",
+        ),
         ({"image": {"repository": ""}}, "image.repository is empty: build the image, push it to"),
         (kafka(bootstrap_servers=""), "bootstrap_servers is empty: give your brokers"),
         (

@@ -68,16 +68,30 @@ CONTINUED_PER_SECOND = 100
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
 MODELS = (INJECTED.model, HOSTILE)
+COMPARED = {
+    "variants": {"control": 1, '<!channel> "}) $x (a|b) 模型': 1},
+    "unit": "request_id",
+    "assignment": "hash",
+    "goal": "latency_ms",
+    "secondary": ["output_tokens"],
+    "guardrails": ["error"],
+}
+"""An experiment whose variants are the same."""
 NO_DATA = {
     "false_pages_measured": "the self-audit takes one model after the other",
     'ragas[.].+"}': "the scenario has no metric of RAGAS",
     '(judge|ragas)[.].+", severity': "no judged feature drifts",
+    "experiment_records_without_unit": "every record has the unit",
+    "experiment_days_to_go": "absent once an experiment has a verdict",
 }
 """Part of a panel's query -> why it may have no data."""
 RARE = {
     'plumbline_drift_active{severity="warning"}': "the injected drift is critical at once",
     'plumbline_judge_golden_shift{rubric=~"ragas[.].+"}': "there is no metric of RAGAS",
     'plumbline_judge_calls_total{outcome=~"unavailable|timeout"}': "the judge answers",
+    'plumbline_experiment_srm_status{status="block"}': "the hash splits as planned",
+    'plumbline_experiment_guardrail{state="harm"}': "both variants are the same",
+    'plumbline_experiment_verdict{verdict!="not_yet"}': "both variants are the same",
 }
 """Selector of a rule -> why it has no series in the scenario."""
 
@@ -219,11 +233,12 @@ def start(
         real_broker.bootstrap,
         prefix=prefix,
         logs=[logs],
-        roles="ingest,detect,judge,notify",
+        roles="ingest,detect,judge,experiment,notify",
         notifications={"targets": {"program": target}},
         limits={"models": 3},
         state={"checkpoint_seconds": 1.0},
         http={"port": port},
+        experiments={"new-prompt": COMPARED},
         **judged(judge, folder),
     )
 
@@ -308,7 +323,7 @@ def has_judged(daemon: Daemon) -> bool:
     """Return whether both models are judged and watched, and the golden set was judged twice."""
     quality = "judge.answer_quality"
     watched = (daemon.metric("drift_psi", model=model, feature=quality) for model in MODELS)
-    others = ("judge_quality", "judge_agreement", "judge_repeat_deviation")
+    others = ("judge_quality", "judge_agreement", "judge_repeat_deviation", "experiment_mean")
     return all(value > 0 for value in (*watched, *map(daemon.metric, others)))
 
 

@@ -52,6 +52,12 @@
 {{- end }}
 {{- end }}
 
+{{- range $name, $experiment := default dict .Values.config.experiments }}
+{{- if kindIs "map" $experiment.variants }}
+{{- fail (printf "config.experiments.%s.variants is a mapping, whose order Helm does not keep, and the first variant is the control: write a list, for instance [{control: 0.5}, {treatment: 0.5}]" $name) }}
+{{- end }}
+{{- end }}
+
 {{- $reference := default dict .Values.config.reference }}
 {{- $source := default "warmup" $reference.source }}
 {{- if ne $source "warmup" }}

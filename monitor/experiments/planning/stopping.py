@@ -3,7 +3,7 @@
 The score S has independent normal increments: at information I = effect^2 / V it is N(k I, I) where
 the true effect is k times the smallest effect. The density of S among the experiments that have not
 been decided is carried from look to look by numerical integration (Armitage, McPherson, Rowe 1969).
-The looks are 1.5 % apart, which is close to looking all the time.
+The looks are 2 % apart; looking all the time would need 2 % fewer users.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from monitor.experiments.sequential import mixture
 FIRST: Final = 0.02
 LAST: Final = 20.0
 """First and last look, in users of the fixed test."""
-LOOKS: Final = 460
-NODES: Final = 160
+LOOKS: Final = 320
+NODES: Final = 144
 """Of the Gauss-Legendre integration over S."""
 
 

@@ -24,6 +24,8 @@ from monitor.experiments.sums.look import LookData, smallest
 
 FACTORS: Final[Floats] = np.geomspace(1.0, 10_000.0, 465)
 """Multiples of today's information that `decide_factor` searches, in steps of 2 %."""
+UNDEFINED: Final = np.errstate(over="ignore", divide="ignore", invalid="ignore")
+"""Sums of hostile values may overflow; what cannot be computed is NaN, and no evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Estimate:
     ready: bool = False
 
 
+@UNDEFINED
 def freeze_tau(metric: Metric, data: LookData, arm: int) -> float | None:
     """Return tau of the mixture, or None while the burn-in lasts.
 
@@ -90,6 +93,7 @@ def freeze_tau(metric: Metric, data: LookData, arm: int) -> float | None:
     return tau if isfinite(tau) else None
 
 
+@UNDEFINED
 def estimate(metric: Metric, data: LookData, arm: int, tau: float | None, alpha: float) -> Estimate:
     """Return the estimate of a metric in an arm.
 
@@ -208,8 +212,10 @@ def _tested(
     usable = isfinite(test.variance) and test.variance > 0
     if tau is None or not found.n_eff >= mixture.BURN_IN or not (usable and isfinite(test.z)):
         return found
+    r, z = np.asarray(tau * tau / test.variance), np.asarray(test.z)
+    if not np.isfinite(r):
+        return found
     sign = 1.0 if metric.direction == "higher" else -1.0
-    r, z = np.asarray(tau**2 / test.variance), np.asarray(test.z)
     margin = np.asarray(sign * test.z_at(-sign * metric.mde))
     evidence = float(mixture.ln_e(z, r))
     lower, upper = test.bounds(mixture.critical(r, alpha))
@@ -243,8 +249,6 @@ def _contrast(metric: Metric, data: LookData, arm: int) -> tuple[Contrast | None
     if sums is None:
         return None, 1.0
     x, n = sums.x[[CONTROL, arm]], sums.n[[CONTROL, arm]]
-    if not (n.sum(axis=-1) > 0).all():
-        return None, 1.0
     plain = contrast(x, n)
     if before is None:
         return plain, 1.0
@@ -254,12 +258,9 @@ def _contrast(metric: Metric, data: LookData, arm: int) -> tuple[Contrast | None
 
 
 def _counts(metric: Metric, data: LookData, arm: int) -> Counts | None:
-    """Return the histograms of the control and an arm, shape (2, K, bins); None without values."""
+    """Return the histograms of the control and an arm, shape (2, K, bins), None without any."""
     counts = data.histograms.get(metric.name)
-    if counts is None:
-        return None
-    pair = counts[[CONTROL, arm]]
-    return pair if pair.any(axis=(1, 2)).all() else None
+    return None if counts is None else counts[[CONTROL, arm]]
 
 
 def _enough_users(counts: Counts) -> bool:

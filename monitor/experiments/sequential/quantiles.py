@@ -7,7 +7,7 @@ The interval of the relative difference comes from each arm's own quantile and i
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, log
+from math import inf, isfinite, log, nan
 from typing import Final
 
 import numpy as np
@@ -60,6 +60,7 @@ def quantile_contrast(counts: Counts, probability: float, smallest: float) -> Qu
     """
     by_arm = counts.sum(axis=1)
     pooled = _position(by_arm.sum(axis=0), probability)
+    pooled = pooled if isfinite(pooled) else 0.0
     whole = int(pooled)
     above = counts[..., whole:].sum(axis=-1) - (pooled - whole) * counts[..., whole]
     below = counts[..., :whole].sum(axis=-1) + (pooled - whole) * counts[..., whole]
@@ -75,12 +76,12 @@ def quantile_contrast(counts: Counts, probability: float, smallest: float) -> Qu
 def _position(counts: Counts, probability: float) -> float:
     """Return where the cumulative count reaches the probability, in bins from the lower end.
 
-    counts: shape (bins,). The fraction interpolates within the bin. 0 without values.
+    counts: shape (bins,). The fraction interpolates within the bin. NaN without values.
     """
     cumulated = np.cumsum(counts)
     target = probability * cumulated[-1]
     if not cumulated[-1]:
-        return 0.0
+        return nan
     bin_ = min(int(np.searchsorted(cumulated, target)), len(counts) - 1)
     inside = counts[bin_]
     fraction = (target - (cumulated[bin_] - inside)) / inside if inside else 0.0

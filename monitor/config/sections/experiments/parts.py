@@ -12,6 +12,7 @@ from monitor.config.sections.base.fields import Positive
 from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.base.suggestions import did_you_mean
 
+MAX_VARIANTS: Final = 10
 MAX_UNIT_CHARS: Final = 256
 """Characters of a unit id in `overrides`."""
 
@@ -61,6 +62,19 @@ def _time(value: object) -> object:
     return given.timestamp()
 
 
+def _ordered(value: object) -> object:
+    """Return variants that are given as a list of one-key mappings as one mapping."""
+    if not isinstance(value, list) or not value:
+        return value
+    if not all(isinstance(each, dict) and len(each) == 1 for each in value):
+        raise invalid("must be a mapping, or a list such as [{control: 0.5}, {treatment: 0.5}]")
+    names = [next(iter(each)) for each in value]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise invalid(f"{str(repeated)[:80]!r} is listed twice")
+    return {name: weight for each in value for name, weight in each.items()}
+
+
 ExperimentName = Annotated[str, AfterValidator(_check_name)]
 Time = Annotated[
     float,
@@ -69,6 +83,14 @@ Time = Annotated[
 ]
 """Epoch seconds; in the file also RFC 3339."""
 VariantName = Annotated[str, AfterValidator(_check_variant)]
+Variants = Annotated[
+    dict[VariantName, Positive],
+    Field(min_length=2, max_length=MAX_VARIANTS),
+    BeforeValidator(
+        _ordered, json_schema_input_type=dict[str, Positive] | list[dict[str, Positive]]
+    ),
+]
+"""Weights by variant, the control first; as a list where mappings lose their order."""
 UnitId = Annotated[str, AfterValidator(_check_unit_id)]
 Unit = Annotated[str, AfterValidator(_check_unit)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

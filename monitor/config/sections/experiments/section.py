@@ -26,11 +26,10 @@ from monitor.config.sections.experiments.parts import (
     Time,
     Unit,
     UnitId,
-    VariantName,
+    Variants,
 )
 
 MAX_EXPERIMENTS: Final = 20
-MAX_VARIANTS: Final = 10
 MAX_METRICS: Final = 20
 MAX_OVERRIDES: Final = 1_000
 
@@ -38,11 +37,10 @@ MAX_OVERRIDES: Final = 1_000
 class ExperimentConfig(Section):
     """A live comparison of variants."""
 
-    variants: Annotated[
-        dict[VariantName, Positive], Field(min_length=2, max_length=MAX_VARIANTS)
-    ] = Field(
+    variants: Variants = Field(
         description="Variants and their weights, the control first. Weights are positive numbers;"
-        " a variant gets its share of their sum. Another weight begins a new phase."
+        " a variant gets its share of their sum. Where mappings have no order, as in Helm, write"
+        " [{NAME: WEIGHT}, ...]. Other weights begin a new phase."
     )
     unit: Unit = Field(
         default="user_id",

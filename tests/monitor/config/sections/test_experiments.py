@@ -10,10 +10,10 @@ import pytest
 
 from monitor.config.load import load
 from monitor.config.sections.experiments.metrics import LOG_FEATURES, MEAN_FEATURES, split_metric
+from monitor.config.sections.experiments.parts import MAX_VARIANTS
 from monitor.config.sections.experiments.section import (
     MAX_EXPERIMENTS,
     MAX_METRICS,
-    MAX_VARIANTS,
     ExperimentConfig,
 )
 from monitor.ingest.features import BINARY, NUMERIC
@@ -138,3 +138,19 @@ def test_a_variant_that_yaml_does_not_read_as_text_is_explained(tmp_path: Path, 
     assert problems(path) == [
         f"{path}:1: experiments.e.variants: keys must be text; put this one in quotes"
     ]
+
+
+def test_variants_can_be_a_list(tmp_path: Path) -> None:
+    """A list keeps its order where mappings do not, and gives the same variants."""
+    ordered = [{"treatment": 2}, {"control": 1}]
+    assert [*experiment(variants=ordered).variants.items()] == [("treatment", 2), ("control", 1)]
+    message = "must be a mapping, or a list such as [{control: 0.5}, {treatment: 0.5}]"
+    for variants, problem in (
+        (["a", "b"], message),
+        ([{"a": 1, "b": 1}], message),
+        ([{"a": 1}, {"a": 1}], "'a' is listed twice"),
+        ([{"a": 1}], "must have at least 2 entries"),
+        ([], "must be a mapping of keys to values"),
+    ):
+        path = write(tmp_path, {"e": {"variants": variants, "goal": "error"}})
+        assert problems(path) == [f"{path}:1: experiments.e.variants: {problem}"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statsmodels.stats.power import NormalIndPower
+from scipy.stats import norm
 
 from monitor.experiments.planning.baseline import (
     Baseline,
@@ -22,12 +22,12 @@ from monitor.experiments.planning.baseline import (
 from monitor.experiments.planning.plan import plan
 
 
-def test_the_fixed_plan_agrees_with_statsmodels() -> None:
-    """A mean of 10 with variance 9, effect 5 %, power 90 %, weights 1 to 3."""
-    found = plan(mean_baseline(10, 9), 0.05, power=0.9, weights=(1, 3))
-    smaller = NormalIndPower().solve_power(0.5 / 3, power=0.9, alpha=0.05, ratio=3)
-    assert found.fixed.users == pytest.approx(4 * smaller, rel=0.001)
+def test_the_fixed_plan_has_its_power() -> None:
+    """A mean of 10 with variance 9, effect 5 %, weights 1 to 3: 80 % of z-tests are significant."""
+    found = plan(mean_baseline(10, 9), 0.05, weights=(1, 3))
     assert found.weights == (0.25, 0.75)
+    error = np.sqrt(9 / found.fixed.users * (1 / 0.25 + 1 / 0.75))
+    assert norm.sf(norm.isf(0.025) - 0.5 / error) == pytest.approx(0.8, abs=0.001)
 
 
 def test_a_rate_has_the_variances_of_both_arms() -> None:
@@ -63,13 +63,13 @@ def test_a_small_plan_waits_for_the_burn_in() -> None:
 def test_the_variance_of_requests_in_users_is_that_of_a_simulation() -> None:
     """Users with unequal requests of correlation .3 have the variance of the formula."""
     rng = np.random.default_rng(1)
-    users, runs = 400, 1_500
+    users, runs = 300, 800
     requests = rng.geometric(0.25, (runs, users)).astype(float)
     level = rng.normal(0, 0.3**0.5, (runs, users))
     x = requests * level + rng.normal(0, 0.7**0.5, (runs, users)) * np.sqrt(requests)
     measured = users * np.var(x.sum(axis=1) / requests.sum(axis=1))
     assumed = Users(requests=4, dispersion=0.75**0.5, correlation=0.3).variance(1.0)
-    assert measured == pytest.approx(assumed, rel=0.1)
+    assert measured == pytest.approx(assumed, rel=0.15)
 
 
 def test_a_ratio_is_planned_from_the_sums_of_users() -> None:
@@ -89,7 +89,7 @@ def test_a_ratio_is_planned_from_the_sums_of_users() -> None:
     assert found.users.dispersion == pytest.approx(n.std() / n.mean(), rel=0.01)
 
 
-@settings(deadline=None)  # the first plan integrates
+@settings(deadline=None, max_examples=40)  # the first plan integrates
 @given(st.floats(0.01, 0.9), st.floats(10, 10_000))
 def test_a_smaller_effect_needs_more_users(effect: float, variance: float) -> None:
     """Half the effect needs four times the users of a fixed test."""

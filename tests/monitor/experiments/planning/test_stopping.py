@@ -23,7 +23,7 @@ def test_the_integration_agrees_with_a_simulation(drift: float) -> None:
     information = np.geomspace(0.5, 40, 25)
     steps = np.diff(information, prepend=0.0)
     rng = np.random.default_rng(1)
-    runs = 20_000
+    runs = 10_000
     score = rng.normal(drift * steps, np.sqrt(steps), (runs, 25)).cumsum(axis=1)
     z = np.abs(score) / np.sqrt(information)
     crossed = np.maximum.accumulate(z >= mixture.critical(information, 0.05), axis=1)
@@ -37,7 +37,7 @@ def test_the_integration_agrees_with_a_simulation(drift: float) -> None:
 
 def test_the_level_holds_over_all_looks() -> None:
     """Without an effect at most alpha is ever decided; a planned end keeps alpha as well."""
-    information = np.geomspace(0.1, 1_000, 200)
+    information = np.geomspace(0.1, 1_000, 150)
     early, final = mixture.planned_alphas(0.05)
     sequence, _ = decided_by(information, 0.05, 0.0, np.inf)
     _, planned = decided_by(information, early, 0.0, float(ndtri(1 - final / 2)))

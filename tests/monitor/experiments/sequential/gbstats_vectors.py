@@ -78,6 +78,21 @@ def ratio_case(seed: int, values: Values, alpha: float, tuning: float) -> dict[s
     return {"x": x.tolist(), "n": n.tolist()} | found
 
 
+def relative_case(seed: int, values: Values, alpha: float) -> dict[str, Any]:
+    """Return the p-value of the relative effect, with the default tuning; many units."""
+    means, sd, units = values
+    rng = np.random.default_rng(seed)
+    control, arm = (mean_of(rng.normal(mean, sd, 50 * units)) for mean in means)
+    test = SequentialTwoSidedTTest(control, arm, SequentialConfig(alpha=alpha))
+    return {
+        "alpha": alpha,
+        "users": [control.n, arm.n],
+        "means": [control.mean, arm.mean],
+        "variances": [control.variance / control.n, arm.variance / arm.n],
+        "p_value": float(test.p_value),
+    }
+
+
 def cuped_case(seed: int, alpha: float, tuning: float) -> dict[str, Any]:
     """Return means over buckets of one value each, adjusted by a pre-period."""
     rng = np.random.default_rng(seed)
@@ -105,7 +120,9 @@ def main() -> None:
         ratio_case(seed, values, alpha, tuning)
         for seed, (values, (alpha, tuning)) in enumerate(CASES)
     ]
-    vectors = {"ratios": ratios, "cuped": [cuped_case(9, 0.05, 100.0)]}
+    relative = [relative_case(7, ((5.0, 5.3), 2.0, 30), 0.05)]
+    relative += [relative_case(8, ((1.0, 1.1), 1.0, 40), 0.01)]
+    vectors = {"ratios": ratios, "relative": relative, "cuped": [cuped_case(9, 0.05, 100.0)]}
     OUT.write_text(json.dumps(vectors, indent=1) + "\n")
 
 

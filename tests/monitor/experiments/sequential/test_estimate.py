@@ -5,14 +5,18 @@ from math import exp, inf, isnan, log
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from detectors.arrays import Floats
 from monitor.experiments.design import Direction, Metric, Scale
 from monitor.experiments.sequential.estimate import Estimate, estimate, freeze_tau
-from monitor.experiments.sums.look import BUCKETS, LookData, MetricSums
+from monitor.experiments.sums.look import BINS, BUCKETS, HISTOGRAM_BUCKETS, LookData, MetricSums
 from tests.monitor.experiments.sequential.traffic import METRIC, look, one_request_each
 
 ENOUGH = log(20)
+QUANTILE = Metric("q", "q", Scale.P50, "lower", 0.05)
 
 
 def found_in(metric: Metric, data: LookData, arm: int = 1) -> Estimate:
@@ -105,18 +109,35 @@ def test_the_scale_log_compares_geometric_means() -> None:
 
 
 def test_missing_data_are_not_zero() -> None:
-    """A metric without sums, or without requests in an arm, is NaN and not ready."""
+    """A metric without sums, or without requests, is NaN and not ready."""
     empty = MetricSums(np.zeros((2, BUCKETS)), np.zeros((2, BUCKETS)))
-    quantile = Metric("q", "q", Scale.P50, "lower", 0.05)
-    for metric, data in (
+    counts = np.zeros((2, HISTOGRAM_BUCKETS, BINS), dtype=np.int64)
+    cases = [
         (METRIC, look()),
-        (METRIC, look(sums={"score": empty})),
-        (quantile, look()),
-    ):
+        (METRIC, look(sums={METRIC.name: empty})),
+        (QUANTILE, look()),
+        (QUANTILE, look(histograms={QUANTILE.name: counts})),
+    ]
+    for metric, data in cases:
         found = found_in(metric, data)
         assert isnan(found.mean)
         assert isnan(found.effect)
         assert not found.ready
+
+
+def test_an_arm_without_requests_leaves_the_control() -> None:
+    """The mean of the control is there, that of the arm and the effect are not."""
+    data = normal(5, 5, users=300)
+    data.sums[METRIC.name].x[1] = 0
+    data.sums[METRIC.name].n[1] = 0
+    counts = np.zeros((2, HISTOGRAM_BUCKETS, BINS), dtype=np.int64)
+    counts[0, :, 100] = 1
+    for metric, each in ((METRIC, data), (QUANTILE, look(histograms={QUANTILE.name: counts}))):
+        found = found_in(metric, each)
+        assert found.control_mean > 0
+        assert isnan(found.mean)
+        assert isnan(found.effect)
+        assert (found.requests, found.n_eff, found.ready) == (0, 0, False)
 
 
 def test_constants_are_no_evidence() -> None:
@@ -129,9 +150,26 @@ def test_constants_are_no_evidence() -> None:
 def test_infinite_sums_are_no_evidence() -> None:
     """Values whose squares overflow give no verdict and no exception."""
     n = np.ones((2, BUCKETS))
-    with np.errstate(over="ignore"):
-        found = found_in(METRIC, look(sums={METRIC.name: MetricSums(n * 1e200, n)}))
+    found = found_in(METRIC, look(sums={METRIC.name: MetricSums(n * 1e200, n)}))
     assert found.ln_e == 0.0
+
+
+SUMS = arrays(np.float64, (2, 6), elements=st.floats(-1e308, 1e308))
+COUNTS = arrays(np.float64, (2, 6), elements=st.integers(0, 1_000_000).map(float))
+
+
+@settings(max_examples=150, deadline=None)
+@given(SUMS, COUNTS, st.floats(1e-9, 1e300), st.sampled_from([Scale.MEAN, Scale.LOG]))
+def test_hostile_sums_give_sound_estimates(x: Floats, n: Floats, tau: float, scale: Scale) -> None:
+    """Whatever the sums are, nothing is raised, evidence is a number and the interval ordered."""
+    metric = replace(METRIC, scale=scale)
+    data = look(sums={METRIC.name: MetricSums(x, n)})
+    freeze_tau(metric, data, 1)
+    found = estimate(metric, data, 1, tau, 0.05)
+    assert not isnan(found.ln_e)
+    assert 0 <= found.p_value <= 1
+    assert found.lower <= found.upper
+    assert not any(isnan(e) for e in (found.ln_e_better, found.ln_e_worse, found.ln_e_safe))
 
 
 def test_the_control_is_not_compared() -> None:

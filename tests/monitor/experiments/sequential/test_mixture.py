@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import norm
@@ -28,6 +28,7 @@ def test_e_is_the_likelihood_ratio_of_the_mixture(z: float, r: float) -> None:
     assert np.exp(one_sided) == pytest.approx(positive, rel=1e-6)
 
 
+@settings(max_examples=40)
 @given(st.floats(1e-6, 1e6), st.floats(1e-6, 0.5))
 def test_the_half_width_is_where_e_reaches_its_threshold(r: float, alpha: float) -> None:
     """E at the critical z is 1 / alpha."""

@@ -3,13 +3,13 @@ from __future__ import annotations
 from math import inf, log, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.experiments.sequential.guardrails import Safety, safety
 from monitor.experiments.sequential.multiple import e_bh, goal_alpha
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(-5, 12), max_size=12))
 def test_e_bh_rejects_the_largest_set_that_is_consistent(evidence: list[float]) -> None:
     """Each rejected E is at least m / (alpha k), and no larger set is."""
@@ -37,18 +37,3 @@ def test_the_goal_shares_alpha_between_arms() -> None:
     assert goal_alpha(0.05, 3) == 0.025
     with pytest.raises(ValueError, match="at least 2 arms"):
         goal_alpha(0.05, 1)
-
-
-@pytest.mark.parametrize(
-    ("harm", "safe", "state"),
-    [
-        (0.0, 0.0, Safety.UNKNOWN),
-        (3.1, 0.0, Safety.HARM),
-        (0.0, 3.1, Safety.SAFE),
-        (3.1, 3.1, Safety.BOTH),
-        (nan, nan, Safety.UNKNOWN),
-    ],
-)
-def test_states_of_a_guardrail(harm: float, safe: float, state: Safety) -> None:
-    """Harm and safe are found from ln 20 = 2.996 on, each for itself."""
-    assert safety(harm, safe, 0.05) == state

@@ -27,7 +27,7 @@ def test_requests_of_one_user_are_not_independent() -> None:
     """The standard error of heavy users matches their spread over repetitions."""
     rng = np.random.default_rng(3)
     found = []
-    for _ in range(300):
+    for _ in range(150):
         requests = np.ceil(rng.pareto(2.0, 2_000)).clip(1, 200)
         levels = rng.normal(5, 1, 2_000)  # of a user, the same in all requests
         arms = rng.integers(2, size=2_000)

@@ -4,7 +4,7 @@ from math import inf, log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import dirichlet_multinomial, multinomial
 
@@ -20,6 +20,7 @@ from monitor.experiments.sequential.srm import (
 COUNTS = st.tuples(*[st.integers(0, 2_000)] * 3)
 
 
+@settings(max_examples=40)
 @given(COUNTS)
 def test_e_is_the_mean_of_likelihood_ratios(counts: tuple[int, ...]) -> None:
     """E equals scipy's Dirichlet-multinomial over its multinomial likelihood."""

@@ -88,5 +88,5 @@ def test_an_unknown_experiment_is_named(
     assert "no experiment is configured" in one_line_error(capsys, *words, "-c", empty)
     nothing = tmp_path / "nothing.jsonl"
     nothing.write_text("no record\n")
-    words = (*REPORT, "new-prompt", "--logs", nothing, "-c", configuration)
-    assert "nothing was read" in one_line_error(capsys, *words)
+    rejected = (*REPORT, "new-prompt", "--logs", nothing, "-c", configuration)
+    assert "nothing was read" in one_line_error(capsys, *rejected)
