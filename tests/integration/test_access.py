@@ -33,8 +33,19 @@ from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-ROLES = ("ingest", "detect", "judge", "notify")
+ROLES = ("ingest", "detect", "judge", "experiment", "notify")
 LOGS = "inference-logs"
+EXPERIMENTS = {
+    "exp": {
+        "variants": {"control": 1, "treatment": 1},
+        "unit": "request_id",
+        "assignment": "hash",
+        "goal": "latency_ms",
+        "mde": 0.5,
+    }
+}
+"""An experiment whose variants do not differ."""
+CHECKS = {"checks": {"short": {"kind": "length", "max_chars": 10}}}
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
     r" on resource = (\w+):\w+:(\S+) for request"
@@ -190,25 +201,31 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
                 kafka={"client": settings},
                 state={"checkpoint_seconds": 0.5},
                 notifications={"targets": target},
-                **({"judges": JUDGES} if role in {"ingest", "judge"} else {}),
+                experiments=EXPERIMENTS,
+                **({"judges": JUDGES | CHECKS} if role in {"ingest", "judge"} else {}),
             )
 
         ingest = stack.enter_context(daemon("ingest"))
         ingest.wait_ready()  # it has created the topics: the others may not
-        others = [stack.enter_context(daemon(role)) for role in ("notify", "detect", "judge")]
+        others = [stack.enter_context(daemon(role)) for role in ROLES[1:]]
         for each in others:
             each.wait_ready()
-        notify, detect, judge = others
-        produce(broker.bootstrap, LOGS, [b"no record", *lines])
+        detect, judge, experiment, notify = others
+        produce(broker.bootstrap, LOGS, [b"no record"])
+        for first in range(0, len(lines), 1_500):  # `accept` selects whole chunks: keep them small
+            produce(broker.bootstrap, LOGS, lines[first : first + 1_500])
+            ingest.wait_metric("records_consumed_total", min(first + 1_500, len(lines)))
         detect.wait_metric("checkpoint_bytes_total", 1)
         notify.wait_metric("notifications_sent_total", 1)
         detect.wait_metric("records_watched_total", len(lines))
         judge.wait_metric("judge_unscored_total", 1)  # nothing answers the calls
+        experiment.wait_for("experiment verdict")
         accept(broker, tmp_path / "operator.yaml")
         assert detect.stop() == 0
         detect = stack.enter_context(daemon("detect"))
         detect.wait_for("state restored")
-        assert [each.stop() for each in (ingest, detect, judge, notify)] == [0, 0, 0, 0]
+        running = (ingest, detect, judge, experiment, notify)
+        assert [each.stop() for each in running] == [0] * 5
         asked = set(broker.audit())
     assert {each for each in asked if each[1] == "Denied"} == set()
     used = [what for what in asked if what[1] == "Allowed"]
