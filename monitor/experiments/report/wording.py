@@ -21,7 +21,7 @@ SEVERAL: Final = 0.01
 _LEAST_REQUESTS: Final = 1_000
 
 _WAITING: Final = {
-    "burn_in": "fewer than 100 effective users in this variant or in the control",
+    "burn_in": "fewer than 100 effective users in this variant or the control, or a mean near zero",
     "min_users": "fewer users than min_users",
     "min_hours": "runs for less than min_hours",
     "sample_ratio": "the split of users differs from the plan, which blocks verdicts",
