@@ -20,15 +20,15 @@ from monitor.cli.demo.traffic import traffic
 from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.events.types import DriftEvent, Explanation
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.notify.channels.registry import MAX_EVENTS
 from monitor.notify.delivery import GAVE_UP
 from monitor.notify.http_client import REASONS
 from monitor.notify.queue import SUPPRESSED
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
-from monitor.telemetry.judging import JudgeMetrics
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(

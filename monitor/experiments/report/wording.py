@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from monitor.events.experiment_wording import interval, p_text, percent, share
-from monitor.events.wording import number_text, printable
+from monitor.events.wording.drift import number_text, printable
+from monitor.events.wording.experiments import interval, p_text, percent, share
 from monitor.experiments.decisions.result import Arm, Comparison, Guardrail, Result
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -15,7 +15,7 @@ from monitor.app import App
 from monitor.config.schema import Config
 from monitor.config.sections.detection import AlarmsConfig
 from monitor.records import RejectReason
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import MetricsCollector, registry
 from monitor.telemetry.health import Health
 from tests.monitor.telemetry.counted import count_event
