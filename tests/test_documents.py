@@ -20,14 +20,15 @@ from monitor.cli.demo.traffic import traffic
 from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.events.types import DriftEvent, Explanation
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.notify.channels.registry import MAX_EVENTS
 from monitor.notify.delivery import GAVE_UP
 from monitor.notify.http_client import REASONS
 from monitor.notify.queue import SUPPRESSED
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
-from monitor.telemetry.judging import JudgeMetrics
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -53,7 +54,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-CONFIGURING = ("quickstart.md", "assignment.md")
+CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md")
 """Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
@@ -174,6 +175,7 @@ def test_every_metric_is_documented() -> None:
         checkpoint_seconds=1.0,
         last_checkpoint=1.0,
         judging=JudgeMetrics(remaining=1.0),
+        experiments=ExperimentMetrics(),
     )
     exported = {
         family.name.removeprefix("plumbline_") + ("_total" if family.type == "counter" else "")

@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
 """Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
 HIDE = "import sys; sys.modules.update(dict.fromkeys(('sklearn', 'sqlalchemy')))"
-"""Code that hides what river imports where it is installed, for a second: the daemon needs neither."""
+"""Code that hides what river imports where it is installed, for a second; nothing here needs it."""
 RUN = f"{HIDE}; from monitor.cli.main import main; sys.exit(main())"
 
 QUICK = {"windows": {"records": 200, "stride": 20}, "reference": {"records": 2000}}

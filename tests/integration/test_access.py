@@ -33,10 +33,19 @@ from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-ROLES = ("ingest", "detect", "judge", "notify")
+ROLES = ("ingest", "detect", "judge", "experiment", "notify")
 LOGS = "inference-logs"
-CHANGE = 4_000
-"""Number of the record from which on the traffic has drifted."""
+EXPERIMENTS = {
+    "exp": {
+        "variants": {"control": 1, "treatment": 1},
+        "unit": "request_id",
+        "assignment": "hash",
+        "goal": "latency_ms",
+        "mde": 0.5,
+    }
+}
+"""An experiment whose variants do not differ."""
+CHECKS = {"checks": {"short": {"kind": "length", "max_chars": 10}}}
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
     r" on resource = (\w+):\w+:(\S+) for request"
@@ -167,7 +176,7 @@ def accept(broker: KafkaBroker, file: Path, *options: str) -> None:
 
 def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> None:
     """From records to notifications, with a restart, no right is denied and every one is used."""
-    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
     prefix = "plumbline"
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
@@ -192,28 +201,31 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
                 kafka={"client": settings},
                 state={"checkpoint_seconds": 0.5},
                 notifications={"targets": target},
-                **({"judges": JUDGES} if role in {"ingest", "judge"} else {}),
+                experiments=EXPERIMENTS,
+                **({"judges": JUDGES | CHECKS} if role in {"ingest", "judge"} else {}),
             )
 
         ingest = stack.enter_context(daemon("ingest"))
         ingest.wait_ready()  # it has created the topics: the others may not
-        others = [stack.enter_context(daemon(role)) for role in ("notify", "detect", "judge")]
+        others = [stack.enter_context(daemon(role)) for role in ROLES[1:]]
         for each in others:
             each.wait_ready()
-        notify, detect, judge = others
-        produce(broker.bootstrap, LOGS, [b"no record", *lines[:CHANGE]])
-        # A chunk with records from before and after the change might not be accepted.
-        ingest.wait_metric("records_consumed_total", CHANGE + 1)
-        produce(broker.bootstrap, LOGS, lines[CHANGE:])
+        detect, judge, experiment, notify = others
+        produce(broker.bootstrap, LOGS, [b"no record"])
+        for first in range(0, len(lines), 1_500):  # `accept` selects whole chunks: keep them small
+            produce(broker.bootstrap, LOGS, lines[first : first + 1_500])
+            ingest.wait_metric("records_consumed_total", min(first + 1_500, len(lines)))
         detect.wait_metric("checkpoint_bytes_total", 1)
         notify.wait_metric("notifications_sent_total", 1)
         detect.wait_metric("records_watched_total", len(lines))
         judge.wait_metric("judge_unscored_total", 1)  # nothing answers the calls
+        experiment.wait_for("experiment verdict")
         accept(broker, tmp_path / "operator.yaml")
         assert detect.stop() == 0
         detect = stack.enter_context(daemon("detect"))
         detect.wait_for("state restored")
-        assert [each.stop() for each in (ingest, detect, judge, notify)] == [0, 0, 0, 0]
+        running = (ingest, detect, judge, experiment, notify)
+        assert [each.stop() for each in running] == [0] * 5
         asked = set(broker.audit())
     assert {each for each in asked if each[1] == "Denied"} == set()
     used = [what for what in asked if what[1] == "Allowed"]
@@ -238,7 +250,7 @@ def test_a_missing_right_to_write(role: str, name: str, running: bool, tmp_path:
     """The topic is logged, the role does not end, and it goes on when the right is given. Without
     the right to write dead letters, records are read all the same.
     """
-    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
         rights = documented("none")
@@ -343,7 +355,7 @@ def test_ingest_goes_on_without_the_right_to_read_events(tmp_path: Path) -> None
 @pytest.mark.parametrize("operation", ["READ", "WRITE"])
 def test_a_missing_right_on_commands(operation: str, tmp_path: Path) -> None:
     """Detect goes on without commands, or without answers to them, and with checkpoints."""
-    lines = list(traffic(9_000, change_at=CHANGE, seed=7, rate=50.0, start=1_760_000_000.0))
+    lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
     with ExitStack() as stack:
         broker = stack.enter_context(GuardedBroker(tmp_path / "kafka"))
         name = "plumbline.commands"

@@ -62,22 +62,38 @@ QUICKLY_S = 60.0
 RATE = 200.0
 WARM, DRIFTED, NORMAL = 6000, 1200, 3000
 """Records of the demo's two models in each phase. The reference takes 2,000 of each model."""
+EARLIER = 600
+"""Records before the warm-up, of a model without a reference, for looks at the experiment."""
 MOST_CONTINUED = 15_000
 CONTINUED_PER_SECOND = 100
 """Drifted records that continue until Prometheus has scraped the state to query: over 2 minutes."""
 HOSTILE = '<!channel> "}) or {{ $value }} (a|b) 模型 ${HOME} \\d'
 """The name of a third model: a copy of the one that drifts."""
 MODELS = (INJECTED.model, HOSTILE)
+COMPARED = {
+    "variants": {"control": 1, '<!channel> "}) $x (a|b) 模型': 1},
+    "unit": "request_id",
+    "assignment": "hash",
+    "goal": "latency_ms",
+    "secondary": ["output_tokens"],
+    "guardrails": ["error"],
+}
+"""An experiment whose variants are the same."""
 NO_DATA = {
     "false_pages_measured": "the self-audit takes one model after the other",
     'ragas[.].+"}': "the scenario has no metric of RAGAS",
     '(judge|ragas)[.].+", severity': "no judged feature drifts",
+    "experiment_records_without_unit": "every record has the unit",
+    "experiment_days_to_go": "absent once an experiment has a verdict",
 }
 """Part of a panel's query -> why it may have no data."""
 RARE = {
     'plumbline_drift_active{severity="warning"}': "the injected drift is critical at once",
     'plumbline_judge_golden_shift{rubric=~"ragas[.].+"}': "there is no metric of RAGAS",
     'plumbline_judge_calls_total{outcome=~"unavailable|timeout"}': "the judge answers",
+    'plumbline_experiment_srm_status{status="block"}': "the hash splits as planned",
+    'plumbline_experiment_guardrail{state="harm"}': "both variants are the same",
+    'plumbline_experiment_verdict{verdict!="not_yet"}': "both variants are the same",
 }
 """Selector of a rule -> why it has no series in the scenario."""
 
@@ -108,6 +124,16 @@ def lines() -> tuple[Iterator[bytes], Iterator[bytes], Iterator[bytes]]:
     phases = quiet[:WARM], slow[WARM:-NORMAL], quiet[-NORMAL:]
     warm, drifted, normal = (with_another(phase) for phase in phases)
     return warm, drifted, normal
+
+
+def earlier() -> list[bytes]:
+    """Return records of the ten minutes before the warm-up: looks are at whole minutes."""
+    start = time.time() - 900
+    values = {"latency_ms": 400, "output_tokens": 50}
+    return [
+        numbered(i, "earlier", timestamp=start + 600 * i / EARLIER, **values)
+        for i in range(EARLIER)
+    ]
 
 
 def with_another(records: list[bytes]) -> Iterator[bytes]:
@@ -206,7 +232,7 @@ def start(
     judge: ModelServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[], Daemon]:
-    """Return a function that describes the daemon, always the same one, with at most 3 models.
+    """Return a function that describes the daemon, always the same one, with at most 4 models.
 
     Prometheus scrapes it across the restart, so the port is fixed.
     """
@@ -219,11 +245,12 @@ def start(
         real_broker.bootstrap,
         prefix=prefix,
         logs=[logs],
-        roles="ingest,detect,judge,notify",
+        roles="ingest,detect,judge,experiment,notify",
         notifications={"targets": {"program": target}},
-        limits={"models": 3},
+        limits={"models": 4},
         state={"checkpoint_seconds": 1.0},
         http={"port": port},
+        experiments={"new-prompt": COMPARED},
         **judged(judge, folder),
     )
 
@@ -281,8 +308,8 @@ def scenario(
     warm, slow, quiet = lines()
     bootstrap = real_broker.bootstrap
     others = b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time())
-    produce(bootstrap, logs, [*warm, *others])
-    daemon.wait_metric("records_consumed_total", 2 * WARM + len(others))
+    produce(bootstrap, logs, [*earlier(), *warm, *others])
+    daemon.wait_metric("records_consumed_total", EARLIER + 2 * WARM + len(others))
     daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a statistic of a detector")
     daemon.wait(lambda: has_judged(daemon), "everything about judges")
     begun, drifted = time.time(), time.monotonic()
@@ -308,7 +335,7 @@ def has_judged(daemon: Daemon) -> bool:
     """Return whether both models are judged and watched, and the golden set was judged twice."""
     quality = "judge.answer_quality"
     watched = (daemon.metric("drift_psi", model=model, feature=quality) for model in MODELS)
-    others = ("judge_quality", "judge_agreement", "judge_repeat_deviation")
+    others = ("judge_quality", "judge_agreement", "judge_repeat_deviation", "experiment_mean")
     return all(value > 0 for value in (*watched, *map(daemon.metric, others)))
 
 

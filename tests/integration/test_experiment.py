@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -102,3 +103,42 @@ def test_a_killed_process_loses_and_repeats_nothing(
     assert_same_sums(data, expected.data)
     assert sum(data.users) == pytest.approx(sum(expected.data.users), abs=2)
     assert results(real_broker.bootstrap, log)
+
+
+def test_scores_of_judges_are_metrics(
+    real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """Scores of uniform samples are in the sums of their variant, without new requests."""
+    log, values, goal = topic(), experiment_records(400), "check.brief"
+    sections: dict[str, Any] = {
+        "judges": {"checks": {"brief": {"kind": "length", "max_chars": 10}}},
+        "sampling": {"rate": 1},
+        "experiments": {NAME: EXPERIMENT | {"goal": goal, "secondary": ["latency_ms"]}},
+        "state": {"checkpoint_seconds": 0.5},
+    }
+    config = Config.model_validate(sections)
+    texts = [b'"response":"%s",' % (b"x" * (5 if i % 4 else 15)) for i in range(len(values))]
+    records = [b"{" + text + value[1:] for text, value in zip(texts, values, strict=True)]
+    with Daemon(
+        tmp_path,
+        real_broker.bootstrap,
+        prefix=log,
+        logs=[log],
+        roles="ingest,judge,experiment",
+        **sections,
+    ) as daemon:
+        daemon.wait_ready()
+        produce(real_broker.bootstrap, log, records)
+
+        def counted() -> tuple[float, int]:
+            data = published(config, real_broker.bootstrap, log)
+            return (data.sums[goal].n.sum() if data.sums else 0.0), sum(data.requests)
+
+        daemon.wait(lambda: counted() == (400, 400), "all scores and requests")
+        assert daemon.stop() == 0
+    data = published(config, real_broker.bootstrap, log)
+    arms = [msgspec.json.decode(value)["experiments"][NAME] for value in values]
+    for arm, name in enumerate(EXPERIMENT["variants"]):
+        expected = sum(i % 4 > 0 for i, each in enumerate(arms) if each == name)
+        assert data.sums[goal].x[arm].sum() == expected
+        assert data.sums[goal].n[arm].sum() == arms.count(name)

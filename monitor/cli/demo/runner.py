@@ -48,7 +48,7 @@ from monitor.detect.watch import Watch
 from monitor.errors import UserError
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.types import DriftEvent, pages
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.files import Rejection
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.topics import Topics

@@ -128,7 +128,7 @@ def test_models_that_no_chain_connects_are_not_rated() -> None:
     ]
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(1, 3), st.sampled_from([0.0, 0.5, 1.0])),

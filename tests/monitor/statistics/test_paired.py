@@ -7,7 +7,7 @@ from math import inf
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from statsmodels.stats.contingency_tables import mcnemar
@@ -74,6 +74,7 @@ def test_too_few_pairs_have_no_bounds() -> None:
     assert isinstance(paired_difference(np.zeros(0), np.zeros(0)), Undefined)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(-20, 20), min_size=6, max_size=40),
     st.integers(0, 3),
@@ -101,12 +102,12 @@ def _misses(draw: object, count: int, runs: int, true: float = 0.0) -> float:
 
 @pytest.mark.parametrize("tail", [1.2, 3.0])
 def test_symmetric_differences_are_covered_whatever_their_tail(tail: float) -> None:
-    """12 pairs, infinite variance: misses in 5 %, up to the error of 600 runs."""
+    """12 pairs, infinite variance: misses in 5 %, up to the error of 400 runs."""
 
     def draw(generator: np.random.Generator, count: int) -> tuple[Floats, Floats]:
         return generator.standard_t(tail, count), generator.standard_t(tail, count)
 
-    assert 0.02 < _misses(draw, 12, 600) < 0.08
+    assert 0.02 < _misses(draw, 12, 400) < 0.08
 
 
 def test_more_pairs_use_random_subsets_and_are_covered() -> None:
@@ -116,7 +117,7 @@ def test_more_pairs_use_random_subsets_and_are_covered() -> None:
         prompt = generator.normal(size=count)
         return prompt + generator.normal(size=count), prompt + generator.normal(size=count) + 0.5
 
-    assert 0.015 < _misses(draw, 60, 120, 0.5) < 0.1
+    assert 0.0 < _misses(draw, 60, 80, 0.5) < 0.12
 
 
 def test_many_pairs_are_joined_and_agree_with_the_normal_interval() -> None:
@@ -207,13 +208,13 @@ def test_ties_count_half_in_the_rate_and_not_in_the_test() -> None:
 
 
 def test_the_win_rate_is_covered() -> None:
-    """Wins of probability .6, ties .2: misses in about 5 % of 1,000 runs of 25 pairs."""
+    """Wins of probability .6, ties .2: misses in about 5 % of 600 runs of 25 pairs."""
     generator = np.random.default_rng(8)
     missed = 0
-    for _ in range(1000):
+    for _ in range(600):
         found = wins(generator.choice([1, 0, -1], 25, p=[0.6, 0.2, 0.2]).tolist())
         missed += not found.rate.lower <= 0.7 <= found.rate.upper
-    assert 0.02 < missed / 1000 < 0.075
+    assert 0.02 < missed / 600 < 0.08
 
 
 def test_repeated_verdicts_of_one_prompt_are_one_unit() -> None:

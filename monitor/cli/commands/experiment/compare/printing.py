@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from monitor.cli.console.tables import new_console
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 VERDICTS: Final = {
     "better": "[green]better[/]",

@@ -11,7 +11,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from monitor.events.history import EventHistory
 from monitor.experiments.decisions.result import Result, decode_result
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.api import Api
 from monitor.telemetry.http.server import WebServer
@@ -88,5 +88,5 @@ def test_an_unknown_experiment_is_named(
     assert "no experiment is configured" in one_line_error(capsys, *words, "-c", empty)
     nothing = tmp_path / "nothing.jsonl"
     nothing.write_text("no record\n")
-    words = (*REPORT, "new-prompt", "--logs", nothing, "-c", configuration)
-    assert "nothing was read" in one_line_error(capsys, *words)
+    rejected = (*REPORT, "new-prompt", "--logs", nothing, "-c", configuration)
+    assert "nothing was read" in one_line_error(capsys, *rejected)
