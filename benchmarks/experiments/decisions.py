@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from detectors.arrays import Floats
+from monitor.experiments.planning.stopping import decided_by, fixed_information
 from monitor.experiments.sequential import mixture
 from monitor.experiments.sequential.ratios import contrast
 from monitor.experiments.sums.look import BUCKETS
@@ -62,6 +63,15 @@ def fixed_users(population: Population, effect: float) -> float:
     return float(2 * squared * quantiles**2 / (population.mean * effect) ** 2)
 
 
+def integrated(factor: float) -> float:
+    """Return the mean time to a decision without sampling error, for normal means."""
+    times: Floats = np.linspace(LONGEST / LOOKS, LONGEST, LOOKS)
+    information = times * fixed_information(ALPHA, POWER) / factor**2
+    decided, _ = decided_by(information, ALPHA, factor, np.inf)
+    undecided = 1 - np.concatenate([[0.0], decided[:-1]])
+    return float(undecided.sum() * LONGEST / LOOKS)
+
+
 def measure(population: Population, factor: float, runs: int, seed: int) -> dict[str, Any]:
     """Return how long experiments with an effect of `factor` MDE run until E >= 1 / alpha."""
     rng = np.random.default_rng(seed)
@@ -78,6 +88,7 @@ def measure(population: Population, factor: float, runs: int, seed: int) -> dict
         "fixed_users": round(fixed),
         "runs": runs,
         "mean": float(durations.mean()),
+        "integrated": integrated(factor),
         "median": float(np.median(durations)),
         "percentile_80": float(np.quantile(durations, 0.8)),
         "decided_at_fixed": float((durations <= 1).mean()),

@@ -67,14 +67,17 @@ def _decisions(cells: list[dict[str, Any]]) -> list[str]:
         "",
         "Users until E reaches 20, in those of a fixed two-sided test with 80 % power that knows"
         " the effect. The true effect is in smallest effects (MDE, 5 %)."
-        f" {cells[0]['runs']:,} runs each, cut at 4 times the fixed n and counted as 4.",
+        " Runs are cut at 4 times the fixed n and counted as 4. `integrated` is the mean at the"
+        " same looks by numerical integration, as in `plumbline experiment plan`.",
         "",
-        "| values | effect | fixed n | mean | median | 80 % decided | decided at 1 | at 4 |",
-        "|---|---|---|---|---|---|---|---|",
+        "| values | effect | runs | fixed n | mean | integrated | median | 80 % decided |"
+        " decided at 1 | at 4 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {cell['population']} | {cell['effect']:g} MDE | {cell['fixed_users']:,} |"
-        f" {cell['mean']:.2f} | {cell['median']:.2f} | {cell['percentile_80']:.2f} |"
+        f"| {cell['population']} | {cell['effect']:g} MDE | {cell['runs']:,} |"
+        f" {cell['fixed_users']:,} | {cell['mean']:.3f} | {cell['integrated']:.3f} |"
+        f" {cell['median']:.2f} | {cell['percentile_80']:.2f} |"
         f" {cell['decided_at_fixed']:.0%} | {cell['decided']:.1%} |"
         for cell in cells
     ]
