@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from importlib.metadata import version
 from operator import length_hint
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 import numpy as np
-from river.drift import ADWIN
 
 from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
@@ -17,6 +16,9 @@ from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.readings import Readings
 from detectors.window import Window, Windows
+
+if TYPE_CHECKING:  # it imports scipy.stats and pandas: only a process that detects has the time
+    from river.drift import ADWIN
 
 BLOCKS_PER_STRIDE = 5
 """Block means per stride. More would detect small shifts sooner, at a proportional cost."""
@@ -67,6 +69,8 @@ class Adwin:
     state_version: ClassVar[int] = 1
 
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
+        from river.drift import ADWIN  # noqa: PLC0415 # see above
+
         self.streams = baseline.stream_indices(self.kinds)
         self.blocks = min(BLOCKS_PER_STRIDE, window.stride)
         self.windows = [

@@ -34,7 +34,7 @@ from monitor.roles.notify import Notify
 from monitor.roles.quality_log import QualityLog
 from monitor.roles.role import Role
 from monitor.telemetry import exporter
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.api import Api
 from monitor.telemetry.http.server import WebServer

@@ -6,6 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from hypothesis import settings
+
+# an example may take any time: a loaded machine is many times slower than an idle one
+settings.register_profile("plumbline", deadline=None)
+settings.load_profile("plumbline")
 
 
 @pytest.fixture(autouse=True)

@@ -20,15 +20,15 @@ from monitor.cli.demo.traffic import traffic
 from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.events.types import DriftEvent, Explanation
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.notify.channels.registry import MAX_EVENTS
 from monitor.notify.delivery import GAVE_UP
 from monitor.notify.http_client import REASONS
 from monitor.notify.queue import SUPPRESSED
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
-from monitor.telemetry.judging import JudgeMetrics
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -66,6 +66,10 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = traffic(9_000, change_at=9_000, seed=1, rate=50.0, start=1.7e9)
     (folder / "logs.jsonl").write_bytes(b"\n".join(islice(records, 9_000)) + b"\n")
     label = {"request_id": "r", "rubric": "tone", "score": 3, "judge_score": 4}
+    for name, score in (("old", 3), ("new", 4)):
+        answer = {"response": "30 days.", "scores": {"quality": score}}
+        lines = [json.dumps({"prompt": f"question {i}"} | answer) for i in range(30)]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines))
     (folder / "labels.jsonl").write_text(json.dumps(label))
     for page in (ROOT / "README.md", *(ROOT / "docs" / name for name in CONFIGURING)):
         for configuration in blocks(page, "yaml"):

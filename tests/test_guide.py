@@ -34,10 +34,10 @@ from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.chunk import LOG_VERSION, SOURCE_VERSION
 from monitor.kafka.topics import DAY_MS, Topics
 from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.http.assignments import OPENFEATURE, assignments
-from monitor.telemetry.judging import JudgeMetrics
 from tests.test_documents import DOCUMENTS, ROOT, blocks
 
 DOCS = ROOT / "docs"

@@ -25,7 +25,7 @@ from dockerfile_parse import DockerfileParser
 
 from monitor import __version__
 from monitor.ingest.decode.shorten import SCANNER_BUILT as BUILT_IN_C
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.server import WebServer

@@ -46,7 +46,7 @@ from monitor.records import Source
 from monitor.roles.ingest import COMMIT_SECONDS
 from monitor.roles.ingest_records import EXTRACT_RECORDS
 from monitor.telemetry import logging
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 
 T = TypeVar("T")
 WARM_UP = 10_000

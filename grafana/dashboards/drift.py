@@ -8,9 +8,9 @@ from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import frame
-from grafana.dashboards.frame import Annotation, Row
-from grafana.dashboards.panels import (
+from grafana.dashboards.elements import frame
+from grafana.dashboards.elements.frame import Annotation, Row
+from grafana.dashboards.elements.panels import (
     AMBER,
     BLUE,
     GREEN,
@@ -26,7 +26,7 @@ from grafana.dashboards.panels import (
     state_timeline,
     table,
 )
-from grafana.dashboards.promql import (
+from grafana.dashboards.elements.promql import (
     FEATURE,
     MODEL,
     PAGING,

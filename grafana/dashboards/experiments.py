@@ -6,9 +6,9 @@ from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import frame
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import (
+from grafana.dashboards.elements import frame
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import (
     AMBER,
     BLUE,
     GREEN,
@@ -25,7 +25,7 @@ from grafana.dashboards.panels import (
     state_timeline,
     table,
 )
-from grafana.dashboards.promql import EXPERIMENT, highest, increase, metric, ratio, total
+from grafana.dashboards.elements.promql import EXPERIMENT, highest, increase, metric, ratio, total
 
 UID = "plumbline-experiments"
 ARM = ("experiment", "variant")
@@ -207,6 +207,12 @@ def _stats() -> list[Panel]:
             f"time() - min({metric('experiment_last_look_timestamp_seconds', EXPERIMENT)})",
             thresholds=limits(600, 1800),
         ),
+        *_activity(),
+    ]
+
+
+def _activity() -> list[Panel]:
+    return [
         stat(
             "Users in several variants",
             Description(

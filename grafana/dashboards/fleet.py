@@ -7,11 +7,11 @@ from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import frame
 from grafana.dashboards.drift import SEVERITIES
 from grafana.dashboards.drift import UID as DRIFT
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import (
+from grafana.dashboards.elements import frame
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import (
     Column,
     Description,
     Panel,
@@ -23,7 +23,7 @@ from grafana.dashboards.panels import (
     state_timeline,
     table,
 )
-from grafana.dashboards.promql import (
+from grafana.dashboards.elements.promql import (
     MODEL,
     PAGING,
     events,

@@ -7,11 +7,11 @@ from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import frame
 from grafana.dashboards.drift import SEVERITIES
 from grafana.dashboards.drift import UID as DRIFT
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import (
+from grafana.dashboards.elements import frame
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import (
     AMBER,
     RED,
     Description,
@@ -24,7 +24,7 @@ from grafana.dashboards.panels import (
     stat,
     state_timeline,
 )
-from grafana.dashboards.promql import MODEL, highest, increase, metric, severity, total
+from grafana.dashboards.elements.promql import MODEL, highest, increase, metric, severity, total
 from grafana.dashboards.rows.judging import operation, scores, trust
 from grafana.dashboards.rows.judging.operation import FAILURES, UNSCORED
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import frame
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, Panel, limits, stat
-from grafana.dashboards.promql import increase, metric, scoped, total
+from grafana.dashboards.elements import frame
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, Panel, limits, stat
+from grafana.dashboards.elements.promql import increase, metric, scoped, total
 from grafana.dashboards.rows.daemon import notifications, processes, reading, state
 
 UID = "plumbline-itself"

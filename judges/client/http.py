@@ -7,7 +7,8 @@ reaches 92 to 97 % (`make bench-judges`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +22,8 @@ from judges.client.settings import ClientSettings, is_loopback
 
 MAX_RESPONSE_BYTES: Final = 1024**2
 """A response is some kilobytes: `max_tokens` bounds it. Longer ones are not read."""
+MAX_STREAM_BYTES: Final = 16 * 1024**2
+"""The same for a stream of events, each of which has some 250 bytes for one token."""
 _CONNECT_SECONDS: Final = 10.0
 _MAX_TOKEN_COUNT: Final = 10**9
 _MAX_NAME_CHARS: Final = 200
@@ -46,6 +49,36 @@ class JsonEndpoint:
 
     async def post(self, path: str, body: object) -> dict[str, Any]:
         """Return the JSON object of a response with status 200. Raises CallFailed."""
+        async with self._sent(path, body) as response:
+            received = await _read(response)
+        return decode_object(received)
+
+    async def stream(self, path: str, body: object) -> AsyncGenerator[bytes]:
+        """Yield the data of each server-sent event of a response with status 200, until `[DONE]`.
+
+        The body of a response that is no stream of events is yielded whole, as one.
+        Raises CallFailed, also if the stream ends without `[DONE]`.
+        """
+        async with self._sent(path, body) as response:
+            if response.content_type != "text/event-stream":
+                yield await _read(response)
+                return
+            received = 0
+            async for line in response.content:
+                received += len(line)
+                if received > MAX_STREAM_BYTES:
+                    response.close()
+                    raise lost(f"the response is longer than {MAX_STREAM_BYTES} bytes")
+                if line.startswith(b"data:"):
+                    data = line.removeprefix(b"data:").strip()
+                    if data == b"[DONE]":
+                        return
+                    yield data
+            raise lost("the stream ended early")
+
+    @asynccontextmanager
+    async def _sent(self, path: str, body: object) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Yield the response with status 200, whose body is not read. Raises CallFailed."""
         try:
             content = msgspec.json.encode(body)
         except UnicodeEncodeError:
@@ -55,16 +88,17 @@ class JsonEndpoint:
             async with self._open().post(
                 self._base_url + path, data=content, allow_redirects=False
             ) as response:
-                received = await _read(response)
+                if response.status != 200:
+                    received = await _read(response)
+                    retry_after = response.headers.get("retry-after")
+                    raise of_status(response.status, received, retry_after)
+                yield response
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             # Not sent, so not charged.
             raise TransientFailure(f"no connection: {type(error).__name__}", Usage()) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             # Only the type: the text of an error may repeat what the server has sent.
             raise lost(f"connection failed: {type(error).__name__}") from None
-        if response.status != 200:
-            raise of_status(response.status, received, response.headers.get("retry-after"))
-        return _decode(received)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -98,7 +132,8 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(body)
 
 
-def _decode(body: bytes) -> dict[str, Any]:
+def decode_object(body: bytes) -> dict[str, Any]:
+    """Return a JSON object. Raises CallFailed if it is something else."""
     try:
         content = msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):

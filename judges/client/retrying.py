@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason, Usage
@@ -83,7 +83,7 @@ class RetryingClient:
                     failure.reason, failure.detail, usage, fatal=failure.fatal
                 ) from None
             else:
-                return Answer(answer.text, progress.usage + answer.usage, answer.model)
+                return replace(answer, usage=progress.usage + answer.usage)
         raise AssertionError("unreachable: the last retry returns or raises")
 
     async def _send(self, call: Call, progress: _Progress) -> Answer:

@@ -47,6 +47,11 @@ class ClientSettings:
             raise ValueError("backoff_seconds must not be negative")
 
 
+def secret(text: str | None) -> SecretStr | None:
+    """Return a key that is not printed; None if there is none."""
+    return SecretStr(text) if text else None
+
+
 def url_problem(url: str) -> str | None:
     """Return why a key must not be sent to this URL, None if it may. The text has no part of it."""
     try:

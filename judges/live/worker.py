@@ -150,6 +150,7 @@ class Worker:
         self._judging = judging
         self.slots = asyncio.Semaphore(judging.settings.concurrency)
         self._running = 0
+        self._too_small: set[Purpose] = set()
         self._held: dict[Assigned, None] = {}  # partitions that wait for the end of a task
         self._closed = False
 
@@ -193,7 +194,22 @@ class Worker:
         for name in names:
             if name in pending.missing:
                 worst = evaluators[name].worst_case(sample, self._judging.prices)
+                self._check_cap(assigned, purpose, worst)
                 assigned.waiting.append(_Task(pending, sample, evaluators[name], purpose, worst))
+
+    def _check_cap(self, assigned: Assigned, purpose: Purpose, worst: int) -> None:
+        """Log once if the day's cap of a partition is less than one evaluation may cost."""
+        cap = assigned.funds.ledger.cap(purpose, self._judging.clock())
+        if worst <= cap or purpose in self._too_small:
+            return
+        self._too_small.add(purpose)
+        log.warning(
+            "the budget of a partition is less than one evaluation may cost",
+            purpose=purpose.value,
+            usd_per_day=cap / NANODOLLARS,
+            worst_case_usd=worst / NANODOLLARS,
+            setting="judges.budget.usd_per_day",
+        )
 
     def _pace(self, assigned: Assigned, sample: Sample) -> bool:
         """Return whether a uniform sample is kept; adapt its inclusion probability."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import t
+from scipy.special import stdtrit
 
 LEAST_ITEMS: Final = 10
 """Items with a score in both runs that a comparison requires."""
@@ -53,5 +53,5 @@ def shift(baseline: Mapping[str, float], scores: Mapping[str, float]) -> Shift |
     differences = np.array([scores[item] - baseline[item] for item in both])
     n = len(both)
     mean, spread = float(differences.mean()), float(differences.std(ddof=1))
-    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * spread / math.sqrt(n)
+    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * spread / math.sqrt(n)
     return Shift(mean, mean - half, mean + half, n, spread / math.sqrt(2))

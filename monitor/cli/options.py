@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from monitor.cli.arguments import input_file
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 if TYPE_CHECKING:  # pydantic is slow to import, and `plumbline version` does not need it
     from monitor.config.schema import Config

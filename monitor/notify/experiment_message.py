@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from monitor.events.experiment_wording import experiment_sentence
 from monitor.events.experiments import ExperimentEvent
+from monitor.events.wording.experiments import experiment_sentence
 from monitor.notify.message import MAX_SENTENCE_CHARS, MAX_SENTENCES, Sender, short_name, truncate
 
 ALERTS: Final = {

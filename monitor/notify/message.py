@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from monitor.events.types import DriftEvent
-from monitor.events.wording import duration, printable, sentence, since_text
+from monitor.events.wording.drift import duration, printable, sentence, since_text
 
 MAX_NAME_CHARS = 120
 """Characters of the name of a model, feature or segment."""

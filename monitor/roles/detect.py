@@ -27,7 +27,7 @@ from monitor.detect.monitor import References
 from monitor.detect.watch import Watch
 from monitor.events.codec import encode_event, event_fields
 from monitor.events.types import DriftEvent, pages
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.chunk import ChunkError, decode_chunk
 from monitor.ingest.columns import Columns
 from monitor.kafka.clients import consumer_settings, producer_settings
@@ -43,7 +43,7 @@ from monitor.roles.lag import LagMeter
 from monitor.roles.names import DETECT as ROLE
 from monitor.roles.role import Role
 from monitor.roles.state_checks import StateTopicChecks
-from monitor.telemetry.counters import Metrics, event_labels
+from monitor.telemetry.counters.metrics import Metrics, event_labels
 from monitor.telemetry.health import Health
 from monitor.telemetry.publisher import Publisher
 

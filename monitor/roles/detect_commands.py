@@ -36,7 +36,7 @@ from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.readers.partitions import PartitionReader
 from monitor.kafka.topics import Topics
 from monitor.roles.model_records import ModelRecords, Range
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

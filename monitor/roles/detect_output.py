@@ -16,7 +16,7 @@ from monitor.ingest.segments import WHOLE
 from monitor.kafka.errors import UNKNOWN_TOPIC, UnusableProducerError
 from monitor.kafka.topics import Topics
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from monitor.kafka.offsets import watermarks
 from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.topics import Topics
 from monitor.roles.lag import count_expired
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -35,8 +35,8 @@ from monitor.roles.local_experiments import configured
 from monitor.roles.names import EXPERIMENT as ROLE
 from monitor.roles.role import Role
 from monitor.roles.waiting_partitions import WaitingPartitions
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)

@@ -15,8 +15,8 @@ import structlog
 from confluent_kafka import KafkaException
 
 from monitor.config.sections.kafka import KafkaConfig
-from monitor.events.experiment_wording import experiment_sentence
 from monitor.events.experiments import ExperimentEvent, encode_experiment, experiment_fields
+from monitor.events.wording.experiments import experiment_sentence
 from monitor.experiments.decisions.evaluation import evaluate
 from monitor.experiments.decisions.result import (
     Result,

@@ -50,7 +50,7 @@ from monitor.roles.lag import LagMeter
 from monitor.roles.names import INGEST as ROLE
 from monitor.roles.open_alarms import OpenAlarms
 from monitor.roles.role import Role
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)

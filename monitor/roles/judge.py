@@ -47,7 +47,7 @@ from monitor.roles.lag import LagMeter
 from monitor.roles.names import JUDGE as ROLE
 from monitor.roles.role import Role
 from monitor.roles.waiting_partitions import WaitingPartitions
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)

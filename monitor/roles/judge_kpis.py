@@ -7,7 +7,7 @@ from typing import Any
 
 from judges.rubrics import loading
 from monitor.config.sections.judging.section import JudgesConfig
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 PREFIXES = ("judge.", "ragas.", "check.")
 

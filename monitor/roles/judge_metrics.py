@@ -17,8 +17,8 @@ from judges.trust.schedule import Trust, TrustResults
 from monitor.events.evaluations import Evaluation
 from monitor.ingest.limits import OTHER
 from monitor.roles.names import JUDGE as ROLE
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.judging import JudgeMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from judges.budget.caps import Caps, Purpose, divide_caps
 from judges.budget.metered import Meter
@@ -21,7 +22,7 @@ from judges.live.evaluator import Evaluator
 from judges.live.rubric_evaluator import RubricEvaluator
 from judges.live.worker import Judging, Tiers
 from judges.ragas.embedding import installed_embedder
-from judges.ragas.metrics import metrics_of
+from judges.ragas.metrics import Metric, metrics_of
 from judges.rubrics import loading
 from judges.rubrics.panel import Panel
 from judges.rubrics.rubric import Mode, Rubric
@@ -35,6 +36,9 @@ from monitor.errors import UserError, os_error_reason
 from monitor.ingest.files.rejections import Rejections
 from monitor.ingest.files.samples import read_samples
 from monitor.records import Sample
+
+if TYPE_CHECKING:  # imports ragas
+    from judges.live.ragas_evaluator import RagasEvaluator
 
 CRITICAL_REASONS = frozenset({"open_alarm", "negative_feedback"})
 """Why a sample was boosted that is judged from the reserve for critical cases."""
@@ -168,14 +172,13 @@ def evaluators(
     found: list[Evaluator] = [
         RubricEvaluator(rubric, model, random.SystemRandom(), panel) for rubric in rubrics
     ]
-    found += _ragas_evaluators(config, model) if config.ragas else []
+    found += ragas_evaluators(metrics_of(config.ragas), model) if config.ragas else []
     found += _check_evaluators(config)
     return {each.name: each for each in found}
 
 
-def _ragas_evaluators(config: JudgesConfig, model: str) -> list[Evaluator]:
-    """Return the evaluators of the metrics of RAGAS."""
-    metrics = metrics_of(config.ragas)
+def ragas_evaluators(metrics: Sequence[Metric], model: str) -> list[RagasEvaluator]:
+    """Return the evaluators of metrics of RAGAS. Raises UserError if a package is missing."""
     try:
         # Seconds to import, and hundreds of megabytes: only where metrics are configured.
         from judges.live.ragas_evaluator import RagasEvaluator  # noqa: PLC0415 - slow

@@ -17,11 +17,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
 from monitor.events.codec import UnknownEventType, decode_event
-from monitor.events.experiment_wording import experiment_sentence
 from monitor.events.experiments import TYPE as EXPERIMENT
 from monitor.events.experiments import ExperimentEvent, decode_experiment
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
+from monitor.events.wording.experiments import experiment_sentence
 from monitor.kafka.clients import consumer_settings
 from monitor.kafka.errors import with_group, with_topic
 from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
@@ -32,7 +32,7 @@ from monitor.notify.message import Sender
 from monitor.notify.queue import EventQueue
 from monitor.roles.names import NOTIFY as ROLE
 from monitor.roles.role import Role
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)

@@ -12,8 +12,8 @@ from monitor.events.evaluations import EvaluationError, decode_evaluation
 from monitor.kafka.topics import Topics
 from monitor.roles.judge_metrics import rubric_label
 from monitor.roles.topic_log import TopicLog
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.judging import Quality
+from monitor.telemetry.counters.judging import Quality
+from monitor.telemetry.counters.metrics import Metrics
 
 
 class QualityLog:

@@ -15,7 +15,7 @@ from monitor.config.schema import Config
 from monitor.kafka.admin import ensure_topics, unwritable_topics, wait_for_broker
 from monitor.kafka.errors import RejoinError, StuckError, UnusableProducerError
 from monitor.kafka.topics import Topics
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from monitor.statistics.agreement import Undefined
 
@@ -118,7 +118,7 @@ def corrected_mean(
     if bounds is not None:
         scatter += FICTITIOUS_LABELS * ((bounds[1] - bounds[0]) / labels) ** 2
     error = sqrt(scatter + power**2 * judged.variance / judged.count)
-    half = float(t.ppf((1 + level) / 2, labels - 2)) * error
+    half = float(stdtrit(labels - 2, (1 + level) / 2)) * error
     lower, upper = value - half, value + half
     if bounds is not None:
         value, lower, upper = (min(max(x, bounds[0]), bounds[1]) for x in (value, lower, upper))
@@ -163,7 +163,7 @@ def rogan_gladen(
     specificity, negatives = _share(1 - judge[failed], weights[failed])
     if sensitivity + specificity <= 1:
         return Undefined("the judge is no better than chance")
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     value = (judged.mean + specificity - 1) / (sensitivity + specificity - 1)
     lower, upper = _lang_reiczigel(
         (judged.mean, judged.count), (sensitivity, positives), (specificity, negatives), z

@@ -19,7 +19,8 @@ from monitor.events.drift_types import drift_type
 from monitor.ingest.limits import model_label
 from monitor.notify.counts import DeliveryCounts
 from monitor.records import RejectReason, Source
-from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.counters.metrics import Metrics, ModelState
+from monitor.telemetry.counters.traffic import LATENCY_BUCKETS, Traffic
 from monitor.telemetry.families.build import (
     by_column,
     by_label,
@@ -34,7 +35,6 @@ from monitor.telemetry.families.experiments import experiment_families
 from monitor.telemetry.families.help_texts import HELP
 from monitor.telemetry.families.judging import judge_families, judge_quality, judge_scores
 from monitor.telemetry.health import Health
-from monitor.telemetry.traffic import LATENCY_BUCKETS, Traffic
 
 MAX_SERIES = 5_000
 PROCESS_SERIES = 6

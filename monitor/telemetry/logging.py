@@ -18,7 +18,7 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from monitor.config.sections.process import LogConfig
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 UNLOGGED = frozenset({"examples", "request_id", "user_id", "session_id", "prompt", "response"})
 """Keys that are left out at any depth: they contain parts of records or identify them."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.watch import Watch
-from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.counters.metrics import Metrics, ModelState
 
 ROUND_SECONDS = 5.0
 """Minimum time between the starts of two rounds over all models."""

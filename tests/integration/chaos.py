@@ -42,7 +42,16 @@ from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.topics import Topics
 from monitor.roles import detect, ingest
 from tests.integration.broker import KafkaBroker
-from tests.integration.harness import QUICK, TIMEOUT_S, Daemon, header, produce, read_all, until
+from tests.integration.harness import (
+    HIDE,
+    QUICK,
+    TIMEOUT_S,
+    Daemon,
+    header,
+    produce,
+    read_all,
+    until,
+)
 from tests.integration.raw_producer import RawProducer
 from tests.monitor.detect.checkpoint.heads import differences
 
@@ -59,7 +68,7 @@ SETTINGS: Mapping[str, Any] = {
 CLIENT = {"session.timeout.ms": 6000}
 CONSUMER_PROTOCOL = {"group_protocol": "consumer", "client": {}}
 RUN = (
-    "import sys; from tests.integration import chaos; chaos.prepare({plan!r}, {nth!r});"
+    HIDE + "; from tests.integration import chaos; chaos.prepare({plan!r}, {nth!r});"
     " from monitor.cli.main import main; sys.exit(main())"
 )
 

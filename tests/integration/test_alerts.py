@@ -62,6 +62,8 @@ QUICKLY_S = 60.0
 RATE = 200.0
 WARM, DRIFTED, NORMAL = 6000, 1200, 3000
 """Records of the demo's two models in each phase. The reference takes 2,000 of each model."""
+EARLIER = 600
+"""Records before the warm-up, of a model without a reference, for looks at the experiment."""
 MOST_CONTINUED = 15_000
 CONTINUED_PER_SECOND = 100
 """Drifted records that continue until Prometheus has scraped the state to query: over 2 minutes."""
@@ -122,6 +124,16 @@ def lines() -> tuple[Iterator[bytes], Iterator[bytes], Iterator[bytes]]:
     phases = quiet[:WARM], slow[WARM:-NORMAL], quiet[-NORMAL:]
     warm, drifted, normal = (with_another(phase) for phase in phases)
     return warm, drifted, normal
+
+
+def earlier() -> list[bytes]:
+    """Return records of the ten minutes before the warm-up: looks are at whole minutes."""
+    start = time.time() - 900
+    values = {"latency_ms": 400, "output_tokens": 50}
+    return [
+        numbered(i, "earlier", timestamp=start + 600 * i / EARLIER, **values)
+        for i in range(EARLIER)
+    ]
 
 
 def with_another(records: list[bytes]) -> Iterator[bytes]:
@@ -196,7 +208,7 @@ def judged(server: ModelServer, folder: Path) -> dict[str, Any]:
     golden = folder / "golden.jsonl"
     golden.write_bytes(b"".join(numbered(i, response=f"{i}") + b"\n" for i in range(12)))
     return {
-        "sampling": {"rate": 0.2},
+        "sampling": {"rate": 0.1},
         "judges": {
             "rubrics": ["answer_quality"],
             "model": "judge",
@@ -206,8 +218,8 @@ def judged(server: ModelServer, folder: Path) -> dict[str, Any]:
             "panel": {"models": ["judge"], "share": 0.3},
             "golden": {"path": str(golden), "every_hours": 0.001},
             "canaries": {"attacks": 3, "every_hours": 0.001},
-            "windows": {"records": 50, "stride": 10},
-            "reference": {"records": 500},
+            "windows": {"records": 20, "stride": 10},
+            "reference": {"records": 200},
         },
     }
 
@@ -220,7 +232,7 @@ def start(
     judge: ModelServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[], Daemon]:
-    """Return a function that describes the daemon, always the same one, with at most 3 models.
+    """Return a function that describes the daemon, always the same one, with at most 4 models.
 
     Prometheus scrapes it across the restart, so the port is fixed.
     """
@@ -235,7 +247,7 @@ def start(
         logs=[logs],
         roles="ingest,detect,judge,experiment,notify",
         notifications={"targets": {"program": target}},
-        limits={"models": 3},
+        limits={"models": 4},
         state={"checkpoint_seconds": 1.0},
         http={"port": port},
         experiments={"new-prompt": COMPARED},
@@ -296,8 +308,8 @@ def scenario(
     warm, slow, quiet = lines()
     bootstrap = real_broker.bootstrap
     others = b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time())
-    produce(bootstrap, logs, [*warm, *others])
-    daemon.wait_metric("records_consumed_total", 2 * WARM + len(others))
+    produce(bootstrap, logs, [*earlier(), *warm, *others])
+    daemon.wait_metric("records_consumed_total", EARLIER + 2 * WARM + len(others))
     daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a statistic of a detector")
     daemon.wait(lambda: has_judged(daemon), "everything about judges")
     begun, drifted = time.time(), time.monotonic()

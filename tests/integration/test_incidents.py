@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from grafana.alerts.rules import RULES, by_name, groups
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.server import WebServer

@@ -28,7 +28,7 @@ from monitor.roles import ingest, ingest_records
 from monitor.roles.ingest import Ingest
 from monitor.roles.ingest_records import CHUNK_BYTES
 from monitor.roles.ingest_transaction import Outgoing
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (

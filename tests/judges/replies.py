@@ -30,6 +30,12 @@ USAGE: Final[dict[str, Any]] = {
     "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0},
     "service_tier": "standard",
 }
+USAGE_OF_CHAT: Final[dict[str, Any]] = {
+    "prompt_tokens": 40,
+    "completion_tokens": 30,
+    "total_tokens": 70,
+    "prompt_tokens_details": {"cached_tokens": 0},
+}
 
 
 @dataclass(frozen=True)
@@ -106,12 +112,7 @@ def completion(
             "choices": [
                 {"index": 0, "message": answer, "finish_reason": finish_reason, "logprobs": None}
             ],
-            "usage": {
-                "prompt_tokens": 40,
-                "completion_tokens": 30,
-                "total_tokens": 70,
-                "prompt_tokens_details": {"cached_tokens": cached},
-            },
+            "usage": USAGE_OF_CHAT | {"prompt_tokens_details": {"cached_tokens": cached}},
         }
     )
 
@@ -157,3 +158,39 @@ def hang() -> Reply:
 def reset() -> Reply:
     """Accept the request and reset the connection."""
     return Reply(fault="reset")
+
+
+def streamed(
+    text: str = "an answer",
+    *,
+    finish_reason: str | None = "stop",
+    done: bool = True,
+    usage: object = USAGE_OF_CHAT,
+    seconds: float = 0.0,
+    fault: Fault = "none",
+) -> Reply:
+    """Return a chat completion as a stream of events, a word each.
+
+    finish_reason: None for a stream that ends without one. done: whether `[DONE]` ends it.
+    """
+    base: dict[str, Any] = {
+        "id": "chatcmpl-9",
+        "object": "chat.completion.chunk",
+        "model": "gpt-5-mini",
+    }
+    parts: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    parts += [{"content": part} for word in text.split(" ") for part in (word, " ")][:-1]
+    choices: list[list[dict[str, Any]]] = [
+        [{"index": 0, "delta": part, "finish_reason": None}] for part in parts
+    ]
+    if finish_reason is not None:
+        choices.append([{"index": 0, "delta": {}, "finish_reason": finish_reason}])
+    events = [{**base, "choices": choice} for choice in choices]
+    if usage is not None:
+        events.append({**base, "choices": [], "usage": usage})
+    lines = [f"data: {json.dumps(event)}\n\n" for event in events]
+    lines.insert(0, ": a comment\n\n")
+    if done:
+        lines.append("data: [DONE]\n\n")
+    headers = {"content-type": "text/event-stream"}
+    return Reply(200, "".join(lines).encode(), headers, seconds, fault)

@@ -25,7 +25,7 @@ from monitor.roles import (
     state_checks,
 )
 from monitor.roles.detect import Detect
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import RED, Description, dashed, graph, query, stat
-from grafana.dashboards.promql import MODEL, highest, metric, total
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import RED, Description, dashed, graph, query, stat
+from grafana.dashboards.elements.promql import MODEL, highest, metric, total
 
 
 def row() -> Row:

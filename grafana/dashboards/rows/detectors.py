@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Column, Description, graph, limits, query, table
-from grafana.dashboards.promql import FEATURE, MODEL, highest, metric, ratio
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Column, Description, graph, limits, query, table
+from grafana.dashboards.elements.promql import FEATURE, MODEL, highest, metric, ratio
 
 DETECTORS = {
     "e_detector": "e-detector: several kinds of change, usually the first to detect one",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, graph, query
-from grafana.dashboards.promql import MODEL, highest, metric, rate, total
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, graph, query
+from grafana.dashboards.elements.promql import MODEL, highest, metric, rate, total
 
 
 def row() -> Row:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, graph, limits, query
-from grafana.dashboards.promql import MODEL, metric, quantile, rate, ratio, total
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, graph, limits, query
+from grafana.dashboards.elements.promql import MODEL, metric, quantile, rate, ratio, total
 
 ERRORS = limits(warning=0.01, critical=0.05)
 REQUESTS = rate("inference_requests_total", MODEL)

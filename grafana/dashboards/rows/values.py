@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Column, Description, dashed, graph, query, table
-from grafana.dashboards.promql import FEATURE, MODEL, highest, metric
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Column, Description, dashed, graph, query, table
+from grafana.dashboards.elements.promql import FEATURE, MODEL, highest, metric
 
 KEYS = ("feature", "statistic")
 GRAPHS = (

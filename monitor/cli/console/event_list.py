@@ -13,7 +13,7 @@ from monitor.config.sections.kafka import KafkaConfig
 from monitor.events.codec import event_fields
 from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.roles.event_log import add_message, event_values
 
 READ_SECONDS = 30.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from monitor.events.experiment_wording import interval, percent
+from monitor.events.wording.experiments import interval, percent
 
 _VERDICTS = {"no_difference": "no difference", "not_yet": "no verdict yet"}
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from detectors.trends import Trend
 from monitor.cli.console.tables import SEVERITY_COLOURS, new_console, print_paragraph
-from monitor.events.wording import printable, records_of
+from monitor.events.wording.drift import printable, records_of
 from monitor.telemetry.http.status import AlarmStatus, ModelStatus, Status
 
 STATE_COLOURS = {"healthy": "green", "degraded": "bold red", "warming_up": "yellow"}

@@ -30,7 +30,7 @@ from monitor.detect.audit.forecast import Forecast
 from monitor.detect.audit.page_costs import PageCosts
 from monitor.detect.reference.store import Version
 from monitor.events.types import DriftEvent, pages
-from monitor.events.wording import printable, sentence
+from monitor.events.wording.drift import printable, sentence
 from monitor.ingest.files import Rejection, plain_size
 from monitor.ingest.files.rejections import text as rejection_text
 

@@ -27,7 +27,7 @@ from monitor.events.commands import (
     command_id,
 )
 from monitor.events.history import EventHistory, OpenAlarm
-from monitor.events.wording import printable, records_of, sentence
+from monitor.events.wording.drift import printable, records_of, sentence
 from monitor.kafka.topics import Topics
 from monitor.records import Source
 from monitor.roles.command_sender import CommandSender

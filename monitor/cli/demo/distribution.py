@@ -19,7 +19,7 @@ from monitor.cli.console.forecast_text import three_digits
 from monitor.detect.explain.event_summaries import event_summaries
 from monitor.events.comparison import unit_of
 from monitor.events.types import Summary
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 REFERENCE, CURRENT = "dodger_blue1", "dark_orange"
 BAR_WIDTH = 10

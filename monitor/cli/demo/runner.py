@@ -48,7 +48,7 @@ from monitor.detect.watch import Watch
 from monitor.errors import UserError
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.types import DriftEvent, pages
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.files import Rejection
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.topics import Topics
@@ -263,7 +263,8 @@ def _watches(daemon: App) -> list[Watch]:
 def _phase(daemon: App, seen: int, records: int) -> str:
     if daemon.health.not_ready:
         return "joining the consumer groups"
-    if not seen or any(watch.profile is None for watch in _watches(daemon)):
+    watches = _watches(daemon)
+    if len(watches) < len(MODELS) or any(watch.profile is None for watch in watches):
         return "warming up: building references"
     if seen >= records:
         return "all records processed"

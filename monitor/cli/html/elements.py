@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 Child = Element | str | None
 """A child of an element; None is left out."""

@@ -11,7 +11,7 @@ from monitor.cli.html.incidents import DriftedFeature, Incident
 from monitor.detect.explain.distribution import Distribution
 from monitor.events.comparison import common_statistics, unit_of
 from monitor.events.types import DriftEvent, Severity
-from monitor.events.wording import (
+from monitor.events.wording.drift import (
     number_text,
     numbers_text,
     ratio_text,

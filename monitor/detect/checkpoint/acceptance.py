@@ -18,7 +18,7 @@ from monitor.detect.reference import builder
 from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.sources import SourceSettings
 from monitor.events.types import DriftEvent
-from monitor.events.wording import records_of
+from monitor.events.wording.drift import records_of
 from monitor.ingest.columns import Columns
 from monitor.ingest.limits import OTHER
 from monitor.ingest.segments import WHOLE

@@ -12,6 +12,7 @@ from monitor.experiments.decisions.result import Comparison, Guardrail, Point, R
 from monitor.experiments.decisions.state import Track
 from monitor.experiments.design import CONTROL, Design, Metric
 from monitor.experiments.sequential.estimate import Estimate, estimate, freeze_tau
+from monitor.experiments.sequential.mixture import BURN_IN
 from monitor.experiments.sequential.multiple import e_bh
 from monitor.experiments.sums.look import LookData
 
@@ -203,7 +204,8 @@ def _problem(found: Estimate, *, seen: bool) -> str:
     if not seen:
         return "no values in both arms"
     if not found.ready:
-        return "burn-in: fewer than 100 effective users, or a mean that may be zero"
+        few = found.n_eff < BURN_IN
+        return "fewer than 100 effective users" if few else "a mean that may be zero"
     if not math.isfinite(found.effect):
         return "the mean of the control is zero"
     return ""

@@ -20,7 +20,8 @@ Waiting = Literal[
 ]
 """Why an arm has no verdict yet.
 
-burn_in: fewer than 100 effective users in an arm. min_users, min_hours: as declared.
+burn_in: fewer than 100 effective users in an arm, or a mean that does not differ from zero.
+min_users, min_hours: as declared.
 sample_ratio: a mismatch blocks verdicts. stopped: the arm was stopped before its verdict.
 no_values: the goal has no values or cannot be computed. evidence: the data do not decide yet.
 """

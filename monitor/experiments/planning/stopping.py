@@ -24,6 +24,8 @@ LAST: Final = 20.0
 LOOKS: Final = 320
 NODES: Final = 144
 """Of the Gauss-Legendre integration over S."""
+SPREAD: Final = 6.0
+"""Standard deviations of S around its mean that are integrated, at most up to the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,12 @@ def decided_by(
         step = now - before
         mean, deviation = points + drift * step, np.sqrt(step)
         within.append(_between(inner, mean, deviation) @ density)
-        points = bound * nodes
+        low = np.clip(drift * now - SPREAD * np.sqrt(now), -bound, bound)
+        high = np.clip(drift * now + SPREAD * np.sqrt(now), -bound, bound)
+        points = (low + high) / 2 + (high - low) / 2 * nodes
         kernel = np.exp(-(((points[:, None] - mean) / deviation) ** 2) / 2)
         passed = kernel @ density / (deviation * np.sqrt(2 * np.pi))
-        density = passed * weights * bound
+        density = passed * weights * (high - low) / 2
         undecided.append(density.sum())
         before = now
     return 1 - np.array(undecided), 1 - np.array(within)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from monitor.events.experiment_wording import share
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
+from monitor.events.wording.experiments import share
 from monitor.experiments.decisions.result import Arm, Result
 from monitor.experiments.report.wording import (
     breached_text,

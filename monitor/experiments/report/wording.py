@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
 
-from monitor.events.experiment_wording import interval, p_text, percent, share
-from monitor.events.wording import number_text, printable
+from monitor.events.wording.drift import number_text, printable
+from monitor.events.wording.experiments import interval, p_text, percent, share
 from monitor.experiments.decisions.result import Arm, Comparison, Guardrail, Result
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -21,7 +21,7 @@ SEVERAL: Final = 0.01
 _LEAST_REQUESTS: Final = 1_000
 
 _WAITING: Final = {
-    "burn_in": "fewer than 100 effective users in this variant or in the control",
+    "burn_in": "fewer than 100 effective users in this variant or the control, or a mean near zero",
     "min_users": "fewer users than min_users",
     "min_hours": "runs for less than min_hours",
     "sample_ratio": "the split of users differs from the plan, which blocks verdicts",

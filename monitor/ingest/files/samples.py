@@ -27,7 +27,7 @@ def read_samples(path: Path, config: Config, rejections: Rejections) -> Iterator
     Raises OSError if the file cannot be read.
     """
     decode = decoder_for(config)
-    redact = _redactor(config)
+    redact = redactor(config)
     with open_stream(path) as stream:
         for pieces in framing.split(stream):
             for index, payload in enumerate(pieces.payloads):
@@ -38,13 +38,14 @@ def read_samples(path: Path, config: Config, rejections: Rejections) -> Iterator
                         place = Place(str(path), pieces.lines[index], pieces.number(index))
                         rejections.add(error, payload, place)
                     continue
-                sample = _as_sample(record)
+                sample = as_sample(record)
                 if redact is not None:
                     redact_sample(sample, redact, MAX_SAMPLE_BYTES)
                 yield sample
 
 
-def _redactor(config: Config) -> Redact | None:
+def redactor(config: Config) -> Redact | None:
+    """Return what replaces secrets in texts; None if redaction is switched off."""
     sampling = config.sampling
     if not sampling.redact:
         return None
@@ -52,7 +53,7 @@ def _redactor(config: Config) -> Redact | None:
     return Redactor(rules).redact
 
 
-def _as_sample(record: WholeRecord) -> Sample:
+def as_sample(record: WholeRecord) -> Sample:
     """Return the fields that judges use. The record was not drawn: each is in the file."""
     return Sample(
         request_id=record.request_id,

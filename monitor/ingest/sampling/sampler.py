@@ -89,7 +89,7 @@ class Sampler:
         dropped: Counter[str],
         exposures: Callable[[int], dict[str, UnitExposure]] = lambda _: {},
     ) -> Iterator[tuple[Sample, bytes]]:
-        """Yield the samples of n records, redacted and cut, with their JSON.
+        """Return the samples of n records, redacted and cut, with their JSON.
 
         payloads: the messages of the records.
         features: errors and refusals, each of shape (n,): 1 if the record is one.
@@ -123,6 +123,12 @@ class Sampler:
                 if sample is not None:
                     sample.exposures = exposures(index)
                     drawn.append(sample)
+        return self._finished(drawn, max_bytes, dropped)
+
+    def _finished(
+        self, drawn: Sequence[Sample], max_bytes: int, dropped: Counter[str]
+    ) -> Iterator[tuple[Sample, bytes]]:
+        """Redact the drawn samples, and yield them, cut, with their JSON."""
         if self._redact is not None:
             for sample in drawn:  # one step for all samples: its tables stay in the CPU's cache
                 redact_sample(sample, self._redact, max_bytes, self._clean)

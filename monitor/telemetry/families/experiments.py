@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import Metric
 
 from monitor.experiments.decisions.result import Comparison, Guardrail, Result
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.families.build import by_label, counter, gauge
 
 _ARM = ("experiment", "variant")

@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 
+from monitor.telemetry.counters.judging import SCORE_BUCKETS, JudgeMetrics
 from monitor.telemetry.families.build import (
     by_label,
     by_labels,
@@ -15,7 +16,6 @@ from monitor.telemetry.families.build import (
     single_gauge,
 )
 from monitor.telemetry.families.help_texts import HELP
-from monitor.telemetry.judging import SCORE_BUCKETS, JudgeMetrics
 
 _RUBRIC = ("model", "rubric")
 

@@ -15,10 +15,10 @@ import msgspec
 from monitor.events.codec import event_fields
 from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.experiments.assignment.lookup import UnknownExperimentError
 from monitor.experiments.decisions.result import Result
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.assignments import AssignmentSource, assignments
 from monitor.telemetry.http.status import alarm_statuses, status
 

@@ -12,9 +12,9 @@ import msgspec
 from detectors.trends import Trend
 from monitor import __version__
 from monitor.events.history import EventHistory, OpenAlarm
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.counters.metrics import Metrics, ModelState
 
 DAY_SECONDS = 86_400.0
 

@@ -15,10 +15,10 @@ import yaml
 
 from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
-from monitor.telemetry.judging import JudgeMetrics
 from tests.debian import needed
 
 ROOT = Path(__file__).parents[3]

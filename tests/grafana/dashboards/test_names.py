@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grafana.dashboards import build
-from grafana.dashboards import promql as queries
+from grafana.dashboards.elements import promql as queries
 from tests.debian import needed
 from tests.grafana.dashboards import rules
 from tests.grafana.dashboards.variables import interpolate

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from structlog.testing import capture_logs
 
 from judges.budget.caps import Purpose, divide_caps
 from judges.budget.metered import Meter
@@ -252,6 +253,20 @@ def test_what_the_budget_does_not_cover_is_unscored(benches: list[Bench], usd: f
     worst = Prices({"judge": PRICE}).worst_case(CALL) / NANODOLLARS
     # at noon, half of the day's cap and an hour ahead may be spent
     assert bench.spent >= live * (0.5 + 1 / 24) - 2 * worst
+
+
+@pytest.mark.parametrize(("usd", "warnings"), [(0.01, 1), (60.0, 0)])
+def test_a_budget_below_one_evaluation_is_logged_once(
+    benches: list[Bench], usd: float, warnings: int
+) -> None:
+    """Otherwise every sample would be `no_budget` without a reason in the log."""
+    bench = Bench(usd)
+    benches.append(bench)
+    with capture_logs() as logs:
+        bench.add(*(sample(str(i)) for i in range(3)))
+    assert [each["setting"] for each in logs] == ["judges.budget.usd_per_day"] * warnings
+    bench.run(3)
+    assert len(bench.done) == 3
 
 
 def test_critical_samples_have_a_reserve(benches: list[Bench]) -> None:

@@ -115,7 +115,12 @@ def test_defaults_need_no_file() -> None:
         },
         "experiments": {},
         "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
-        "notifications": {"dashboard_url": None, "runbooks_url": None, "targets": {}},
+        "notifications": {
+            "dashboard_url": None,
+            "runbooks_url": None,
+            "experiment_url": None,
+            "targets": {},
+        },
         "http": {"host": "127.0.0.1", "port": 9464},
         "log": {"level": "info", "format": "auto"},
     }

@@ -23,7 +23,7 @@ from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
 from monitor.ingest.columns import Columns
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.publisher import Publisher
 from tests.monitor import judged, synthetic
 from tests.monitor.detect.checkpoint.restarts import restarted

@@ -23,7 +23,7 @@ from monitor.detect.coalescer import Coalescer
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import sources
 from monitor.events.types import DriftEvent, pages
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.columns import Columns
 from monitor.records import Source
 from tests.monitor import judged, synthetic

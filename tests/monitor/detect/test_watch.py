@@ -21,7 +21,7 @@ from monitor.config.sections.detection import (
     WindowsConfig,
 )
 from monitor.detect.reference import builder
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from tests.monitor import synthetic
 from tests.monitor.detect.watch_runs import (
     DRIFTED,

@@ -9,7 +9,7 @@ import pytest
 
 from detectors.categorical_stream import UNSEEN
 from monitor.events.codec import encode_event, event_fields
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from tests.monitor import synthetic
 from tests.monitor.detect.watch_runs import (
     DRIFTED,

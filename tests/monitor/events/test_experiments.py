@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.events.codec import UnknownEventType, decode_event
-from monitor.events.experiment_wording import experiment_sentence, interval, p_text, percent
 from monitor.events.experiments import (
     ExperimentEvent,
     decode_experiment,
@@ -17,6 +16,7 @@ from monitor.events.experiments import (
     experiment_fields,
 )
 from monitor.events.history import EventHistory
+from monitor.events.wording.experiments import experiment_sentence, interval, p_text, percent
 from monitor.roles.event_log import add_message
 from tests.monitor.notify.experiment_events import HOSTILE, breach, mismatch, verdict
 

@@ -18,7 +18,7 @@ from monitor.notify.experiment_message import ExperimentBatch, ExperimentNotice
 from monitor.notify.message import Batch, Sender
 from monitor.notify.queue import EventQueue
 from monitor.roles.notify import TargetConsumer, _decode
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor.notify import receiver
 from tests.monitor.notify.drift_events import (
     TARGETS,

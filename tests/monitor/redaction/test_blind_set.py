@@ -34,6 +34,27 @@ FIRST_RUN = {
     "api_key": (1.0, 0.97),
 }
 """Recall and precision by kind, rounded down."""
+THIRD_RUN = {
+    "email": (0.976, 0.954),
+    "phone": (1.0, 0.937),
+    "credit_card": (1.0, 1.0),
+    "iban": (1.0, 1.0),
+    "ip_address": (1.0, 0.936),
+    "us_ssn": (0.952, 0.952),
+    "aws_key": (1.0, 1.0),
+    "github_token": (1.0, 1.0),
+    "openai_key": (1.0, 1.0),
+    "anthropic_key": (1.0, 1.0),
+    "google_key": (1.0, 1.0),
+    "slack_token": (1.0, 1.0),
+    "stripe_key": (1.0, 1.0),
+    "jwt": (1.0, 1.0),
+    "private_key": (0.926, 0.926),
+    "password": (0.916, 0.977),
+    "authorization": (0.857, 1.0),
+    "api_key": (0.928, 0.976),
+}
+"""The same for the first run over the third set, after the mending for the sets 1 and 2."""
 SECOND = ("phone", "credit_card", "us_ssn", "aws_key", "password", "authorization")
 """Kinds below .95 in the first run. The rules were mended after a look at both sets."""
 
@@ -49,18 +70,15 @@ def results(name: str) -> dict[str, Measured]:
     return measure(load(HERE / name), redact)
 
 
-@pytest.fixture(scope="module")
-def first() -> dict[str, Measured]:
-    """Measure the blind set once."""
-    return results("blind_set.yaml")
-
-
-@pytest.mark.parametrize("kind", FIRST_RUN)
-def test_is_as_good_as_in_the_first_run(first: dict[str, Measured], kind: str) -> None:
-    """Neither recall nor precision falls below the first run."""
-    recall, precision = FIRST_RUN[kind]
-    assert first[kind].recall >= recall, first[kind].missed
-    assert first[kind].precision >= precision, first[kind].false
+@pytest.mark.parametrize(
+    ("name", "bounds"), [("blind_set.yaml", FIRST_RUN), ("blind_set_3.yaml", THIRD_RUN)]
+)
+def test_is_as_good_as_in_the_first_run(name: str, bounds: dict[str, tuple[float, float]]) -> None:
+    """Neither recall nor precision of any kind falls below the first run."""
+    measured = results(name)
+    for kind, (recall, precision) in bounds.items():
+        assert measured[kind].recall >= recall, measured[kind].missed
+        assert measured[kind].precision >= precision, measured[kind].false
 
 
 @pytest.mark.parametrize("name", ["blind_set.yaml", "blind_set_2.yaml"])
@@ -78,6 +96,14 @@ def test_each_kind_has_thirty_texts_with_and_thirty_without_a_secret() -> None:
     for kind in FIRST_RUN:
         secrets = [each.secret is not None for each in examples if each.kind == kind]
         assert (sum(secrets), len(secrets)) == (30, 60)
+
+
+def test_each_kind_of_the_third_set_has_forty_texts_with_and_forty_without_a_secret() -> None:
+    """At least: no text of this set was left out."""
+    examples = load(HERE / "blind_set_3.yaml")
+    for kind in THIRD_RUN:
+        secrets = [each.secret is not None for each in examples if each.kind == kind]
+        assert min(sum(secrets), len(secrets) - sum(secrets)) >= 40
 
 
 def test_a_text_kept_as_it_is_lowers_recall() -> None:

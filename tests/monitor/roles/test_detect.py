@@ -20,7 +20,7 @@ from monitor.ingest.columns import Columns
 from monitor.kafka.errors import RejoinError
 from monitor.roles import detect as role
 from monitor.roles.detect import Detect
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WARMUP

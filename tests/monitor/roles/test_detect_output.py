@@ -14,7 +14,7 @@ from monitor.ingest.columns import Columns
 from monitor.ingest.limits import OTHER
 from monitor.records import Source
 from monitor.roles.detect_output import report
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor import judged, synthetic
 
 

@@ -13,7 +13,7 @@ from monitor.detect.checkpoint.state_topic import MANIFEST
 from monitor.detect.monitor import DriftMonitor
 from monitor.roles import detect_restore
 from monitor.roles.detect_restore import Restorer
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WARMUP
 

@@ -12,7 +12,7 @@ from judges.calls import UnscoredReason
 from judges.live.partition import Commit, Pending
 from monitor.events.evaluations import Evaluation
 from monitor.roles.judge_metrics import JudgeCounters
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor.telemetry.scrape import get, samples
 
 MODELS = 3

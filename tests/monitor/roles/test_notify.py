@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from monitor.config.schema import Config
 from monitor.roles.notify import TargetConsumer
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor.notify.drift_events import pagerduty
 
 

@@ -13,9 +13,9 @@ from monitor.events.evaluations import HUMAN, Evaluation, encode_evaluation
 from monitor.roles import topic_log
 from monitor.roles.quality_log import QualityLog
 from monitor.roles.topic_log import TopicLog
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.api import HistoryUnavailableError
-from monitor.telemetry.judging import JudgeMetrics
 from tests.judges.trust.calibration.evaluations import TRUTH, simulated
 
 Session = Sequence[bytes | KafkaError]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitor.events.types import DriftEvent
-from monitor.telemetry.counters import Metrics, event_labels
+from monitor.telemetry.counters.metrics import Metrics, event_labels
 
 
 def count_event(metrics: Metrics, event: DriftEvent) -> None:

@@ -18,11 +18,11 @@ from monitor.events.types import DriftEvent, Summary
 from monitor.ingest.decode import decoder
 from monitor.ingest.features import Batch, FeatureExtractor
 from monitor.records import Record, Source
-from monitor.telemetry.counters import Metrics, ModelState
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics, Quality
+from monitor.telemetry.counters.metrics import Metrics, ModelState
 from monitor.telemetry.exporter import MetricsCollector
 from monitor.telemetry.health import Health
-from monitor.telemetry.judging import JudgeMetrics, Quality
 from tests.monitor.experiments.decisions.looks import (
     COST,
     SCORE,

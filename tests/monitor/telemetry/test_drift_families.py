@@ -9,7 +9,7 @@ import pytest
 from monitor.detect.alarms.evaluator import Reading
 from monitor.detect.audit.self_audit import AuditResult
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from tests.monitor.telemetry.counted import count_event
 from tests.monitor.telemetry.scrape import NAN, event, everything, get, samples, state
 

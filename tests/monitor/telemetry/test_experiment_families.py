@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.experiments.decisions.result import Guardrail
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.families.experiments import guardrail_state
 from tests.monitor.experiments.decisions.looks import COST, SCORE, Experiment, design, normal, run
 from tests.monitor.telemetry.scrape import everything, get, samples

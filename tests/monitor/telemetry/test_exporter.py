@@ -15,7 +15,7 @@ from monitor.app import App
 from monitor.config.schema import Config
 from monitor.config.sections.detection import AlarmsConfig
 from monitor.records import RejectReason
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import MetricsCollector, registry
 from monitor.telemetry.health import Health
 from tests.monitor.telemetry.counted import count_event
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 # --- the contract -----------------------------------------------------------------------------
 
 STREAM = {"model", "feature", "drift_type"}
+ARM = {"experiment", "variant"}
 CONTRACT = {  # of the design, as far as it is implemented
     "records_consumed_total": {"topic"},
     "records_rejected_total": {"reason"},
@@ -78,10 +79,20 @@ CONTRACT = {  # of the design, as far as it is implemented
     "judge_budget_remaining_usd": set(),
     "judge_unscored_total": {"reason"},
     "judge_agreement": {"rubric"},
+    "experiment_users": ARM,
+    "experiment_mean": {*ARM, "metric"},
+    "experiment_effect": {*ARM, "metric"},
+    "experiment_effect_lower": {*ARM, "metric"},
+    "experiment_effect_upper": {*ARM, "metric"},
+    "experiment_verdict": {*ARM, "metric", "verdict"},
+    "experiment_guardrail": {*ARM, "metric", "state"},
+    "experiment_goal": {"experiment", "metric"},
+    "experiment_srm_status": {"experiment", "status"},
+    "experiment_srm_evalue": {"experiment"},
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
 LABELS |= {"statistic", "drift_type", "topic", "partition", "reason", "outcome", "role", "target"}
-LABELS |= {"judge", "rubric", "kind", "source"}
+LABELS |= {"judge", "rubric", "kind", "source", *ARM, "metric", "verdict", "state"}
 
 
 def test_names_and_labels_are_those_of_the_contract() -> None:

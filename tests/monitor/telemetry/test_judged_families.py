@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from monitor.ingest.limits import OTHER
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.judging import SCORE_BUCKETS, JudgeMetrics, Quality
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import MetricsCollector
-from monitor.telemetry.judging import SCORE_BUCKETS, JudgeMetrics, Quality
 from tests.monitor.telemetry.scrape import everything, get, samples
 
 pytestmark = pytest.mark.filterwarnings("error")

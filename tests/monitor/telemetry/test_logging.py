@@ -19,7 +19,7 @@ from monitor.config.schema import Config
 from monitor.config.sections.process import LogConfig
 from monitor.events.codec import event_fields
 from monitor.events.types import BinShift, Explanation
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.telemetry.logging import configure
 from tests.monitor.notify import drift_events
 

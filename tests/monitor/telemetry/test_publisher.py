@@ -11,7 +11,7 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.watch import Watch
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.publisher import ROUND_SECONDS, STEP_SECONDS, TIME_SHARE, Publisher
 from tests.monitor import judged, synthetic
 

@@ -18,10 +18,10 @@ from monitor.detect.monitor import DriftMonitor
 from monitor.detect.tracks.feature_values import FeatureValue
 from monitor.ingest.limits import OTHER
 from monitor.roles.detect import Detect
-from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.metrics import Metrics, ModelState
 from monitor.telemetry.exporter import MAX_SERIES, PROCESS_SERIES, MetricsCollector, registry
 from monitor.telemetry.health import Health
-from monitor.telemetry.judging import JudgeMetrics
 from tests.monitor import synthetic
 from tests.monitor.notify import drift_events
 from tests.monitor.telemetry.counted import count_event

@@ -6,8 +6,8 @@ from grafana_foundation_sdk.builders.statetimeline import Panel as StateTimeline
 from grafana_foundation_sdk.builders.table import Panel as Table
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import (
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import (
     AMBER,
     GREEN,
     Column,
@@ -18,7 +18,7 @@ from grafana.dashboards.panels import (
     state_timeline,
     table,
 )
-from grafana.dashboards.promql import RATE, highest, metric, plumbline_only, scoped
+from grafana.dashboards.elements.promql import RATE, highest, metric, plumbline_only, scoped
 
 SERIES = 5000
 """Maximum number of series that a process exports (`monitor.metrics.MAX_SERIES`)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.stat import Panel as Stat
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, graph, limits, query, stat
-from grafana.dashboards.promql import highest, metric, rate, total
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, graph, limits, query, stat
+from grafana.dashboards.elements.promql import highest, metric, rate, total
 
 LAG = limits(warning=60, critical=300)
 """Thresholds of the event-time lag, in seconds."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, graph, limits, query
-from grafana.dashboards.promql import increase, metric, rate, ratio, total
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, graph, limits, query
+from grafana.dashboards.elements.promql import increase, metric, rate, ratio, total
 
 _NO_SCORE = rate("judge_unscored_total")
 _SCORED = total(rate("judge_score_count"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.timeseries import Panel as Timeseries
 
-from grafana.dashboards.frame import Row
-from grafana.dashboards.panels import Description, graph, limits, query
-from grafana.dashboards.promql import RUBRIC, highest, mean, metric
+from grafana.dashboards.elements.frame import Row
+from grafana.dashboards.elements.panels import Description, graph, limits, query
+from grafana.dashboards.elements.promql import RUBRIC, highest, mean, metric
 
 
 def row() -> Row:

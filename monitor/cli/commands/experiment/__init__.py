@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from monitor.cli.commands.experiment import assign, plan, report
+from monitor.cli.commands.experiment import assign, compare, plan, report
 from monitor.cli.options import add_group
 
-COMMANDS: Final = (assign, plan, report)
+COMMANDS: Final = (plan, assign, report, compare)
 
 
 def add(commands: Any) -> None:
     """Add the command group."""
     group = add_group(
-        commands, "experiment", "plan experiments, assign users to variants, and report results"
+        commands, "experiment", "plan experiments, assign users, report results, compare offline"
     )
     for command in COMMANDS:
         command.add(group)

@@ -13,7 +13,7 @@ from typing import Any
 from monitor.cli.arguments import input_file, positive_number
 from monitor.cli.options import add_command, add_config, add_json, load_config, print_json
 from monitor.errors import UserError
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 from monitor.experiments.assignment.assign import Assignment, assign
 
 NONE = "-"

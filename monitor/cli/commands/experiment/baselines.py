@@ -14,7 +14,7 @@ from monitor.config.sections.experiments.metrics import LOG_FEATURES, split_metr
 from monitor.detect.reference import store
 from monitor.detect.reference.store import Version
 from monitor.errors import UserError
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 from monitor.experiments.planning.baseline import (
     Baseline,
     Users,

@@ -51,6 +51,11 @@ def add(commands: Any) -> None:
         metavar="N",
         help="new users of the experiment each day, over all variants",
     )
+    _add_requests(parser)
+    add_json(parser)
+
+
+def _add_requests(parser: argparse.ArgumentParser) -> None:
     users = parser.add_argument_group("requests of a user")
     users.add_argument(
         "--requests-per-user", type=positive_number, default=1.0, metavar="N", help="default: 1"
@@ -69,7 +74,6 @@ def add(commands: Any) -> None:
         metavar="X",
         help="correlation of the metric in two requests of a user (default: 0.1)",
     )
-    add_json(parser)
 
 
 def _add_baseline(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from monitor.cli.arguments import base_url, input_file, output_file
 from monitor.cli.options import add_command, add_config, add_json, load_config
 from monitor.errors import UserError
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
     from monitor.config.schema import Config

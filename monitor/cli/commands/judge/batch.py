@@ -24,10 +24,11 @@ from typing import TYPE_CHECKING, Any, Final
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed, Unscored, UnscoredReason, Usage
 from judges.client.batches import MAX_REQUESTS, BatchResult, BatchStatus, MessageBatches
+from judges.live.rubric_evaluator import RubricEvaluator
 from judges.rubrics.judge import unscored_without_call, verdict_of
 from judges.rubrics.prompt import judge_call
 from monitor.cli.commands.judge.connection import RunAccount
-from monitor.cli.commands.judge.evaluators import ByRubric, Evaluator, Outcome, outcome_of
+from monitor.cli.commands.judge.evaluators import Outcome, outcome_of
 from monitor.cli.commands.judge.journal import Journal, JournalBatch, key_of
 from monitor.cli.commands.judge.offline import UniqueSamples
 from monitor.cli.commands.judge.summary import Results, report_of
@@ -36,6 +37,7 @@ from monitor.records import Sample
 from monitor.roles import judge_setup
 
 if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.config.schema import Config
 
 BATCH_CHARS: Final = 32_000_000
@@ -50,9 +52,9 @@ _NO_RESULT: Final = Unscored(
 )
 
 
-def rubrics_only(evaluators: Sequence[Evaluator]) -> list[ByRubric]:
+def rubrics_only(evaluators: Sequence[Evaluator]) -> list[RubricEvaluator]:
     """Return the evaluators. Raises UserError if one of them is a metric of RAGAS."""
-    rubrics = [each for each in evaluators if isinstance(each, ByRubric)]
+    rubrics = [each for each in evaluators if isinstance(each, RubricEvaluator)]
     if len(rubrics) < len(evaluators):
         raise UserError(
             "--batch judges by rubrics only: a metric of RAGAS needs several calls in turn; run"
@@ -72,7 +74,7 @@ class BatchRun:
 
     path: Path
     config: Config
-    evaluators: Sequence[ByRubric]
+    evaluators: Sequence[RubricEvaluator]
     prices: Prices
     journal: Journal
     account: RunAccount
@@ -220,14 +222,14 @@ class BatchRun:
 
     def _evaluations(
         self, samples: UniqueSamples | None = None
-    ) -> Iterator[tuple[ByRubric, Sample, str]]:
+    ) -> Iterator[tuple[RubricEvaluator, Sample, str]]:
         """Yield the evaluations of the file, with their keys."""
         for sample in samples or UniqueSamples(self.path, self.config):
             for evaluator in self.evaluators:
                 yield evaluator, sample, key_of(evaluator, sample)
 
 
-def call_of(evaluator: ByRubric, sample: Sample, nonce: str, key: str) -> Call:
+def call_of(evaluator: RubricEvaluator, sample: Sample, nonce: str, key: str) -> Call:
     """Return the call of a request in a batch.
 
     Its delimiters follow from the nonce, which the author of a record cannot guess, so that they

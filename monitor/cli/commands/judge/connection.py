@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from judges.budget.metered import Meter, MeteredClient
 from judges.budget.prices import NANODOLLARS, Prices
 from judges.calls import JudgeClient
 from judges.client.retrying import RetryingClient
+from monitor.cli.commands.judge.journal import Journal
+from monitor.errors import UserError
 from monitor.roles import judge_setup
 
 if TYPE_CHECKING:
@@ -52,6 +55,23 @@ class RunDraw:
 def cap_of(config: Config, purpose: Purpose) -> int:
     """Return what one run may cost, in nanodollars: the daily share of its purpose."""
     return judge_setup.budget_caps(config.judges).day[purpose]
+
+
+def account_of(config: Config, journal: Journal, purpose: Purpose) -> RunAccount:
+    """Return the account of a run. What earlier runs spent today counts in it."""
+    left = cap_of(config, purpose) - journal.spent(journal.today(), purpose)
+    return RunAccount(max(left, 0))
+
+
+def confirm(*, yes: bool) -> None:
+    """Ask before money is spent, unless `yes`. Raises UserError if it must not start."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("this costs money; start it with --yes")
+    print("Start? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        raise UserError("not started")
 
 
 def client_of(

@@ -10,16 +10,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from judges.budget.caps import Purpose
 from judges.calls import UnscoredReason
-from monitor.cli.commands.judge.evaluators import Evaluator, Outcome
+from monitor.cli.commands.judge.evaluators import Outcome
 from monitor.errors import UserError
 from monitor.records import Sample
+
+if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
 
 TRANSIENT: Final = frozenset(
     {UnscoredReason.TIMEOUT, UnscoredReason.UNAVAILABLE, UnscoredReason.NO_BUDGET}
@@ -166,6 +170,16 @@ class Journal:
             self.earlier[str(entry["day"]), purpose] += int(entry["cost"])
             if "outcome" in entry:
                 self._known[str(entry["key"])] = msgspec.convert(entry["outcome"], Outcome)
+
+
+def today() -> str:
+    """Return the day of UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def beside(report: Path | None) -> Path | None:
+    """Return the journal beside a report."""
+    return None if report is None else report.with_name(report.name + ".journal")
 
 
 def key_of(evaluator: Evaluator, sample: Sample) -> str:

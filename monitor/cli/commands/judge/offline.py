@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from judges.budget.prices import Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
 from monitor.cli.commands.judge.connection import RunAccount, client_of
-from monitor.cli.commands.judge.evaluators import Evaluator, typical_cost
+from monitor.cli.commands.judge.evaluators import calls_of, outcome_of_evaluation, typical_cost
 from monitor.cli.commands.judge.journal import Journal, key_of
 from monitor.cli.commands.judge.summary import Results, report_of
 from monitor.cli.console.tables import new_console
@@ -27,6 +27,7 @@ from monitor.records import Sample
 from monitor.roles.judge_kpis import kpi_lines
 
 if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.config.schema import Config
 
 IN_FLIGHT: Final = 4
@@ -118,7 +119,7 @@ def estimate_cost(
             if key in waiting or journal.find(key) is not None:
                 found.known += 1
                 continue
-            for call in evaluator.calls(sample):
+            for call in calls_of(evaluator, sample):
                 found.calls += 1
                 found.typical += typical_cost(call, prices, batch=batch)
                 found.most += prices.worst_case(call, batch=batch)
@@ -148,7 +149,7 @@ def judge_file(
         slots = asyncio.Semaphore(config.judges.client.concurrency)
         client = WatchedClient(client_of(config, account, prices, slots))
         try:
-            with _progress(expected.evaluations) as advance:
+            with progress(expected.evaluations, "judging") as advance:
                 most = IN_FLIGHT * config.judges.client.concurrency
                 await _judge_all(client, samples, results, journal, account, most, advance)
         finally:
@@ -179,7 +180,8 @@ async def _judge_all(
             key = key_of(each.evaluator, sample)
             outcome = journal.find(key)
             if outcome is None:
-                outcome = await each.evaluator.evaluate(client, sample)
+                evaluation = await each.evaluator.evaluate(sample, client)
+                outcome = outcome_of_evaluation(evaluation)
                 journal.add(key, outcome, account.spent)
             each.add(sample.request_id, outcome)
             advance()
@@ -194,16 +196,16 @@ async def _judge_all(
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """Show the number of finished evaluations on standard error, if that is a terminal."""
+def progress(total: int, text: str) -> Iterator[Callable[[], None]]:
+    """Show a number of finished things on standard error, if that is a terminal."""
     console = new_console(stderr=True)
     if not console.is_terminal:
         yield lambda: None
         return
-    columns = (TextColumn("judging"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("judging", total=total)
-        yield lambda: progress.advance(task)
+    columns = (TextColumn(text), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(text, total=total)
+        yield lambda: bar.advance(task)
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.cli.arguments import input_file, output_file, positive_number
@@ -14,7 +12,6 @@ from monitor.cli.options import add_command, add_config, add_json, load_config, 
 from monitor.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
-    from judges.budget.caps import Purpose
     from judges.budget.prices import Prices
     from monitor.cli.commands.judge.connection import RunAccount
     from monitor.cli.commands.judge.evaluators import Evaluator
@@ -84,7 +81,7 @@ def _add_batch(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     from monitor.cli.commands.judge import offline, summary
-    from monitor.cli.commands.judge.journal import Journal
+    from monitor.cli.commands.judge.journal import Journal, beside, today
     from monitor.roles import judge_setup
     from monitor.roles.judge_kpis import kpi_report
 
@@ -97,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
     prices = judge_setup.model_prices(config.judges)
     prices.require([model])
     evaluators = _evaluators(arguments, config, model)
-    journal = Journal(arguments.journal or _beside(arguments.report), _today)
+    journal = Journal(arguments.journal or beside(arguments.report), today)
     with journal.open():
         judge = _judge_batches if arguments.batch else _judge_now
         report = judge(arguments, config, evaluators, prices, journal)
@@ -105,9 +102,11 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.report:
         arguments.report.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if arguments.json:
-        return print_json(report)
-    offline.print_report(report)
-    return 0
+        print_json(report)
+    else:
+        offline.print_report(report)
+    # a script that compares means must not go on after a revoked key
+    return 0 if report["scored"] else 1
 
 
 def _judge_now(
@@ -119,12 +118,12 @@ def _judge_now(
 ) -> dict[str, Any]:
     """Judge by one request for each call, and return the report."""
     from judges.budget.caps import Purpose
-    from monitor.cli.commands.judge import offline
+    from monitor.cli.commands.judge import connection, offline
 
     if journal.batches:
         raise UserError("the journal waits for a batch; add --batch, or its records are paid twice")
     expected = offline.estimate_cost(arguments.file, config, evaluators, prices, journal)
-    account = _account(config, journal, Purpose.COMMAND_LINE)
+    account = connection.account_of(config, journal, Purpose.COMMAND_LINE)
     _confirm(expected, account, yes=arguments.yes)
     return offline.judge_file(
         arguments.file, config, evaluators, prices, journal, account, expected
@@ -140,13 +139,13 @@ def _judge_batches(
 ) -> dict[str, Any]:
     """Judge by batches, and return the report."""
     from judges.budget.caps import Purpose
-    from monitor.cli.commands.judge import offline
+    from monitor.cli.commands.judge import connection, offline
     from monitor.cli.commands.judge.batch import BatchRun, rubrics_only
 
     if not (arguments.journal or arguments.report):
         raise UserError("--batch needs --report or --journal, so that the batch can be found again")
     rubrics = rubrics_only(evaluators)
-    account = _account(config, journal, Purpose.BATCH)
+    account = connection.account_of(config, journal, Purpose.BATCH)
     run = BatchRun(arguments.file, config, rubrics, prices, journal, account, arguments.interval)
     expected = offline.estimate_cost(
         arguments.file, config, evaluators, prices, journal, batch=True
@@ -155,32 +154,15 @@ def _judge_batches(
     return run.judge()
 
 
-def _account(config: Config, journal: Journal, purpose: Purpose) -> RunAccount:
-    """Return the account of a run. What earlier runs spent today counts in it."""
-    from monitor.cli.commands.judge import connection
-
-    left = connection.cap_of(config, purpose) - journal.spent(_today(), purpose)
-    return connection.RunAccount(max(left, 0))
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
-
-
-def _beside(report: Path | None) -> Path | None:
-    """Return the journal beside a report."""
-    return None if report is None else report.with_name(report.name + ".journal")
-
-
 def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> list[Evaluator]:
     """Return the evaluators of the options, or of the configuration without options."""
     from random import SystemRandom
 
-    from judges.ragas.embedding import installed_embedder
+    from judges.live.rubric_evaluator import RubricEvaluator
     from judges.ragas.metrics import metrics_of
     from judges.rubrics.loading import load
     from judges.rubrics.rubric import Mode
-    from monitor.cli.commands.judge.evaluators import ByMetric, ByRubric
+    from monitor.roles.judge_setup import ragas_evaluators
 
     given = arguments.rubric or arguments.ragas
     rubrics = [load(name) for name in (arguments.rubric if given else config.judges.rubrics)]
@@ -195,16 +177,15 @@ def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> li
     if twice:
         raise UserError(f"{twice} is given twice; a report has one result of each name")
     random = SystemRandom()
-    embedder = installed_embedder() if any(metric.embeds for metric in metrics) else None
-    return [
-        *(ByRubric(rubric, model, random) for rubric in rubrics),
-        *(ByMetric(metric, model, embedder) for metric in metrics),
-    ]
+    found: list[Evaluator] = [RubricEvaluator(rubric, model, random) for rubric in rubrics]
+    if metrics:
+        found += ragas_evaluators(metrics, model)
+    return found
 
 
 def _confirm(expected: CostEstimate, account: RunAccount, *, yes: bool) -> None:
     """Print the estimate, and ask before money is spent. Raises UserError if it must not start."""
-    from monitor.cli.commands.judge.connection import usd
+    from monitor.cli.commands.judge.connection import confirm, usd
 
     print(
         f"{expected.records:,} records, {expected.evaluations:,} evaluations, of which"
@@ -215,10 +196,5 @@ def _confirm(expected: CostEstimate, account: RunAccount, *, yes: bool) -> None:
     )
     if not expected.records:
         raise UserError("nothing was read: the file has no valid record")
-    if yes or not expected.calls:
-        return
-    if not sys.stdin.isatty():
-        raise UserError("this costs money; start it with --yes")
-    print("Start? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-        raise UserError("not started")
+    if expected.calls:
+        confirm(yes=yes)

@@ -7,14 +7,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from operator import itemgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from judges.live.rubric_evaluator import RubricEvaluator
 from judges.ragas.report import Estimate, estimate, rag_report
 from judges.rubrics.rubric import Rubric
 from judges.trust.calibration.dimensions import MAX_CASES, Row, compare_dimensions
 from judges.trust.calibration.report import json_value
 from monitor.cli.commands.judge.connection import usd
-from monitor.cli.commands.judge.evaluators import ByMetric, ByRubric, Evaluator, Outcome
+from monitor.cli.commands.judge.evaluators import Outcome, name_of
+
+if TYPE_CHECKING:
+    from monitor.cli.commands.judge.evaluators import Evaluator
 
 _Z: Final = 1.959963984540054
 """Quantile of the normal distribution for intervals of 95 %."""
@@ -31,7 +35,7 @@ class Results:
     scores: list[float] = field(default_factory=list)
     by_request: dict[str, float] = field(default_factory=dict)
     passed: int = 0
-    dimensions: Counter[str] = field(default_factory=Counter)
+    dimensions: dict[str, float] = field(default_factory=dict)
     unscored: Counter[str] = field(default_factory=Counter)
     rows: list[Row] = field(default_factory=list)
 
@@ -43,11 +47,10 @@ class Results:
         self.scores.append(outcome.score)
         self.by_request[request_id] = outcome.score
         self.passed += bool(outcome.passed)
-        self.dimensions.update(outcome.dimensions)
+        for name, score in outcome.dimensions.items():
+            self.dimensions[name] = self.dimensions.get(name, 0.0) + score
         if len(self.rows) < MAX_CASES:
-            self.rows.append(
-                (request_id, {name: float(each) for name, each in outcome.dimensions.items()})
-            )
+            self.rows.append((request_id, outcome.dimensions))
 
 
 def report_of(
@@ -57,19 +60,19 @@ def report_of(
     unscored: Counter[str] = Counter()
     for each in results:
         unscored.update(each.unscored)
-    rubrics = [each for each in results if isinstance(each.evaluator, ByRubric)]
-    metrics = [each for each in results if isinstance(each.evaluator, ByMetric)]
+    rubrics = [each for each in results if isinstance(each.evaluator, RubricEvaluator)]
+    metrics = [each for each in results if not isinstance(each.evaluator, RubricEvaluator)]
     report: dict[str, Any] = {
         "records": records,
         "scored": sum(len(each.scores) for each in results),
         "unscored": dict(sorted(unscored.items())),
         "cost_usd": usd(spent),
-        "rubrics": {each.evaluator.name: _rubric(each) for each in rubrics},
+        "rubrics": {name_of(each.evaluator): _rubric(each) for each in rubrics},
         "rejected": rejected,
         "repeated": repeated,
     }
     if metrics:
-        report["ragas"] = {each.evaluator.name: _common(each) for each in metrics}
+        report["ragas"] = {name_of(each.evaluator): _common(each) for each in metrics}
         report["rag"] = _rag(metrics)
     return report
 
@@ -82,7 +85,7 @@ def means(report: dict[str, Any]) -> dict[str, float | None]:
 
 def _rubric(results: Results) -> dict[str, Any]:
     evaluator = results.evaluator
-    assert isinstance(evaluator, ByRubric)
+    assert isinstance(evaluator, RubricEvaluator)
     rubric: Rubric = evaluator.rubric
     count = len(results.scores)
     lower, upper = wilson(results.passed, count)
@@ -116,7 +119,7 @@ def _common(results: Results) -> dict[str, Any]:
 
 def _rag(metrics: Sequence[Results]) -> dict[str, Any]:
     """Return which component of the pipeline is weak."""
-    found = rag_report({each.evaluator.name: each.by_request for each in metrics})
+    found = rag_report({name_of(each.evaluator): each.by_request for each in metrics})
     return {
         "weak": str(found.weak),
         "difference": _estimate(found.difference),

@@ -15,7 +15,7 @@ from monitor.cli.options import (
     print_json,
 )
 from monitor.errors import UserError
-from monitor.events.wording import printable
+from monitor.events.wording.drift import printable
 
 if TYPE_CHECKING:
     from monitor.config.schema import Config

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 from monitor.cli.html.elements import Child, element, table
 from monitor.cli.html.experiment.chart import effect_chart
 from monitor.cli.html.experiment.distribution import distribution_chart
-from monitor.events.experiment_wording import share
+from monitor.events.wording.experiments import share
 from monitor.experiments.decisions.result import Arm, Comparison, Result
 from monitor.experiments.report.wording import (
     breached_text,

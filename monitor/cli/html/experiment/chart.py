@@ -8,7 +8,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from monitor.cli.html.elements import element
-from monitor.events.experiment_wording import percent
+from monitor.events.wording.experiments import percent
 from monitor.experiments.decisions.result import Point
 
 WIDTH: Final = 400

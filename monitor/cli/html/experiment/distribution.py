@@ -6,7 +6,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from monitor.cli.html.elements import element
-from monitor.events.wording import number_text
+from monitor.events.wording.drift import number_text
 from monitor.experiments.decisions.result import Distribution
 
 WIDTH: Final = 400

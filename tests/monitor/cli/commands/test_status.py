@@ -12,7 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 from detectors.trends import Trend
 from monitor.events.history import EventHistory
 from monitor.records import Source
-from monitor.telemetry.counters import Metrics, ModelState
+from monitor.telemetry.counters.metrics import Metrics, ModelState
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.api import Api
 from monitor.telemetry.http.server import WebServer

@@ -20,7 +20,7 @@ from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import builder
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from tests.monitor import synthetic
 from tests.monitor.synthetic import STRIDE, WARMUP, WINDOW
 

@@ -16,7 +16,7 @@ from monitor.detect.checkpoint import watch_state
 from monitor.detect.watch import Watch
 from monitor.events.codec import encode_event
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.sampling.examples import Examples
 from tests.monitor import synthetic
 from tests.monitor.detect.explain.explained_runs import QUIET, events_of, with_ids

@@ -15,7 +15,7 @@ from monitor.detect.explain.new_categories import MAX_NAMES, MAX_REPORTED
 from monitor.detect.watch import Watch
 from monitor.events.codec import decode_event, encode_event
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.columns import Columns
 from tests.monitor import synthetic
 from tests.monitor.synthetic import SLOW_PROPERTY, STRIDE, WARMUP, WINDOW

@@ -15,7 +15,7 @@ from monitor.detect.checkpoint import partition_state
 from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.types import DriftEvent
-from monitor.events.wording import sentence
+from monitor.events.wording.drift import sentence
 from monitor.ingest.columns import Columns
 from tests.monitor import synthetic
 

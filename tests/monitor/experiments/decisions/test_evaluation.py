@@ -105,7 +105,7 @@ def test_no_verdict_before_a_hundred_effective_users() -> None:
     assert comparison.n_eff is not None
     assert comparison.n_eff < 100
     assert (comparison.lower, comparison.p_value) == (None, None)
-    assert "burn-in" in comparison.problem
+    assert comparison.problem == "fewer than 100 effective users"
     assert "burn_in" in waiting(outcome)
 
 

@@ -48,3 +48,13 @@ def test_the_level_holds_over_all_looks() -> None:
 def test_the_fixed_information_is_that_of_a_z_test() -> None:
     """(1.96 + .84)^2 at 5 % and 80 %."""
     assert fixed_information(0.05, 0.8) == pytest.approx(7.849, abs=1e-3)
+
+
+@pytest.mark.parametrize("effect", [0.2, 0.5, 1.0, 1.5, 2.0])
+def test_a_decision_takes_at_most_1_4_times_the_fixed_n(effect: float) -> None:
+    """The mean stopping time, cut at 4 times the n of a fixed test, is below 1.4."""
+    times = np.geomspace(0.02, 4, 200)
+    information = times * fixed_information(0.05, 0.8) / effect**2
+    decided, _ = decided_by(information, 0.05, effect, np.inf)
+    undecided = 1 - np.concatenate([[0.0], decided[:-1]])
+    assert 1.1 < np.diff(times, prepend=0.0) @ undecided < 1.4

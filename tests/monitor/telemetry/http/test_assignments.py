@@ -15,7 +15,7 @@ from monitor.config.sections.experiments.section import ExperimentConfig
 from monitor.events.history import EventHistory
 from monitor.experiments.assignment.assign import Reason, assign
 from monitor.experiments.assignment.lookup import Assignments
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.api import Api
 from monitor.telemetry.http.assignments import MAX_UNITS, OPENFEATURE
 

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.events.history import EventHistory
 from monitor.experiments.decisions.result import Result, decode_result
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.api import Api, HistoryUnavailableError
 from tests.monitor.experiments.decisions.looks import SCORE, Experiment, design, normal, run
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import CollectorRegistry
 
 from monitor.events.history import EventHistory
 from monitor.experiments.decisions.result import Result, decode_result
-from monitor.telemetry.counters import Metrics
+from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.api import Api
 from monitor.telemetry.http.server import WebServer

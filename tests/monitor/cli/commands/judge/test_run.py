@@ -110,12 +110,14 @@ def test_a_file_is_judged_to_a_report(
 def test_a_judge_that_does_not_answer_is_explained(
     capsys: pytest.CaptureFixture[str], config: Path, records: Path, server: ModelServer
 ) -> None:
-    """The status is printed with the number of calls: `unavailable` alone helps nobody."""
+    """The status is printed with the number of calls; without any score the exit status is 1."""
     server.respond = lambda _: failed(404)
-    assert run("judge", "run", records, "--rubric", "tone", "-c", config, "--yes") == 0
+    words = ("judge", "run", records, "--rubric", "tone", "-c", config, "--yes")
+    assert run(*words) == 1
     captured = capsys.readouterr()
     assert "judge unavailable: HTTP 404 not_found_error (40 calls)" in captured.err
     assert "tone: nothing was scored\n" in captured.out
+    assert run(*words, "--json") == 1
 
 
 def test_a_run_that_is_repeated_pays_for_nothing_twice(

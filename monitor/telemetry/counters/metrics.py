@@ -22,10 +22,10 @@ from monitor.ingest.features import Batch
 from monitor.ingest.sampling.sampler import SampleCounts
 from monitor.notify.counts import DeliveryCounts
 from monitor.records import Source
-from monitor.telemetry.experiments import ExperimentMetrics
+from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.traffic import Traffic
 from monitor.telemetry.health import Health
-from monitor.telemetry.judging import JudgeMetrics
-from monitor.telemetry.traffic import Traffic
 
 EventLabels = tuple[str, ...]
 """Model, feature, detector and severity."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor.events.types import ChangePoint, DriftEvent, Effect, Explanation, Size, Summary
-from monitor.events.wording import effect_text, sentence
+from monitor.events.wording.drift import effect_text, sentence
 from monitor.records import Source
 from tests.monitor.events.drift_events import EXPLANATION, event, numbers, shares
 

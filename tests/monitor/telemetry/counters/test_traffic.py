@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from monitor.ingest.features import FeatureExtractor
 from monitor.ingest.limits import OTHER
-from monitor.telemetry.counters import Metrics
-from monitor.telemetry.traffic import LATENCY_BUCKETS, Traffic
+from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.traffic import LATENCY_BUCKETS, Traffic
 from tests.monitor.telemetry.scrape import batch, extractor, get, samples
 
 pytestmark = pytest.mark.filterwarnings("error")

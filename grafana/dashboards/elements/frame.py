@@ -19,8 +19,8 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from grafana.dashboards.panels import DATASOURCE, Panel, runbook
-from grafana.dashboards.promql import DRIFT_TYPE, EXPERIMENT, MODEL, label_values, metric
+from grafana.dashboards.elements.panels import DATASOURCE, Panel, runbook
+from grafana.dashboards.elements.promql import DRIFT_TYPE, EXPERIMENT, MODEL, label_values, metric
 from grafana.links import RUNBOOKS
 
 TAG = "plumbline"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from monitor.events.experiments import ExperimentEvent
-from monitor.events.wording import number_text, printable
+from monitor.events.wording.drift import number_text, printable
 
 MAX_VARIANTS = 6
 """Variants that a sentence names; further ones are counted."""

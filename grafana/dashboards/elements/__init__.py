@@ -1,0 +1,1 @@
+"""What all dashboards consist of: the frame, panels, queries."""

@@ -1,0 +1,1 @@
+"""Counters of the roles, which the exporter reads."""
