@@ -102,6 +102,8 @@ class Experiment(Role):
                 self._run_once()
         except Exception as error:
             self.partitions.clear()  # `close` revokes them: incomplete work must not be committed
+            self._forget(list(self.owned.by_name))
+            self.owned.clear()
             if not self._stopped_by(error):
                 raise
         finally:
@@ -237,6 +239,7 @@ class Experiment(Role):
         found = topic_states(self.config.kafka, [self.topics.exposures], ROLE)
         state = found.get(self.topics.exposures)
         count = self.config.kafka.partitions if state is None else state.partitions
+        self._forget(self.owned.drop_moved(lambda name: partition_of(key_of(name, 0), count)))
         for each in partitions:
             if each.partition in waiting:
                 continue
@@ -328,9 +331,7 @@ class Experiment(Role):
         keys = [(self.topics.exposures, each.partition) for each in partitions]
         for _, number in keys:
             self.partitions.pop(number, None)
-            for name in self.owned.drop(number):
-                with self.metrics.lock:
-                    self.counts.remove(name)
+            self._forget(self.owned.drop(number))
         self.waiting.numbers.difference_update(number for _, number in keys)
         self.meter.drop(keys)
         with self.metrics.lock:
@@ -353,6 +354,12 @@ class Experiment(Role):
         """Export the result of a look."""
         with self.metrics.lock:
             self.counts.publish(result)
+
+    def _forget(self, names: Sequence[str]) -> None:
+        """Remove the results of experiments that another process owns now."""
+        with self.metrics.lock:
+            for name in names:
+                self.counts.remove(name)
 
     def _count(self, partitions: Sequence[Partition]) -> None:
         """Count the exposures of partitions whose checkpoint is committed."""

@@ -6,7 +6,7 @@ merges them, evaluates the experiment and writes its decisions, fenced like a ch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -48,7 +48,8 @@ class Owned:
     """An experiment whose shard 0 the process owns.
 
     partition: of the exposures topic, in which it is. state, result: of the last look. events: not
-    committed yet. written: whether state and result are committed.
+    committed yet. written: whether state and result are committed. looked: whether this process has
+    looked at it.
     """
 
     partition: int
@@ -57,6 +58,7 @@ class Owned:
     result: Result | None = None
     events: list[ExperimentEvent] = field(default_factory=list)
     written: bool = True
+    looked: bool = False
 
     @property
     def last(self) -> float | None:
@@ -100,6 +102,21 @@ class OwnedExperiments:
             with suppress(ResultError):
                 self.by_name[name].result = decode_result(found.payload)
 
+    def drop_moved(self, partition_of: Callable[[str], int]) -> list[str]:
+        """Drop experiments whose shard 0 is in another partition now, as their number has changed.
+
+        Returns their names.
+        """
+        names = [n for n, each in self.by_name.items() if each.partition != partition_of(n)]
+        for name in names:
+            del self.by_name[name]
+        return names
+
+    def clear(self) -> None:
+        """Own nothing any more."""
+        self.by_name.clear()
+        self.close()
+
     def drop(self, partition: int) -> list[str]:
         """Drop the experiments of a partition that another process owns now; return their names."""
         names = [name for name, each in self.by_name.items() if each.partition == partition]
@@ -141,18 +158,23 @@ class OwnedExperiments:
 
     def _add(self, value: bytes) -> None:
         message = experiment_messages.decode(value)
-        if message is None or message.kind != "closed" or message.experiment not in self.by_name:
+        if message is None or message.kind not in ("closed", "decisions"):
+            return
+        owned = self.by_name.get(message.experiment)
+        if owned is None:
             return
         assembled = self._assembler.add(message)
         if assembled is None:
+            return
+        if message.kind == "decisions":
+            _take_over(owned, assembled)
             return
         try:
             partial = decode_partial(assembled.payload)
         except ShardError as error:
             log.error("sums of a shard skipped", error=str(error), shard=message.shard)
             return
-        looks = self.by_name[message.experiment].looks
-        looks.update(message.shard, message.partition, partial)
+        owned.looks.update(message.shard, message.partition, partial)
 
     def look(self, monotonic: float) -> list[Result]:
         """Look at the experiments for which it is time; return the results."""
@@ -166,6 +188,7 @@ class OwnedExperiments:
             outcome = evaluate(owned.looks.design, data, owned.state)
             owned.state, owned.result, owned.written = outcome.state, outcome.result, False
             owned.events += outcome.events
+            owned.looked = True
             results.append(outcome.result)
         return results
 
@@ -199,3 +222,13 @@ class OwnedExperiments:
                 summary = experiment_sentence(event)
                 level("experiment " + event.kind, summary=summary, **experiment_fields(event))
             owned.events, owned.written = [], True
+
+
+def _take_over(owned: Owned, found: Assembled) -> None:
+    """Use decisions of another partition, which had shard 0 before the number of them changed."""
+    if owned.looked:
+        return
+    with suppress(StateError):
+        state = decode_state(found.payload)
+        if owned.state is None or state.time > owned.state.time:
+            owned.state = state

@@ -56,6 +56,8 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
         produce(real_broker.bootstrap, Topics(log).exposures, [b"hostile", None, b"\x9b\x01"])
         produce(real_broker.bootstrap, log, values[:7_000])
         until(lambda: requests(real_broker, log) == 7_000, "the first sums")
+        daemon_counted = daemon.metric("experiment_exposures_total")
+        assert daemon.metric("experiment_exposures_ignored_total", reason="unreadable") == 3
         assert daemon.stop() == 0
         other = start(real_broker, tmp_path, log, stack, "ingest,experiment")
         produce(real_broker.bootstrap, log, values[7_000:])
@@ -66,6 +68,10 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
             return found[-1].time if found else 0.0
 
         until(lambda: last_time() == expected.data.time, "the last look")  # type: ignore[union-attr]
+        status, page = other.get(f"/api/v1/experiments/{NAME}")
+        assert (status, msgspec.json.decode(page)["arms"][1]["verdict"]) == (200, "worse")
+        assert other.metric("experiment_users", experiment=NAME) == sum(expected.data.users)
+        assert daemon_counted + other.metric("experiment_exposures_total") == 12_000
         assert other.stop() == 0
     data = published(CONFIG, real_broker.bootstrap, log)
     assert_same_sums(data, expected.data)
@@ -78,7 +84,6 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
     verdicts = [event for event in events if event["type"] == "experiment"]
     assert verdicts
     assert len({event["id"] for event in verdicts}) == len(verdicts)
-    print(verdicts)
 
 
 def test_a_killed_process_loses_and_repeats_nothing(

@@ -24,7 +24,7 @@ CONFIRMED: Final = 5
 """Votes for a time to be final, and for the watermark to go back."""
 BACK_SECONDS: Final = 86_400.0
 """The watermark goes back if the median is more than this before it: it was wrong."""
-AHEAD_SECONDS: Final = 3_600.0
+AHEAD_SECONDS: Final = 300.0
 """Times so far after the present are no votes."""
 
 

@@ -10,7 +10,14 @@ import numpy as np
 from detectors.arrays import Floats
 from monitor.experiments.design import QUANTILES, Design
 from monitor.experiments.sums.layout import SHARD_BUCKETS, SHARD_HISTOGRAM_BUCKETS, Layout
-from monitor.experiments.sums.look import BINS, BUCKETS, HISTOGRAM_BUCKETS, LookData, MetricSums
+from monitor.experiments.sums.look import (
+    BINS,
+    BUCKETS,
+    HISTOGRAM_BUCKETS,
+    SHARDS,
+    LookData,
+    MetricSums,
+)
 from monitor.experiments.sums.state import Partial
 from monitor.experiments.sums.totals import MeanSums, Totals
 from monitor.statistics.exact import Counts
@@ -27,15 +34,19 @@ Partials = Mapping[tuple[int, int], Partial]
 def look_time(partials: Iterable[Partial]) -> tuple[float, bool]:
     """Return the time of the next look, and whether every shard has reached it.
 
-    A shard without later exposures has reached any time. Shards more than a day ahead of half of
-    the others are ignored: their times are wrong. (0, False) if no sums are closed.
+    A shard without later exposures has reached any time. The time is that of the third shard, so
+    that a wrong clock in one of them does not decide; once no shard has later exposures, that of
+    the first. Shards more than a day ahead of half of the others are ignored. (0, False) if no sums
+    are closed.
     """
     found = [each for each in partials if each.time > 0]
     times = sorted(each.time for each in found)
     if not times:
         return 0.0, False
     limit = times[(len(times) - 1) // 2] + DAY
-    latest = max(time for time in times if time <= limit)
+    credible = [time for time in times if time <= limit]
+    pending = any(each.pending for each in found)
+    latest = credible[-3] if pending and len(credible) >= SHARDS // 2 else credible[-1]
     return latest, all(each.time >= latest or not each.pending for each in found)
 
 

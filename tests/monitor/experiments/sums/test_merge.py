@@ -82,6 +82,14 @@ def test_a_shard_in_the_far_future_does_not_decide() -> None:
     assert look_time([*others, timed(START + 1e9, pending=False)]) == (START + 120, True)
 
 
+def test_a_shard_with_a_wrong_clock_does_not_decide() -> None:
+    """While shards have later exposures, a time is that of three shards."""
+    others = [timed(START + 120, pending=True)] * 8
+    assert look_time([*others, timed(START + 3_600, pending=False)]) == (START + 120, True)
+    idle = [timed(START + 120, pending=False)] * 8
+    assert look_time([*idle, timed(START + 180, pending=False)]) == (START + 180, True)
+
+
 def test_a_single_request_is_no_weekday() -> None:
     """A day of the week counts if it has its share of requests."""
     found = partial(1)
