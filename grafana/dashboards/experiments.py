@@ -93,7 +93,7 @@ def _table() -> Panel:
             "Effect of each variant relative to the control, with an interval that misses the true"
             " effect at any look with a small probability only, and the verdict.",
             "A verdict of the goal once there is enough evidence; it stays.",
-            "Not yet: see Days to go. Blocked: see Split of users.",
+            "Not yet: see Time to a verdict. Blocked: see Split of users.",
             "PlumblineExperimentVerdict",
         ),
         {"experiment": "Experiment", "variant": "Variant", "metric": "Metric"},
@@ -115,7 +115,7 @@ def _verdicts() -> StateTimeline:
             "Verdict of each variant and metric. That of the goal stays; those of secondary metrics"
             " can change while the experiment runs.",
             "One change of the goal, from not yet.",
-            "Without a verdict see Days to go.",
+            "Without a verdict see Time to a verdict.",
             "PlumblineExperimentVerdict",
         ),
         _verdict(),
@@ -148,7 +148,7 @@ def _effects() -> Timeseries:
             "Effect relative to the control, and the ends of its interval (dashed). The interval is"
             " valid at any time, so that it may be read every minute.",
             "An interval that narrows; it excludes zero when there is a difference.",
-            "A wide interval needs more users: see Days to go.",
+            "A wide interval needs more users: see Time to a verdict.",
             "PlumblineExperimentVerdict",
         ),
         "percentunit",
@@ -325,17 +325,17 @@ def _effective() -> Timeseries:
 
 def _days() -> Timeseries:
     return graph(
-        "Days to go",
+        "Time to a verdict",
         Description(
-            "Days until a verdict is expected at today's traffic if the effect stays as it is, for"
+            "Time until a verdict is expected at today's traffic if the effect stays as it is, for"
             " variants without a verdict.",
             "A line that falls.",
             "If it is longer than you can wait, raise the coverage or the smallest effect of the"
             " next phase.",
         ),
-        "none",
+        "s",
         query(
-            highest(metric("experiment_days_to_go", EXPERIMENT), *ARM),
+            highest(metric("experiment_time_to_verdict_seconds", EXPERIMENT), *ARM),
             "{{experiment}}, {{variant}}",
         ),
         width=6,

@@ -84,7 +84,7 @@ NO_DATA = {
     'ragas[.].+"}': "the scenario has no metric of RAGAS",
     '(judge|ragas)[.].+", severity': "no judged feature drifts",
     "experiment_records_without_unit": "every record has the unit",
-    "experiment_days_to_go": "absent once an experiment has a verdict",
+    "experiment_time_to_verdict": "absent once an experiment has a verdict",
 }
 """Part of a panel's query -> why it may have no data."""
 RARE = {

@@ -10,6 +10,7 @@ from monitor.experiments.decisions.result import Comparison, Guardrail, Result
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.families.build import by_label, counter, gauge
 
+DAY_SECONDS = 86_400.0
 _ARM = ("experiment", "variant")
 _COMPARED = (*_ARM, "metric")
 
@@ -70,8 +71,10 @@ def _arms(results: Iterable[Result]) -> Iterator[Metric]:
     yield gauge("experiment_effective_users", _ARM, effective)
     largest = {(e, v): arm.largest_bucket for e, v, arm in arms if arm.largest_bucket is not None}
     yield gauge("experiment_largest_bucket_ratio", _ARM, largest)
-    days = {(e, v): arm.days_to_go for e, v, arm in arms if arm.days_to_go is not None}
-    yield gauge("experiment_days_to_go", _ARM, days)
+    seconds = {
+        (e, v): DAY_SECONDS * arm.days_to_go for e, v, arm in arms if arm.days_to_go is not None
+    }
+    yield gauge("experiment_time_to_verdict_seconds", _ARM, seconds)
 
 
 def _numbers(

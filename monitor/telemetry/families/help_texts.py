@@ -130,8 +130,8 @@ HELP: Final = {
     "experiment_largest_bucket_ratio": (
         "Largest share of the requests of a variant that one of 1,024 buckets of users has."
     ),
-    "experiment_days_to_go": (
-        "Days until a verdict is expected at today's traffic, by variant; without a verdict only."
+    "experiment_time_to_verdict_seconds": (
+        "Time until a verdict is expected at today's traffic, by variant; only without a verdict."
     ),
     "experiment_mean": "Mean of a metric in its unit, by variant; a geometric mean or a quantile.",
     "experiment_effect": "Effect of a variant relative to the control; 0.05 is 5 % more.",

@@ -67,7 +67,7 @@ def test_numbers_that_do_not_exist_have_no_sample() -> None:
     metrics.experiments.publish(only.result)
     found = samples(metrics)
     assert get(found, "experiment_effect_lower", **GOAL) is None
-    assert get(found, "experiment_days_to_go", **ARM) is None
+    assert get(found, "experiment_time_to_verdict_seconds", **ARM) is None
 
 
 @pytest.mark.parametrize(
