@@ -14,22 +14,22 @@ _EMAIL = (
 )
 _userinfo = re.compile(r"://[^\s/@?#]{0,200}\Z").search
 _version = re.compile(r"\d+\.\d+\.|\d+x\.").match
+_UNITS = "service|socket|timer|mount|slice|scope|device"  # of systemd: user@1000.service
+_unit = re.compile(rf"[\w-]+\.(?:{_UNITS})").fullmatch
 _TOOL_ACCOUNTS = frozenset({"git", "hg", "svn"})
 
 
 def _email(match: re.Match[str]) -> Span | None:
     local, _, domain = match[0].partition("@")
     rest = match.string[match.end() : match.end() + 1]
-    if rest == "(" or _version(domain) or _userinfo(before(match, 200)):
+    if rest == "(" or _version(domain) or _unit(domain) or _userinfo(before(match, 200)):
         return None  # a call (a@b.dot(c)), package@1.2.beta, icon@2x.png, https://user@host
     if rest == ":" and local in _TOOL_ACCOUNTS:  # git@host.org:path
         return None
     return match.span()
 
 
-_SSN = (
-    r"\d(?<![\w.,+/-]\d)\d\d(?:-\d\d-|(?: - | )\d\d(?: - | )|\.\d\d\.|\d\d)\d{4}(?![\w]|[-/.,]\d)"
-)
+_SSN = r"\d(?<![\w+/-]\d)\d\d(?:-\d\d-|(?: - | )\d\d(?: - | )|\.\d\d\.|\d\d)\d{4}(?![\w]|[-/.]\d)"
 _named = re.compile(
     r"(?<![a-z])(?:ssn|social[ _-]?security(?:[ _-]?(?:number|num|no))?|soc[ .-]?sec|taxpayer|itin)"
     r"(?![a-z])[^\n.;]{0,40}\Z",
@@ -37,6 +37,8 @@ _named = re.compile(
 ).search
 _digit_before = re.compile(r"\d \Z").search
 _digit_after = re.compile(r" \d").match
+_decimal = re.compile(r"(?:\A|[\d.])\.\Z").search
+_value_after = re.compile(r",\d").match
 _other_number = re.compile(
     r"(?:order|part|sku|invoice|tracking|model|serial|item|product|catalog(?:ue)?|batch|lot|case"
     r"|ticket|isbn|version|build|room|zip|postcode|article)"
@@ -52,10 +54,14 @@ def _ssn(match: re.Match[str]) -> Span | None:
     if area in {"000", "666"} or area[0] == "9" or group == "00" or serial == "0000":
         return None
     context = before(match, 60)
-    if _other_number(context):
+    if _other_number(context) or _decimal(context):
         return None
-    row = " " in match[0] and (_digit_before(context) or _digit_after(match.string, match.end()))
-    form = "-" in match[0] or (" " in match[0] and not row)
+    if "-" in match[0]:
+        return match.span()
+    if context[-1:] == "," or _value_after(match.string, match.end()):
+        return None
+    row = _digit_before(context) or _digit_after(match.string, match.end())
+    form = " " in match[0] and not row
     return match.span() if form or _named(context) else None
 
 

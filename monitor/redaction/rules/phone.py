@@ -32,6 +32,7 @@ _date = re.compile(
     r"(?:\d{1,2}[-/.]\d{1,2}[-/.](?:19|20)\d\d|(?:19|20)\d\d[-/.](?:0\d|1[0-2])[-/.][0-3]\d)"
     r"(?!\d)"
 ).match
+_row = re.compile(r"\d\d(?: \d\d){5}").match  # no country writes six groups of two digits
 _CONTEXT_CHARS = 48
 _NEAR_CHARS = 4  # such as ": " or " is "
 _MAX_GROUPS = 12
@@ -88,7 +89,7 @@ def _phone(match: re.Match[str]) -> Span | None:
         return None
     if "+" in text[start : start + 2]:
         accept = _is_international
-    elif context == "other" or _date(text, start):
+    elif context == "other" or _date(text, start) or (not context and _row(text, start)):
         return None
     elif context in {"phone", "near"}:
         accept = _has_length if context == "near" else _has_length_or_groups

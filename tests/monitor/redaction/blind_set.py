@@ -102,9 +102,12 @@ def measure(
 
 
 def _remains(secret: str, text: str) -> bool:
-    """Return whether a secret, or a line of a secret of several lines, is still there."""
+    """Return whether a secret, or a line of a secret of several lines, is still there.
+
+    A line without a letter or a digit, such as the `>` of a quotation, is no secret.
+    """
     lines = re.split(r"-----[A-Z0-9 ]+-----|\\r|\\n|\n", secret)
-    return any(line.strip() in text for line in lines if line.strip())
+    return any(line.strip() in text for line in lines if re.search(r"\w", line))
 
 
 def _fill(template: str, rng: random.Random) -> str:

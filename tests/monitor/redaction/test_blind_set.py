@@ -54,7 +54,26 @@ THIRD_RUN = {
     "authorization": (0.857, 1.0),
     "api_key": (0.928, 0.976),
 }
-"""The same for the first run over the third set, after the mending for the sets 1 and 2."""
+"""The same for the first run over the third set, after the mending for the sets 1 and 2.
+
+Three private keys counted as missed because of a `>`, `+` or backslash in front of a line, which
+is no longer measured. `phone 555-0142` and `token 7BGJ...` are wrongly listed as negatives.
+"""
+FOURTH_RUN = {
+    "email": (1.0, 1.0),
+    "phone": (1.0, 0.882),
+    "ip_address": (1.0, 0.937),
+    "us_ssn": (1.0, 0.882),
+    "private_key": (0.933, 1.0),
+    "password": (0.933, 1.0),
+    "authorization": (1.0, 0.937),
+    "api_key": (1.0, 1.0),
+}
+"""The same for the first run over the fourth set, after the mending for the third.
+
+It has 15 texts of each sort for a kind: one text is 7 %. No rule was changed for these texts.
+Its author knew the rules; that of the others did not.
+"""
 SECOND = ("phone", "credit_card", "us_ssn", "aws_key", "password", "authorization")
 """Kinds below .95 in the first run. The rules were mended after a look at both sets."""
 
@@ -71,7 +90,12 @@ def results(name: str) -> dict[str, Measured]:
 
 
 @pytest.mark.parametrize(
-    ("name", "bounds"), [("blind_set.yaml", FIRST_RUN), ("blind_set_3.yaml", THIRD_RUN)]
+    ("name", "bounds"),
+    [
+        ("blind_set.yaml", FIRST_RUN),
+        ("blind_set_3.yaml", THIRD_RUN),
+        ("blind_set_4.yaml", FOURTH_RUN),
+    ],
 )
 def test_is_as_good_as_in_the_first_run(name: str, bounds: dict[str, tuple[float, float]]) -> None:
     """Neither recall nor precision of any kind falls below the first run."""
@@ -88,6 +112,13 @@ def test_kinds_that_were_mended_reach_the_promise(name: str) -> None:
     for kind in SECOND:
         assert measured[kind].recall >= 0.9, measured[kind].missed
         assert measured[kind].precision >= 0.85, measured[kind].false
+
+
+def test_every_kind_reaches_the_promise_in_the_third_set() -> None:
+    """After the mending, and with the two wrong negatives."""
+    for kind, measured in results("blind_set_3.yaml").items():
+        assert measured.recall >= 0.95, (kind, measured.missed)
+        assert measured.precision >= 0.95, (kind, measured.false)
 
 
 def test_each_kind_has_thirty_texts_with_and_thirty_without_a_secret() -> None:
