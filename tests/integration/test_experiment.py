@@ -67,7 +67,7 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
             found = results(real_broker.bootstrap, log)
             return found[-1].time if found else 0.0
 
-        until(lambda: last_time() == expected.data.time, "the last look")  # type: ignore[union-attr]
+        until(lambda: last_time() == expected.data.time, "the last look")  # type: ignore[union-attr] # there is data
         status, page = other.get(f"/api/v1/experiments/{NAME}")
         assert (status, msgspec.json.decode(page)["arms"][1]["verdict"]) == (200, "worse")
         assert other.metric("experiment_users", experiment=NAME) == sum(expected.data.users)

@@ -24,7 +24,7 @@ Column = Callable[[Sequence[msgspec.Raw]], Sequence[T | None]]
 def _column(kind: type[T]) -> Column[T]:
     """Return a function that decodes n fields of a type; None for a field of another type."""
     one = msgspec.json.Decoder(kind | None).decode
-    many = msgspec.json.Decoder(list[kind | None]).decode  # type: ignore[valid-type]
+    many = msgspec.json.Decoder(list[kind | None]).decode  # type: ignore[valid-type] # a type by its variable
 
     def decode_one(raw: msgspec.Raw) -> T | None:
         try:

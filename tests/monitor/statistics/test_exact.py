@@ -42,7 +42,7 @@ def test_order_batches_and_merges_do_not_change_a_bit(
     edges = [0, *sorted(min(cut, len(shuffled)) for cut in cuts), len(shuffled)]
     parts = [sums_of(shuffled[start:stop]) for start, stop in pairwise(edges)]
     while len(parts) > 1:
-        index = random.randrange(len(parts) - 1)  # type: ignore[attr-defined]
+        index = random.randrange(len(parts) - 1)  # type: ignore[attr-defined] # as above
         parts[index].merge(parts.pop(index + 1))
     assert parts[0].encode() == expected
     assert ExactSums.decode(expected, CELLS).encode() == expected
