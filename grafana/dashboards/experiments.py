@@ -109,16 +109,16 @@ def _table() -> Panel:
 
 
 def _verdicts() -> StateTimeline:
+    goal = highest(metric("experiment_goal", SELECTED), "experiment", "metric")
     return state_timeline(
-        "Verdicts",
+        "Verdicts of the goal",
         Description(
-            "Verdict of each variant and metric. That of the goal stays; those of secondary metrics"
-            " can change while the experiment runs.",
-            "One change of the goal, from not yet.",
+            "Verdict of each variant by the goal of its experiment. It stays once it is given.",
+            "One change, from not yet.",
             "Without a verdict see Time to a verdict.",
             "PlumblineExperimentVerdict",
         ),
-        _verdict(),
+        f"{_verdict()} and on (experiment, metric) {goal}",
         "{{experiment}}, {{variant}}, {{metric}}",
         VERDICTS,
     )
