@@ -12,8 +12,8 @@ def summary(result: Result) -> dict[str, Any]:
     """Return the result as report["experiments"][NAME].
 
     Verdicts and metrics are those of the variants against the control, the first variant. A number
-    that does not exist is None. "breached" has the guardrails that a variant breaches; "in_doubt" has
-    the variants whose verdict is in doubt, because the split of users differs from the plan now.
+    that does not exist is None. "breached" has the guardrails that a variant breaches; "in_doubt"
+    has the variants whose verdict is in doubt, because the split of users is wrong now.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for each in result.comparisons:
