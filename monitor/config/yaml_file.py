@@ -112,6 +112,9 @@ class _Builder:
             line = name.start_mark.line + 1
             if name.tag != "tag:yaml.org,2002:str":
                 self._add_problem(line, key, "keys must be text; put this one in quotes")
+                if isinstance(name, yaml.ScalarNode):  # else the entry would seem to be missing
+                    self.draft.invalid.add((*key, name.value))
+                    built[name.value] = self.build(value, (*key, name.value))
             elif name.value in built:
                 self._add_problem(line, (*key, name.value), "is given twice")
             else:
@@ -120,4 +123,6 @@ class _Builder:
         return built
 
     def _add_problem(self, line: int, key: Key, message: str) -> None:
-        self.draft.problems.append(Problem(self.place, line, format_key(key), message))
+        problem = Problem(self.place, line, format_key(key), message)
+        if problem not in self.draft.problems:
+            self.draft.problems.append(problem)

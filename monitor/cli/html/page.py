@@ -15,6 +15,7 @@ from monitor import __version__
 from monitor.cli.console import budget_text, dropped_text
 from monitor.cli.html import incidents
 from monitor.cli.html.elements import Child, document, element, table, unordered
+from monitor.cli.html.experiment.summary import experiments_section
 from monitor.cli.html.feature import badge, section
 from monitor.cli.html.incidents import DriftedFeature
 from monitor.cli.html.timeline import timeline
@@ -45,14 +46,19 @@ def build(
     features = incidents.by_model(report)
     lines = report.records + report.rejected
     lines = max([lines, *(e.position for e in [*report.events, *report.updated, *report.resolved])])
+    folder = files("monitor.cli.html")
+    style = (folder / "style.css").read_text(encoding="utf-8")
+    if report.experiments:
+        style += (folder / "experiment" / "experiment.css").read_text(encoding="utf-8")
     return document(
         "Drift report",
-        (files("monitor.cli.html") / "style.css").read_text(encoding="utf-8"),
+        style,
         _header(report, features, sources),
         element(
             "main",
             _summary(report, features),
             *_models(features, distributions, lines),
+            experiments_section(report.experiments),
             _unread(report),
             _budgets(report),
         ),

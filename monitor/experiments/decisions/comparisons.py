@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from monitor.experiments.decisions.result import Comparison, Guardrail, Point, Role, Verdict
 from monitor.experiments.decisions.state import Track
-from monitor.experiments.design import CONTROL, Design, Metric
+from monitor.experiments.design import CONTROL, Design, Metric, Scale
 from monitor.experiments.sequential.estimate import Estimate, estimate, freeze_tau
 from monitor.experiments.sequential.mixture import BURN_IN
 from monitor.experiments.sequential.multiple import e_bh
@@ -21,6 +22,8 @@ MIN_POINTS: Final = 20
 """Earlier looks that are kept of a comparison."""
 TOTAL_POINTS: Final = 4_000
 """The same of all comparisons together, which bounds the size of a state and of a result."""
+SHARES: Final = frozenset({"error", "refusal", "empty_response"})
+"""Features whose values are 0 and 1: none of them is large."""
 GROWTH: Final = 1.02
 """A look is kept if the requests have grown by this factor since the last one that was kept."""
 
@@ -157,7 +160,6 @@ def comparison(
 ) -> Comparison:
     """Return the comparison as a result shows it. guarded: whether the metric is a guardrail."""
     found, metric, track = measured.estimate, measured.metric, measured.track
-    seen = found.requests > 0 and found.control_requests > 0
     return Comparison(
         metric=metric.name,
         variant=variant,
@@ -180,7 +182,9 @@ def comparison(
         adjusted=metric.name in data.before,
         share=_share(found.requests, data.requests[arm]),
         control_share=_share(found.control_requests, data.requests[CONTROL]),
-        problem=_problem(found, seen=seen),
+        problem=_problem(found, track),
+        largest_sum=_largest_sum(metric, data, arm),
+        control_largest_sum=_largest_sum(metric, data, CONTROL),
     )
 
 
@@ -199,13 +203,27 @@ def _share(part: float, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _problem(found: Estimate, *, seen: bool) -> str:
+def _largest_sum(metric: Metric, data: LookData, arm: int) -> float | None:
+    """Return the largest share of the sum of an arm's values that one bucket of users has."""
+    sums = data.sums.get(metric.name)
+    if sums is None or metric.scale not in {Scale.MEAN, Scale.CAPPED} or metric.feature in SHARES:
+        return None
+    parts = np.abs(sums.x[arm])
+    total = float(parts.sum())
+    return float(parts.max()) / total if 0 < total < math.inf else None
+
+
+def _problem(found: Estimate, track: Track) -> str:
     """Return why a comparison has no interval yet."""
-    if not seen:
-        return "no values in both arms"
+    here, control = found.requests > 0, found.control_requests > 0
+    if not (here or control):
+        return "no values yet"
+    if not (here and control):
+        return f"no values in {'the control' if here else 'this variant'}"
     if not found.ready:
-        few = found.n_eff < BURN_IN
-        return "fewer than 100 effective users" if few else "a mean that may be zero"
+        if not found.n_eff >= BURN_IN:
+            return "fewer than 100 effective users"
+        return "a mean that may be zero" if track.tau is None else "no spread of the values"
     if not math.isfinite(found.effect):
         return "the mean of the control is zero"
     return ""

@@ -35,7 +35,6 @@ from monitor.experiments.sums.look import LookData
 MAX_PHASES: Final = 20
 """Earlier phases that are kept."""
 MAX_EVENT_IDS: Final = 50
-HOUR: Final = 3_600.0
 
 _Measures = dict[tuple[str, str], Measured]
 
@@ -173,7 +172,7 @@ def _hours(design: Design, data: LookData, arm: int, started: Mapping[str, float
     """Return the hours in which both the arm and the control had users."""
     names = (design.variants[arm], design.variants[CONTROL])
     begin = max(started.get(name, data.time) for name in names)
-    return max(0.0, data.time - begin) / HOUR
+    return max(0.0, data.time - begin) / goal.HOUR
 
 
 def _waiting(
@@ -256,9 +255,12 @@ def _arm(
         return trust.arm(design, data, index, hours)
     decision = after.decisions.get(variant)
     if decision is not None:
-        return trust.arm(design, data, index, hours, decision=decision)
-    days = goal.days_to_go(measured[design.goal.name, variant], data.time, data.first_time)
+        doubt = trust.srm_status(after.srm) == "block"
+        return replace(trust.arm(design, data, index, hours, decision=decision), in_doubt=doubt)
     reasons = waiting[variant] or ("evidence",)
+    days = None
+    if not {"stopped", "sample_ratio"}.intersection(reasons):
+        days = goal.days_to_go(design, data, index, measured[design.goal.name, variant], hours)
     return trust.arm(design, data, index, hours, waiting=reasons, days_to_go=days)
 
 

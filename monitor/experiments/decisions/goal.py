@@ -8,10 +8,11 @@ from dataclasses import replace
 from monitor.experiments.decisions.comparisons import Measured, finite, is_better, is_equal
 from monitor.experiments.decisions.result import Criteria, Decision, Point, Rule, Verdict, Waiting
 from monitor.experiments.design import CONTROL, Design, Metric, Scale
-from monitor.experiments.sequential.mixture import planned_alphas
+from monitor.experiments.sequential.mixture import BURN_IN, planned_alphas
 from monitor.experiments.sequential.multiple import goal_alpha
 from monitor.experiments.sums.look import LookData
 
+HOUR = 3_600.0
 DAY = 86_400.0
 
 
@@ -63,12 +64,19 @@ def reasons_to_wait(
     if not (found.requests > 0 and found.control_requests > 0):
         reasons.append("no_values")
     elif not found.ready:
-        reasons.append("burn_in")
+        reasons.append(not_ready(measured))
     if min(data.users[arm], data.users[CONTROL]) < design.min_users:
         reasons.append("min_users")
     if hours < design.min_hours:
         reasons.append("min_hours")
     return tuple(reasons)
+
+
+def not_ready(measured: Measured) -> Waiting:
+    """Return why an arm with values has no evidence at this look."""
+    if not measured.estimate.n_eff >= BURN_IN:
+        return "burn_in"
+    return "near_zero" if measured.track.tau is None else "no_spread"
 
 
 def verdict_now(
@@ -121,21 +129,48 @@ def decision(
     )
 
 
-def days_to_go(measured: Measured, time: float, first_time: float | None) -> float | None:
+def days_to_go(
+    design: Design, data: LookData, arm: int, measured: Measured, hours: float
+) -> float | None:
     """Return the days until a verdict is expected at today's traffic, if the effect is as now.
 
-    Today's traffic is the growth of the information since the newest kept look that is a day old,
-    or since the beginning. None if the burn-in lasts, or nothing is added.
+    The longest of the times until the data decide, until both arms have min_users, and until
+    min_hours. hours: in which both arms had users. None if one of them is unknown.
     """
     found = measured.estimate
-    if not found.ready or first_time is None or not math.isfinite(found.decide_factor):
+    if not found.ready or data.first_time is None or not math.isfinite(found.decide_factor):
         return None
+    users = min(data.users[arm], data.users[CONTROL])
+    start = _day_before(measured.track.points, data.time, data.first_time)
+    elapsed = data.time - start.time
+    requests = found.requests + found.control_requests
+    times = (
+        _time_to(found.decide_factor, found.information, start.information or 0.0, elapsed),
+        _time_to(
+            design.min_users / users if users else math.inf, requests, start.requests, elapsed
+        ),
+        max(0.0, design.min_hours - hours) * HOUR,
+    )
+    days = max(times) / DAY
+    return days if math.isfinite(days) else None
+
+
+def _day_before(points: tuple[Point, ...], time: float, first_time: float) -> Point:
+    """Return the newest kept look that is a day old, or the beginning."""
     start = Point(first_time, 0, None, None, None, 0.0)
-    for point in measured.track.points:
+    for point in points:
         if point.time > time - DAY:
             break
         start = point
-    gained, elapsed = found.information - (start.information or 0.0), time - start.time
-    if gained <= 0 or elapsed <= 0:
-        return None
-    return (found.decide_factor - 1) * found.information * elapsed / gained / DAY
+    return start
+
+
+def _time_to(factor: float, now: float, before: float, elapsed: float) -> float:
+    """Return the seconds until a sum is `factor` times as large as now.
+
+    before: the sum, `elapsed` seconds ago. 0 if it is as large already, inf if it does not grow.
+    """
+    if factor <= 1:
+        return 0.0
+    gained = now - before
+    return (factor - 1) * now * elapsed / gained if gained > 0 and elapsed > 0 else math.inf

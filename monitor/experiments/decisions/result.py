@@ -16,11 +16,21 @@ Verdict = Literal["better", "worse", "no_difference", "not_yet"]
 Role = Literal["goal", "secondary", "guardrail"]
 Rule = Literal["sequence", "planned_end"]
 Waiting = Literal[
-    "burn_in", "min_users", "min_hours", "sample_ratio", "stopped", "no_values", "evidence"
+    "burn_in",
+    "near_zero",
+    "no_spread",
+    "min_users",
+    "min_hours",
+    "sample_ratio",
+    "stopped",
+    "no_values",
+    "evidence",
 ]
 """Why an arm has no verdict yet.
 
-burn_in: fewer than 100 effective users in an arm, or a mean that does not differ from zero.
+burn_in: fewer than 100 effective users in an arm.
+near_zero: the mean of both arms together cannot be told from zero, so that no relative effect is
+defined. no_spread: the variance is zero or cannot be computed.
 min_users, min_hours: as declared.
 sample_ratio: a mismatch blocks verdicts. stopped: the arm was stopped before its verdict.
 no_values: the goal has no values or cannot be computed. evidence: the data do not decide yet.
@@ -104,6 +114,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: of the goal, the one that stays; of a secondary metric, by e-BH at this look.
     adjusted: whether CUPED was used. share: of requests that have a value (coverage), in the arm.
     problem: why there are no numbers.
+    largest_sum, control_largest_sum: largest share of the sum of the metric that 1 of 1,024 buckets
+    of users has; None for logarithms, shares and quantiles, which no single value moves.
     """
 
     metric: str
@@ -128,6 +140,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     share: float | None = None
     control_share: float | None = None
     problem: str = ""
+    largest_sum: float | None = None
+    control_largest_sum: float | None = None
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +150,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     weight: planned share of users. n_eff: effective users by the goal's requests.
     largest_bucket: largest share of the arm's requests that 1 of 1,024 buckets of users has.
     weekdays: with exposures, 0 is Monday. hours: since its first look.
-    days_to_go: at today's traffic, until an effect as small as the mde decides; None if unknown.
+    days_to_go: at today's traffic, if the effect stays as it is, until all of this holds: the data
+    decide, min_users, min_hours; None if unknown, for stopped arms and for a blocked split.
+    in_doubt: the arm has a verdict, and the split of users differs from the plan now.
     """
 
     variant: str
@@ -153,6 +169,7 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
     decision: Decision | None = None
     waiting: tuple[Waiting, ...] = ()
     days_to_go: float | None = None
+    in_doubt: bool = False
 
 
 class Srm(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.experiments.decisions.result import Result
+from monitor.experiments.report.wording import is_breached
 
 
 def summary(result: Result) -> dict[str, Any]:
     """Return the result as report["experiments"][NAME].
 
     Verdicts and metrics are those of the variants against the control, the first variant. A number
-    that does not exist is None.
+    that does not exist is None. "breached" has the guardrails that a variant breaches; "in_doubt"
+    has the variants whose verdict is in doubt, because the split of users is wrong now.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for each in result.comparisons:
@@ -23,6 +25,14 @@ def summary(result: Result) -> dict[str, Any]:
             "upper": each.upper,
             "p_value": each.p_value,
         }
+    breached = {
+        arm.variant: [
+            each.metric
+            for each in result.comparisons
+            if each.variant == arm.variant and is_breached(each.guardrail)
+        ]
+        for arm in result.arms[1:]
+    }
     return {
         "verdicts": {arm.variant: arm.verdict for arm in result.arms[1:]},
         "goal": result.goal,
@@ -36,4 +46,6 @@ def summary(result: Result) -> dict[str, Any]:
             "p_value": result.srm.p_value,
             "status": result.srm.status,
         },
+        "breached": {variant: names for variant, names in breached.items() if names},
+        "in_doubt": [arm.variant for arm in result.arms if arm.in_doubt],
     }

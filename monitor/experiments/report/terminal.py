@@ -12,11 +12,13 @@ from monitor.experiments.report.wording import (
     cautions,
     comparison_verdict,
     decided_text,
+    doubts,
     effect_text,
     mean_text,
     srm_text,
     time_text,
-    verdict_text,
+    users_text,
+    verdict_parts,
 )
 
 MAX_NAME_CHARS = 60
@@ -36,12 +38,14 @@ def _lines(result: Result) -> Iterator[str]:
         f" {share(criteria.mde)}; alpha {share(criteria.alpha)}"
     )
     control = result.arms[0]
-    yield f"Control {_name(control.variant)}: {_users(control)}"
+    yield f"Control {_name(control.variant)}: {users_text(control)}"
+    yield from (f"Caution: {text}." for text in doubts(result))
     for arm in result.arms[1:]:
         yield ""
         yield from _card(result, arm)
     yield ""
-    yield srm_text(result) + "."
+    if result.srm.status == "ok":
+        yield srm_text(result) + "."
     warned = cautions(result)
     if warned:
         yield "To consider:"
@@ -53,9 +57,10 @@ def _lines(result: Result) -> Iterator[str]:
 
 def _card(result: Result, arm: Arm) -> Iterator[str]:
     stopped = " (stopped)" if arm.stopped else ""
-    yield f"{_name(arm.variant)}{stopped}: {printable(verdict_text(result, arm)).upper()}"
+    finding, rest = verdict_parts(result, arm)
+    yield f"{_name(arm.variant)}{stopped}: {finding.upper()}{printable(rest)}"
     yield f"  {printable(decided_text(result, arm))}"
-    yield f"  {_users(arm)}"
+    yield f"  {users_text(arm)}"
     if breached := breached_text(result, arm.variant):
         yield f"  {breached}"
     rows = [("metric", "control", "here", "effect", "finding")]
@@ -66,11 +71,6 @@ def _card(result: Result, arm: Arm) -> Iterator[str]:
             found = comparison_verdict(each)
             rows.append((f"{_name(each.metric)}{role}", *means, effect_text(each), found))
     yield from (f"  {line}" for line in _table(rows))
-
-
-def _users(arm: Arm) -> str:
-    mix = "" if arm.requests_per_user is None else f", {arm.requests_per_user:.1f} per user"
-    return f"{arm.users:,} users, {arm.requests:,} requests{mix}"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Final
@@ -18,10 +19,17 @@ MIX: Final = 0.1
 """Relative difference of requests per user, or of coverage, from which the card names it."""
 SEVERAL: Final = 0.01
 """Share of users in several variants from which the card names it."""
+MANY: Final = 0.1
+"""The same from which it puts the verdicts in doubt."""
+LARGE_SUM: Final = 0.5
+"""Share of the sum of a metric in one bucket from which the card names it."""
 _LEAST_REQUESTS: Final = 1_000
 
 _WAITING: Final = {
-    "burn_in": "fewer than 100 effective users in this variant or the control, or a mean near zero",
+    "burn_in": "fewer than 100 effective users in this variant or the control",
+    "near_zero": "the mean of the goal cannot be told from zero yet, so that it has no relative"
+    " effect",
+    "no_spread": "the values of the goal are all alike, or too large to compute with",
     "min_users": "fewer users than min_users",
     "min_hours": "runs for less than min_hours",
     "sample_ratio": "the split of users differs from the plan, which blocks verdicts",
@@ -31,14 +39,34 @@ _WAITING: Final = {
 }
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, which is regular."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def users_text(arm: Arm) -> str:
+    """Return the users and requests of an arm."""
+    text = f"{count(arm.users, 'user')}, {count(arm.requests, 'request')}"
+    return (
+        text if arm.requests_per_user is None else f"{text}, {arm.requests_per_user:.1f} per user"
+    )
+
+
 def verdict_text(result: Result, arm: Arm) -> str:
     """Return the verdict of a variant in words."""
+    finding, rest = verdict_parts(result, arm)
+    return finding + rest
+
+
+def verdict_parts(result: Result, arm: Arm) -> tuple[str, str]:
+    """Return the verdict of a variant in words: the finding, and the rest of the headline."""
+    doubt = ", in doubt: the split of users differs from the plan now" if arm.in_doubt else ""
     if arm.verdict == "no_difference":
         mde = arm.decision.criteria.mde if arm.decision else result.criteria.mde
-        return f"no difference larger than {share(mde)}"
+        return f"no difference larger than {share(mde)}", doubt
     if arm.verdict == "not_yet":
-        return "not yet"
-    return f"{arm.verdict} than {result.control}"
+        return "not yet", doubt
+    return arm.verdict, f" than {result.control}{doubt}"
 
 
 def decided_text(result: Result, arm: Arm) -> str:
@@ -140,27 +168,46 @@ def srm_text(result: Result) -> str:
     return f"Split of users {found}: {split}; {p_text(srm.p_value)}"
 
 
-def cautions(result: Result) -> list[str]:
-    """Return what to consider before the result is trusted, the most serious first."""
+def doubts(result: Result) -> list[str]:
+    """Return what puts all verdicts in doubt; it is shown before them."""
     found = [] if result.srm.status == "ok" else [srm_text(result)]
-    users = sum(arm.users for arm in result.arms)
-    several = result.in_several_arms
-    if users and several / users >= SEVERAL:
-        found.append(f"{several:,} users ({several / users:.1%}) were seen in several variants")
+    if _several_share(result) >= MANY:
+        found.append(f"{_several_text(result)}, so that the variants are not separate groups")
+    return [printable(text) for text in found]
+
+
+def cautions(result: Result) -> list[str]:
+    """Return what else to consider before the result is trusted, the most serious first."""
+    found = []
+    if SEVERAL <= _several_share(result) < MANY:
+        found.append(_several_text(result))
     if result.disagreements:
-        count = f"{result.disagreements:,} exposures"
-        found.append(f"{count} have another variant than the one that the hash assigns")
+        number = count(result.disagreements, "exposure")
+        found.append(f"{number} with another variant than the one that the hash assigns")
     if result.other_variants:
-        found.append(f"{result.other_variants:,} exposures have a variant that is not declared")
+        number = count(result.other_variants, "exposure")
+        found.append(f"{number} with a variant that is not declared")
     for arm in result.arms:
         found += _arm_cautions(result, arm)
     found += [text for each in result.comparisons if (text := _coverage(each))]
+    sums = [text for each in result.comparisons for text in _large_sums(result, each)]
+    found += dict.fromkeys(sums)  # the control is compared several times
     if result.ignored:
         names = ", ".join(result.ignored)
         found.append(f"changed in the configuration, but not before the next phase: {names}")
     if missing := _missing_days(result):
         found.append(f"no traffic yet on {missing}: users of other days may differ")
     return [printable(text) for text in found]
+
+
+def _several_share(result: Result) -> float:
+    users = sum(arm.users for arm in result.arms)
+    return result.in_several_arms / users if users else 0.0
+
+
+def _several_text(result: Result) -> str:
+    text = f"{count(result.in_several_arms, 'user')} ({_several_share(result):.1%})"
+    return f"{text} {'was' if result.in_several_arms == 1 else 'were'} seen in several variants"
 
 
 def _arm_cautions(result: Result, arm: Arm) -> list[str]:
@@ -190,6 +237,17 @@ def _coverage(each: Comparison) -> str:
         f"{each.variant}: {each.share:.1%} of the requests have {each.metric}, in the control"
         f" {each.control_share:.1%}; the compared requests may not be alike"
     )
+
+
+def _large_sums(result: Result, each: Comparison) -> Iterator[str]:
+    """Yield the arms in which one bucket has most of the sum of a metric."""
+    parts = (each.variant, each.largest_sum), (result.control, each.control_largest_sum)
+    for variant, part in parts:
+        if part is not None and part >= LARGE_SUM and each.n >= _LEAST_REQUESTS:
+            yield (
+                f"{variant}: one of 1,024 groups of users has {part:.0%} of the sum of"
+                f" {each.metric}; look for a value that is too large"
+            )
 
 
 def _missing_days(result: Result) -> str:

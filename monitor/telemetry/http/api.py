@@ -141,6 +141,7 @@ def _overview(results: Mapping[str, Result]) -> dict[str, Any]:
                 "goal": result.goal,
                 "verdicts": {arm.variant: arm.verdict for arm in result.arms[1:]},
                 "srm": result.srm.status,
+                "in_doubt": [arm.variant for arm in result.arms if arm.in_doubt],
             }
             for name, result in sorted(results.items())
         ]

@@ -38,7 +38,7 @@ def test_a_design_has_the_settings() -> None:
         Metric("error", "error", Scale.MEAN, "lower", 0.1),
         Metric("cost_usd.capped", "cost_usd", Scale.CAPPED, "lower", 0.1, cap=0.5),
         Metric("latency_ms.p95", "latency_ms", Scale.P95, "lower", 0.1),
-        Metric("cost_usd.zero", "cost_usd", Scale.ZERO, "higher", 0.1),
+        Metric("cost_usd.zero", "cost_usd", Scale.ZERO, "lower", 0.1),
     )
     assert (found.alpha, found.min_users, found.min_hours) == (0.01, 200, 3)
     assert (found.planned_users, found.assignment) == (999, "hash")

@@ -12,6 +12,7 @@ from typing import Any
 
 from monitor.cli.arguments import input_file, positive_number
 from monitor.cli.options import add_command, add_config, add_json, load_config, print_json
+from monitor.config.sections.experiments.parts import MAX_WEIGHT
 from monitor.errors import UserError
 from monitor.events.wording.drift import printable
 from monitor.experiments.assignment.assign import Assignment, assign
@@ -61,6 +62,8 @@ def variants(text: str) -> dict[str, float]:
         if not name or name in found:
             raise ArgumentTypeError(f"{text!r} is not a list such as control=0.5,treatment=0.5")
         found[name] = positive_number(weight)
+        if found[name] > MAX_WEIGHT:
+            raise ArgumentTypeError(f"{weight!r} is not a weight of at most {MAX_WEIGHT:.0f}")
     if len(found) < 2:
         raise ArgumentTypeError(f"{text!r} has one variant; at least two are required")
     return found

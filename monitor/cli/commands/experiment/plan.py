@@ -135,6 +135,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     from monitor.experiments.planning.baseline import Users
     from monitor.experiments.planning.plan import plan
 
+    _check_options(arguments)
     try:
         users = Users(arguments.requests_per_user, arguments.dispersion, arguments.correlation)
         found = plan(
@@ -145,12 +146,26 @@ def _plan(arguments: argparse.Namespace) -> int:
             weights=tuple(arguments.variants.values()),
             users_per_day=arguments.users_per_day,
         )
+    except ArithmeticError:
+        raise UserError("these numbers are too large or too small to plan with") from None
     except ValueError as error:
         raise UserError(str(error)) from None
     if arguments.json:
         return print_json(asdict(found))
     print("\n".join(_lines(found, list(arguments.variants))))
     return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Raise UserError for an option that the baseline would not use."""
+    for name, owner in (
+        ("sd", "mean"),
+        ("metric", "from_reference"),
+        ("model", "from_reference"),
+        ("cap", "from_reference"),
+    ):
+        if getattr(arguments, name) is not None and getattr(arguments, owner) is None:
+            raise UserError(f"--{name} needs --{owner.replace('_', '-')}")
 
 
 def _baseline(arguments: argparse.Namespace, users: Users) -> Baseline:
@@ -176,8 +191,11 @@ def _baseline(arguments: argparse.Namespace, users: Users) -> Baseline:
 
 def _lines(found: Plan, names: list[str]) -> Iterator[str]:
     arms = ", ".join(f"{n} {w:.0%}" for n, w in zip(names, found.weights, strict=True))
+    effect = f"{100 * found.effect:+.3g} %"
+    if found.change is not None:
+        effect = f"{found.change:+.3g} ({effect})"
     yield (
-        f"To find an effect of {found.effect:+.3g} ({100 * found.effect:+.3g} %) with a power of"
+        f"To find an effect of {effect} with a power of"
         f" {found.power:.0%}, alpha {found.alpha:.3g} for each variant; {arms}"
     )
     rows = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from monitor.cli.html.elements import Child, element, table
-from monitor.cli.html.experiment.chart import effect_chart
+from monitor.cli.html.experiment.chart import effect_chart, has_margin
 from monitor.cli.html.experiment.distribution import distribution_chart
 from monitor.events.wording.experiments import share
 from monitor.experiments.decisions.result import Arm, Comparison, Result
+from monitor.experiments.report import wording
 from monitor.experiments.report.wording import (
     breached_text,
     comparison_verdict,
@@ -21,19 +22,21 @@ from monitor.experiments.report.wording import (
 
 MAX_CHARTS = 12
 """Charts of a card; the table has all metrics."""
-_CLASSES = {"better": "good", "worse": "bad", "no_difference": "equal", "not_yet": "open"}
+CLASSES = {"better": "good", "worse": "bad", "no_difference": "equal", "not_yet": "open"}
+"""Class of the style sheet, by verdict."""
 
 
 def card(result: Result, arm: Arm) -> Element:
     """Return the card of a variant."""
     compared = [each for each in result.comparisons if each.variant == arm.variant]
     breach = breached_text(result, arm.variant)
+    class_ = CLASSES["not_yet" if arm.in_doubt else arm.verdict]
     return element(
         "article",
         element(
             "header",
             element("h2", arm.variant),
-            element("span", verdict_text(result, arm), class_=f"badge {_CLASSES[arm.verdict]}"),
+            element("span", verdict_text(result, arm), class_=f"badge {class_}"),
             element("span", "stopped", class_="badge open") if arm.stopped else None,
         ),
         element("p", decided_text(result, arm), class_="sentence"),
@@ -45,15 +48,13 @@ def card(result: Result, arm: Arm) -> Element:
             "numbers",
         ),
         *_charts(result, arm, compared),
-        class_=f"card {_CLASSES[arm.verdict]}",
+        class_=f"card {class_}",
     )
 
 
 def users_text(arm: Arm) -> str:
     """Return users, requests and how they are spread."""
-    text = f"{arm.users:,} users, {arm.requests:,} requests"
-    if arm.requests_per_user is not None:
-        text += f", {arm.requests_per_user:.1f} per user"
+    text = wording.users_text(arm)
     if arm.n_eff is not None:
         text += f"; {arm.n_eff:,.0f} effective users"
     if arm.largest_bucket is not None:
@@ -92,9 +93,10 @@ def _charts(result: Result, arm: Arm, compared: list[Comparison]) -> list[Elemen
         if chart is not None:
             caption = (
                 f"Effect on {each.metric} against {result.control}. The band misses the true effect"
-                f" at any look with a probability of at most {share(each.level)}; the dashed lines"
-                f" are plus and minus {share(each.mde)}."
+                f" at any look with a probability of at most {share(each.level)}."
             )
+            if has_margin(chart):
+                caption += f" The dashed lines are plus and minus {share(each.mde)}."
             figures.append(element("figure", chart, element("figcaption", caption)))
     for found in list(by_feature.values())[:MAX_CHARTS]:
         chart = distribution_chart(found, result.control, arm.variant)

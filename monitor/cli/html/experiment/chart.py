@@ -17,6 +17,8 @@ LEFT: Final = 58
 RIGHT: Final = 8
 TOP: Final = 8
 BOTTOM: Final = 24
+LEAST_MARGIN: Final = 3.0
+"""Distance from the line of zero from which the lines of the margin are drawn."""
 _QUANTILE: Final = 0.75
 """The axis shows the interval of this share of the looks whole; the first ones are very wide."""
 
@@ -24,7 +26,8 @@ _QUANTILE: Final = 0.75
 def effect_chart(points: Sequence[Point], mde: float, decided: float | None) -> Element | None:
     """Return the chart; None with fewer than two points that have an interval.
 
-    mde: smallest effect that matters, shown as two lines. decided: event time of the verdict.
+    mde: smallest effect that matters, shown as two lines unless they would cover that of zero.
+    decided: event time of the verdict.
     """
     known = [
         (p.time, p.effect, p.lower, p.upper)
@@ -37,11 +40,12 @@ def effect_chart(points: Sequence[Point], mde: float, decided: float | None) -> 
     scale = _Scale(times, _limit((*lowers, *uppers), mde))
     band = [*scale.places(times, uppers), *reversed(scale.places(times, lowers))]
     first, last = times[0], times[-1]
+    margin = scale.y(0.0) - scale.y(mde) >= LEAST_MARGIN
     return element(
         "svg",
         element("title", f"effect from {percent(effects[0])} to {percent(effects[-1])}"),
         element("polygon", points=_points(band), class_="band"),
-        *(_across(scale, y, "margin") for y in (-mde, mde)),
+        *(_across(scale, y, "margin") for y in (-mde, mde) if margin),
         _across(scale, 0.0, "zero"),
         _upright(scale, decided) if decided is not None and first <= decided <= last else None,
         element("polyline", points=_points(scale.places(times, effects)), class_="effect"),
@@ -53,6 +57,11 @@ def effect_chart(points: Sequence[Point], mde: float, decided: float | None) -> 
         width="100%",
         class_="chart",
     )
+
+
+def has_margin(chart: Element) -> bool:
+    """Return whether a chart has the lines of the smallest effect that matters."""
+    return any(line.get("class") == "margin" for line in chart.iter("line"))
 
 
 def _limit(ends: Sequence[float], mde: float) -> float:

@@ -13,6 +13,7 @@ from monitor.experiments.decisions.result import Result
 from monitor.experiments.report.wording import (
     DAYS,
     cautions,
+    doubts,
     srm_text,
     time_text,
     verdict_text,
@@ -53,6 +54,7 @@ def _header(result: Result) -> Element:
         element("p", verdicts, class_="verdict"),
         element("p", f"Look at {time_text(result.time)}, since {time_text(result.first_time)}"),
         element("p", f"Control: {control.variant}, {users_text(control)}", class_="muted"),
+        *(element("p", f"{text}.", class_="breach") for text in doubts(result)),
         unordered(cautions(result), "limits") if cautions(result) else None,
     )
 
@@ -82,7 +84,7 @@ def _trust(result: Result) -> Element:
     return element(
         "section",
         element("h2", "Trust"),
-        element("p", srm_text(result)),
+        element("p", srm_text(result)) if result.srm.status == "ok" else None,
         table(
             ["variant", "users", "planned", "requests per user", "largest group", "days"],
             rows,

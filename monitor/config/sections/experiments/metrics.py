@@ -108,11 +108,11 @@ class MetricConfig(Section):
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether lower values are better. Zeros are better where lower values are."""
+        """Whether lower values are better. Fewer zeros are better: most of them are failures."""
         if self.direction is not None:
             return self.direction == "lower"
         feature, suffix = split_metric(self.metric)
-        return (feature in LOWER_IS_BETTER) != (suffix == "zero")
+        return suffix == "zero" or feature in LOWER_IS_BETTER
 
 
 Metric = Annotated[MetricConfig, BeforeValidator(_named, json_schema_input_type=str | MetricConfig)]

@@ -13,6 +13,7 @@ from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.base.suggestions import did_you_mean
 
 MAX_VARIANTS: Final = 10
+MAX_WEIGHT: Final = 1e9
 MAX_UNIT_CHARS: Final = 256
 """Characters of a unit id in `overrides`."""
 
@@ -83,12 +84,11 @@ Time = Annotated[
 ]
 """Epoch seconds; in the file also RFC 3339."""
 VariantName = Annotated[str, AfterValidator(_check_variant)]
+Weight = Annotated[float, Field(gt=0, le=MAX_WEIGHT, allow_inf_nan=False)]
 Variants = Annotated[
-    dict[VariantName, Positive],
+    dict[VariantName, Weight],
     Field(min_length=2, max_length=MAX_VARIANTS),
-    BeforeValidator(
-        _ordered, json_schema_input_type=dict[str, Positive] | list[dict[str, Positive]]
-    ),
+    BeforeValidator(_ordered, json_schema_input_type=dict[str, Weight] | list[dict[str, Weight]]),
 ]
 """Weights by variant, the control first; as a list where mappings lose their order."""
 UnitId = Annotated[str, AfterValidator(_check_unit_id)]

@@ -196,6 +196,14 @@ class ExperimentConfig(Section):
             raise invalid(f"has no cap of {name}, which {name}.capped needs; add {name}: CAP")
         return caps
 
+    @field_validator("planned_users")
+    @classmethod
+    def _check_planned_users(cls, planned: int | None, info: ValidationInfo) -> int | None:
+        least = info.data.get("min_users", 0) * len(info.data.get("variants", ()))
+        if planned is not None and planned < least:
+            raise invalid(f"is less than min_users of each variant, {least} in all")
+        return planned
+
     @field_validator("pre_period")
     @classmethod
     def _check_pre_period(

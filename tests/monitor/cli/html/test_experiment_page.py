@@ -112,3 +112,21 @@ def test_any_points_give_a_chart_within_its_frame(points: list[Point], mde: floa
             x, y = map(float, place.split(","))
             assert 0 <= x <= 400
             assert 0 <= y <= 150
+
+
+def test_a_margin_too_near_zero_is_neither_drawn_nor_named(result: Result) -> None:
+    """The caption names the dashed lines only where there are some."""
+    wide = tuple(Point(float(i), 100, 0.1, -40.0, 50.0) for i in range(5))
+    for points, shown in ((wide, False), (result.history[SCORE.name]["treatment"], True)):
+        history = {SCORE.name: {"treatment": points}}
+        text = check(experiment_page(replace(result, history=history))).text
+        assert ("dashed lines" in text) is shown
+
+
+def test_what_puts_verdicts_in_doubt_is_at_the_top_once(result: Result) -> None:
+    """A wrong split is in the header, the headline and in no other place."""
+    arms = (result.arms[0], replace(result.arms[1], in_doubt=True))
+    wrong = replace(result.srm, status="block", p_value=1e-5)
+    text = check(experiment_page(replace(result, arms=arms, srm=wrong))).text
+    assert text.count("Split of users differs from the plan") == 1
+    assert "better than control, in doubt" in text

@@ -294,3 +294,31 @@ def test_the_command_writes_the_page(
     assert check(path.read_bytes()).headings
     assert run("backtest", "-c", config, log, "--html", tmp_path) == 2
     assert "is a directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["treatment", *HOSTILE])
+def test_experiments_have_verdicts_and_figures(name: str) -> None:
+    """Their names are texts, and a wrong split and breached guardrails are named."""
+    numbers = {"mean": 4.1, "control_mean": 3.9, "effect": 0.05, "lower": None, "upper": 0.08}
+    found = {
+        "verdicts": {name: "better"},
+        "goal": name,
+        "variants": {name: {"users": 1234, "n_eff": None, "requests": 5678}},
+        "metrics": {name: {name: numbers | {"p_value": 0.01}}},
+        "srm": {"e_value": 2000.0, "p_value": 0.0005, "status": "block"},
+        "breached": {name: [name]},
+        "in_doubt": [name],
+    }
+    empty = report.build(models={"m": 10}, rejections=[], seconds=1.0, events=[])
+    shown = structs.replace(empty, experiments={name: found})
+    parsed = check(page.build(shown, {}, [Path("logs.jsonl")]))
+    assert "script" not in parsed.tags
+    for part in (
+        "better (in doubt)",
+        "breached guardrails",
+        "1,234",
+        "+5.0 % (no bound to +8.0 %)",
+    ):
+        assert part in parsed.text, part
+    assert "the split of users differs from the plan" in parsed.text
+    assert "Experiments" not in check(page.build(empty, {}, [Path("logs.jsonl")])).text

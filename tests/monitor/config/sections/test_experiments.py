@@ -83,7 +83,8 @@ def test_other_names_are_no_metrics(name: str) -> None:
         ("score.x", False),
         ("feedback", False),
         ("response_chars.zero", True),
-        ("cost_usd.zero", False),
+        ("cost_usd.zero", True),
+        ({"metric": "cost_usd.zero", "direction": "higher"}, False),
         ({"metric": "cost_usd", "direction": "higher"}, False),
         ({"metric": "score.x", "direction": "lower"}, True),
     ],
@@ -137,6 +138,35 @@ def test_a_variant_that_yaml_does_not_read_as_text_is_explained(tmp_path: Path, 
     )
     assert problems(path) == [
         f"{path}:1: experiments.e.variants: keys must be text; put this one in quotes"
+    ]
+
+
+def test_two_such_variants_are_one_problem(tmp_path: Path) -> None:
+    """They are not missing."""
+    path = write_config(tmp_path, "experiments: {e: {variants: {on: 1, off: 1}, goal: error}}")
+    assert problems(path) == [
+        f"{path}:1: experiments.e.variants: keys must be text; put this one in quotes"
+    ]
+
+
+def test_a_planned_end_has_the_minimum_of_users(tmp_path: Path) -> None:
+    """Else its fixed test could not be at the planned end."""
+    one = {"variants": {"a": 1, "b": 1}, "goal": "error", "min_users": 500}
+    path = write(tmp_path, {"e": one | {"planned_users": 999}})
+    assert problems(path) == [
+        f"{path}:1: experiments.e.planned_users: is less than min_users of each variant, 1000 in"
+        " all"
+    ]
+    assert experiment(min_users=500, planned_users=1000).planned_users == 1000
+
+
+def test_weights_are_bounded(tmp_path: Path) -> None:
+    """The sum of weights is a number."""
+    path = write_config(
+        tmp_path, "experiments: {e: {variants: {a: 1.0e+308, b: 1.0e+308}, goal: error}}"
+    )
+    assert [each.rpartition(": ")[2] for each in problems(path)] == 2 * [
+        "must be at most 1000000000.0"
     ]
 
 

@@ -341,6 +341,44 @@ def test_days_to_go_follow_from_the_traffic() -> None:
     assert days[0] > 0
 
 
+@pytest.mark.parametrize(
+    ("other", "hours"), [({"min_hours": 168.0}, 158.0), ({"min_users": 5_000}, 40.0)]
+)
+def test_days_to_go_include_the_declared_minimums(other: dict[str, float], hours: float) -> None:
+    """With strong evidence after 10 hours of 100 users an arm, only the minimum is missing."""
+    *_, last = run(Experiment(design(**other), BETTER), looks=10, users=200)
+    days = last.result.arms[1].days_to_go
+    assert days == pytest.approx(hours / 24, rel=0.05)
+
+
+def test_a_stopped_or_blocked_arm_has_no_days_to_go() -> None:
+    """No traffic gives it a verdict."""
+    draw = {SCORE.name: normal((10.0, 10.1), 6.0)}
+    stopped = design(stopped=frozenset({"treatment"}))
+    blocked = Experiment(design(), draw, shares=(0.7, 0.3))
+    for experiment, reason in ((Experiment(stopped, draw), "stopped"), (blocked, "sample_ratio")):
+        *_, last = run(experiment, looks=10, users=300)
+        assert reason in waiting(last)
+        assert last.result.arms[1].days_to_go is None
+
+
+def test_values_that_are_missing_in_one_arm_are_named() -> None:
+    """The reason says which arm has none."""
+    experiment = Experiment(design(), {SCORE.name: normal((10.0, 10.0))})
+    experiment.add(300)
+    experiment.sums[SCORE.name].n[0] = 0
+    found = evaluate(design(), experiment.look(), None).result.comparison(SCORE.name, "treatment")
+    assert found is not None
+    assert found.problem == "no values in the control"
+
+
+def test_values_without_spread_wait_for_some() -> None:
+    """The mean is far from zero, and the variance is zero."""
+    experiment = Experiment(design(), {SCORE.name: normal((2.0, 2.0), 0.0)})
+    outcome = evaluate(design(), experiment.add(2_000), None)
+    assert waiting(outcome) == ("no_spread",)
+
+
 def test_the_history_is_bounded_and_ends_with_the_look() -> None:
     """Hundreds of looks leave at most 200 points, in order."""
     experiment = Experiment(design(), {SCORE.name: normal((10.0, 10.0), 50.0)})

@@ -22,7 +22,10 @@ def test_the_summary_has_the_keys_of_the_report() -> None:
     """It is JSON, with verdicts and metrics of the variants and figures of all arms."""
     *_, last = run(Experiment(PLAN, DRAW), looks=5, users=300)
     found = json.loads(json.dumps(summary(last.result), allow_nan=False))
-    assert found.keys() == {"verdicts", "goal", "variants", "metrics", "srm"}
+    required = {"verdicts", "goal", "variants", "metrics", "srm"}
+    assert found.keys() == required | {"breached", "in_doubt"}
+    assert found["breached"] == {"treatment": [COST.name]}
+    assert found["in_doubt"] == []
     assert found["verdicts"] == {"treatment": "better"}
     assert found["goal"] == SCORE.name
     assert found["variants"].keys() == {"control", "treatment"}
@@ -47,7 +50,7 @@ def test_a_card_has_verdict_evidence_and_guardrails() -> None:
     """The text names what was decided, since when, and what is breached."""
     *_, last = run(Experiment(PLAN, DRAW), looks=5, users=300)
     text = card_text(last.result)
-    assert "treatment: BETTER THAN CONTROL" in text
+    assert "treatment: BETTER than control\n" in text
     assert "the verdict stays" in text
     assert "Breached guardrails: cost_usd.capped" in text
     assert "(guardrail)" in text
@@ -87,14 +90,59 @@ def test_traps_are_named() -> None:
     )
     for part in (
         "200 users (6.7%) were seen in several variants",
-        "3 exposures have another variant",
-        "4 exposures have a variant that is not declared",
+        "3 exposures with another variant",
+        "4 exposures with a variant that is not declared",
         "one of 1,024 groups of users sends 40%",
         "2.0 requests per user, the control 1.0",
         "4.0% of the requests have score.quality, in the control 8.0%",
         "not before the next phase: alpha",
     ):
         assert part in found, part
+
+
+def test_one_bucket_with_most_of_a_sum_is_named() -> None:
+    """One value of 1e14 among 2,000 hides the mean of all others."""
+    experiment = Experiment(design(), {SCORE.name: normal((10.0, 10.0))})
+    experiment.sums[SCORE.name].x[1, 7] += 1e14
+    result = evaluate(design(), experiment.add(4_000), None).result
+    assert result.arms[1].waiting == ("near_zero",)
+    text = card_text(result)
+    assert "cannot be told from zero" in text
+    assert "fewer than 100" not in text
+    assert "treatment: one of 1,024 groups of users has 100% of the sum of score.quality" in text
+    assert "control: one of 1,024" not in text
+
+
+def test_a_wrong_split_is_named_once_and_puts_an_earlier_verdict_in_doubt() -> None:
+    """The verdict stays, and headline and summary say that it is in doubt."""
+    experiment = Experiment(PLAN, DRAW)
+    *_, decided = run(experiment, looks=5, users=300)
+    experiment.shares = (0.8, 0.2)
+    *_, last = run(experiment, looks=5, users=600, state=decided.state)
+    text = card_text(last.result)
+    assert "treatment: BETTER than control, in doubt: the split of users differs" in text
+    assert text.count("Split of users") == 1
+    found = summary(last.result)
+    assert found["verdicts"] == {"treatment": "better"}
+    assert found["in_doubt"] == ["treatment"]
+
+
+def test_many_users_in_several_variants_are_named_before_the_verdicts() -> None:
+    """From a tenth on the variants are not separate groups of users."""
+    *_, last = run(Experiment(design(), {SCORE.name: normal((10.0, 10.0))}), looks=1, users=600)
+    result = changed(last.result, in_several_arms=300)
+    text = card_text(result)
+    place = text.index("Caution: 300 users (50.0%) were seen in several variants")
+    assert place < text.index("treatment:")
+    assert not any("several variants" in each for each in cautions(result))
+
+
+def test_one_user_is_singular() -> None:
+    """Counts and their nouns agree."""
+    data = LookData(time=5.0, first_time=1.0, users=(1, 2), requests=(1, 3))
+    text = card_text(evaluate(design(), data, None).result)
+    assert "Control control: 1 user, 1 request," in text
+    assert "2 users, 3 requests" in text
 
 
 def test_earlier_phases_are_listed() -> None:

@@ -26,6 +26,17 @@ def test_fixed_and_sequential_are_side_by_side(capsys: pytest.CaptureFixture[str
         assert part in text
 
 
+def test_the_effect_is_in_the_unit_of_the_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    """A tenth of a rate of .05 is .005; the effect of a geometric mean is relative only."""
+    for words, part in (
+        (("--rate", "0.05", "--mde", "0.1"), "an effect of +0.005 (+10 %) with"),
+        (("--mean", "-4", "--sd", "1", "--mde", "-0.1"), "an effect of -0.4 (-10 %) with"),
+        (("--log-sd", "1", "--mde", "0.1"), "an effect of +10 % with"),
+    ):
+        assert run(*PLAN, *words) == 0
+        assert part in capsys.readouterr().out
+
+
 def test_more_variants_need_more_users(capsys: pytest.CaptureFixture[str]) -> None:
     """The level of each variant is a share of alpha."""
     two = read_json(capsys, *PLAN, "--mean", "4", "--sd", "1", "--json")
@@ -105,13 +116,27 @@ def test_a_capped_mean_needs_fewer_users_than_a_higher_cap(
         (("--mean", "4"), "--mean needs --sd"),
         (("--rate", "2"), "a rate must be between 0 and 1"),
         (("--rate", "0.5", "--mde", "0"), "not a relative effect"),
-        (("--rate", "0.5", "--power", "0.01"), "power must be between alpha and 1"),
+        (("--rate", "0.5", "--power", "0.01"), "power must be between alpha and 0.9999"),
         (("--rate", "0.5", "--correlation", "2"), "correlation must be between 0 and 1"),
         (("--from-reference", "x"), "needs --metric"),
         (("--from-reference", "x", "--metric", "latency"), "--metric: unknown metric"),
         (("--from-reference", "x", "--metric", "error"), "neither the file of a version"),
         (("--from-reference", "none/1.ref", "--metric", "error"), "no version 1"),
         ((), "is required"),
+        (("--mean", "1e308", "--sd", "1e308"), "too large or too small"),
+        (("--mean", "3", "--sd", "1e200"), "too large or too small"),
+        (("--log-sd", "1e200"), "too large or too small"),
+        (("--rate", "0.5", "--dispersion", "1e200"), "too large or too small"),
+        (("--rate", "1e-300"), "too large or too small"),
+        (("--mean", "1e-300", "--sd", "1"), "too large or too small"),
+        (("--mean", "3", "--sd", "1e100"), "more than 1e+12 users"),
+        (("--rate", "0.5", "--variants", "a=1e-300,b=1"), "more than 1e+12 users"),
+        (("--rate", "0.5", "--variants", "a=1e-300,b=1e300"), "not a weight of at most"),
+        (("--rate", "0.5", "--alpha", "1e-300"), "alpha must be from 1e-09 to 0.5"),
+        (("--rate", "0.5", "--alpha", "0.99"), "alpha must be from 1e-09 to 0.5"),
+        (("--rate", "0.5", "--users-per-day", "1e-300"), "days"),
+        (("--rate", "0.5", "--sd", "1"), "--sd needs --mean"),
+        (("--rate", "0.5", "--metric", "error"), "--metric needs --from-reference"),
     ],
 )
 def test_mistakes_are_one_line(

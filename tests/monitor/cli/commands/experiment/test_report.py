@@ -57,7 +57,7 @@ def test_files_give_the_cards(
     page = tmp_path / "report.html"
     words = (*REPORT, "new-prompt", "--logs", log, "-c", configuration)
     assert run(*words, "--html", page) == 0
-    assert "treatment: BETTER THAN CONTROL" in capsys.readouterr().out
+    assert "treatment: BETTER than control" in capsys.readouterr().out
     assert b"better than control" in page.read_bytes()
     found = read_json(capsys, *words, "--json")
     assert decode_result(json.dumps(found).encode()).experiment == "new-prompt"
