@@ -143,6 +143,7 @@ def srm_text(result: Result) -> str:
 def cautions(result: Result) -> list[str]:
     """Return what to consider before the result is trusted, the most serious first."""
     found = [] if result.srm.status == "ok" else [srm_text(result)]
+    found += _missing_records(result)
     users = sum(arm.users for arm in result.arms)
     several = result.in_several_arms
     if users and several / users >= SEVERAL:
@@ -161,6 +162,18 @@ def cautions(result: Result) -> list[str]:
     if missing := _missing_days(result):
         found.append(f"no traffic yet on {missing}: users of other days may differ")
     return [printable(text) for text in found]
+
+
+def _missing_records(result: Result) -> list[str]:
+    """Return which records of the experiment do not count, or that there are none."""
+    found = []
+    if result.without_unit:
+        found.append(f"{result.without_unit:,} records of the experiment have no {result.unit}")
+    elif result.exposures == 0:
+        found.append("no record names this experiment")
+    if result.exposures and not sum(arm.requests for arm in result.arms):
+        found.append("no record of the experiment has a declared variant after its start")
+    return found
 
 
 def _arm_cautions(result: Result, arm: Arm) -> list[str]:
