@@ -170,7 +170,12 @@ def _missing_records(result: Result) -> list[str]:
     if result.without_unit:
         found.append(f"{result.without_unit:,} records of the experiment have no {result.unit}")
     elif result.exposures == 0:
-        found.append("no record names this experiment")
+        hashed = result.assignment == "hash"
+        found.append(
+            "no user is assigned to this experiment"
+            if hashed
+            else "no record names this experiment"
+        )
     if result.exposures and not sum(arm.requests for arm in result.arms):
         found.append("no record of the experiment has a declared variant after its start")
     return found
