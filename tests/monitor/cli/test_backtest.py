@@ -168,7 +168,7 @@ def test_experiments_without_exposures_are_reported(tmp_path: Path, log: Path) -
     named = [line.rstrip()[:-1] + b', "experiments": {"one": "b"}}' for line in lines]
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"\n".join(named))
-    experiment = {"variants": {"a": 1, "b": 1}, "goal": "latency_ms", "unit": "metadata.team"}
+    experiment = {"variants": {"a": 1, "b": 1}, "goal": "latency_ms", "unit": "metadata.absent"}
     config = Config.model_validate({"experiments": {"one": experiment, "two": experiment}})
     found = backtest([path], config).experiments
     for name, without_unit in (("one", 100), ("two", 0)):
