@@ -61,4 +61,8 @@ def backtest(
         dropped=limits.joined([reader.extractor.dropped, monitor.dropped, dropped]),
     )
     results = experiments.finish()
-    return replace(built, experiments={name: summary(each) for name, each in results.items()})
+    summaries = {
+        name: summary(each) | {"records_without_unit": each.without_unit}
+        for name, each in results.items()
+    }
+    return replace(built, experiments=summaries)

@@ -221,6 +221,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     in_several_arms: units seen in more than one arm. disagreements: exposures whose logged variant
     is not the assigned one. other_variants: exposures of undeclared variants. late: exposures
     counted at a later look than that of their time.
+    unit, exposures, without_unit: where records were read: the field of the units, the number of
+    exposures, and of records of the experiment without a unit, which do not count.
     ignored: criteria that the configuration has changed in this phase; the declared ones hold.
     archive: earlier phases, the newest last.
     """
@@ -240,6 +242,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     disagreements: int = 0
     other_variants: int = 0
     late: int = 0
+    unit: str = "user_id"
+    exposures: int | None = None
+    without_unit: int = 0
     history: dict[str, dict[str, tuple[Point, ...]]] = {}
     distributions: tuple[Distribution, ...] = ()
     archive: tuple[Phase, ...] = ()

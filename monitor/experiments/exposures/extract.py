@@ -66,6 +66,19 @@ class BatchExposures:
     features: tuple[str, ...]
     values: Floats
 
+    def take(self, chosen: NDArray[np.int64] | slice) -> BatchExposures:
+        """Return some of the exposures; a slice is not copied."""
+        return BatchExposures(
+            self.design,
+            self.rows[chosen],
+            self.times[chosen],
+            self.units[chosen],
+            self.variants[chosen],
+            self.compared[chosen],
+            self.features,
+            self.values[:, chosen],
+        )
+
     def of_record(self, index: int) -> UnitExposure | None:
         """Return the exposure of the record with this index, if it has one."""
         place = int(np.searchsorted(self.rows, index))

@@ -178,7 +178,7 @@ def doubts(result: Result) -> list[str]:
 
 def cautions(result: Result) -> list[str]:
     """Return what else to consider before the result is trusted, the most serious first."""
-    found = []
+    found = _missing_records(result)
     if SEVERAL <= _several_share(result) < MANY:
         found.append(_several_text(result))
     if result.disagreements:
@@ -208,6 +208,23 @@ def _several_share(result: Result) -> float:
 def _several_text(result: Result) -> str:
     text = f"{count(result.in_several_arms, 'user')} ({_several_share(result):.1%})"
     return f"{text} {'was' if result.in_several_arms == 1 else 'were'} seen in several variants"
+
+
+def _missing_records(result: Result) -> list[str]:
+    """Return which records of the experiment do not count, or that there are none."""
+    found = []
+    if result.without_unit:
+        found.append(f"{result.without_unit:,} records of the experiment have no {result.unit}")
+    elif result.exposures == 0:
+        hashed = result.assignment == "hash"
+        found.append(
+            "no user is assigned to this experiment"
+            if hashed
+            else "no record names this experiment"
+        )
+    if result.exposures and not sum(arm.requests for arm in result.arms):
+        found.append("no record of the experiment has a declared variant after its start")
+    return found
 
 
 def _arm_cautions(result: Result, arm: Arm) -> list[str]:

@@ -31,8 +31,8 @@ AHEAD_SECONDS: Final = 300.0
 class EventClock:
     """The watermark of a shard.
 
-    watermark: event time; 0 before the first vote. first: time of the first exposures, which is
-    final as soon as enough units have confirmed it. settled: whether it is.
+    watermark: event time; 0 before the first vote. first: time of the first exposures that count,
+    0 without one; it is final as soon as enough units have confirmed it. settled: whether it is.
     rows: number of exposures so far. votes: time and row by unit, the oldest first.
     """
 
@@ -45,30 +45,39 @@ class EventClock:
         self.rows = 0
         self.votes: dict[int, tuple[float, int]] = {}
 
-    def advance(self, units: NDArray[np.uint64], times: Floats, now: float) -> bool:
+    def advance(
+        self, units: NDArray[np.uint64], times: Floats, now: float, begin: float | None = None
+    ) -> bool:
         """Add n exposures in their order; return whether the watermark has gone back.
 
-        now: the present, epoch seconds.
+        now: the present, epoch seconds. begin: time before which exposures do not count.
         """
         limit = now + AHEAD_SECONDS
-        head = _newest_by_unit(zip(units.tolist(), times.tolist(), strict=True), limit)
+        begin = -np.inf if begin is None else begin
+        counted = times >= begin
+        rows = zip(units[counted].tolist(), times[counted].tolist(), strict=True)
+        head = _newest_by_unit(rows, limit)
         self.rows += len(times)
         self._vote(units[::-1][:VOTE_ROWS], times[::-1][:VOTE_ROWS], limit)
         if not self.votes:
             return False
         median = _lower_median([time for time, _ in self.votes.values()])
-        early = [median]
-        if len(head) >= CONFIRMED:
-            early.append(_lower_median(list(head.values())))
-        confirmed = len(self.votes) >= CONFIRMED
-        if self.settled:
-            early.append(self.first)
-        self.first = min(early)
-        self.settled |= confirmed
-        back = confirmed and median < self.watermark - BACK_SECONDS
+        self._find_first(head, begin)
+        back = len(self.votes) >= CONFIRMED and median < self.watermark - BACK_SECONDS
         if back or median > self.watermark:
             self.watermark = median
         return back
+
+    def _find_first(self, head: dict[int, float], begin: float) -> None:
+        """Find the time of the first exposures. head: times of the first units that were added."""
+        votes = [time for time, _ in self.votes.values() if time >= begin]
+        early = [_lower_median(votes)] if votes else []
+        if len(head) >= CONFIRMED:
+            early.append(_lower_median(list(head.values())))
+        if self.settled:
+            early.append(self.first)
+        self.first = min(early, default=0.0)
+        self.settled |= len(votes) >= CONFIRMED
 
     def _vote(self, units: NDArray[np.uint64], times: Floats, limit: float) -> None:
         """Add the votes of the newest exposures, given from the last to the first."""

@@ -63,7 +63,7 @@ def merge(design: Design, layout: Layout, partials: Partials, time: float) -> Lo
     largest = requests.max(axis=1) / np.maximum(total, 1)
     return LookData(
         time=time,
-        first_time=_first_time(partials.values()),
+        first_time=_first_time(partials.values(), layout.begin),
         users=_summed(all_totals, "users", arms),
         requests=tuple(total.tolist()),
         in_several_arms=sum(each.in_several_arms for each in all_totals),
@@ -91,11 +91,15 @@ def _buckets(shard: int, size: int) -> slice:
     return slice(shard * size, (shard + 1) * size)
 
 
-def _first_time(partials: Iterable[Partial]) -> float | None:
-    """Return the earliest first time; of those that are final, if there are any."""
+def _first_time(partials: Iterable[Partial], begin: float | None) -> float | None:
+    """Return the earliest first time; of those that are final, if there are any.
+
+    begin: of the experiment. A state from before it was configured has an earlier time.
+    """
     found = [each for each in partials if each.first > 0]
     times = [each.first for each in found if each.settled] or [each.first for each in found]
-    return min(times, default=None)
+    first = min(times, default=None)
+    return first if first is None or begin is None else max(first, begin)
 
 
 def _summed(totals: Sequence[Totals], name: str, arms: int) -> tuple[int, ...]:

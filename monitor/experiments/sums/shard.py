@@ -46,20 +46,16 @@ class Shard:
         """The event time up to which exposures are in the closed sums, epoch seconds."""
         return 0.0 if self.minute is None else self.minute * MINUTE
 
-    def add(self, exposures: Exposures, now: float, watermark: float | None = None) -> None:
-        """Add exposures of the phase and the shard.
-
-        now: the present, epoch seconds. watermark: of all shards together, where they are in one
-        process; by default that of this shard.
-        """
+    def add(self, exposures: Exposures, now: float) -> None:
+        """Add exposures of the phase and the shard. now: the present, epoch seconds."""
         if not len(exposures):
             return
         is_log = exposures.source is Source.LOG
-        if is_log and self.clock.advance(exposures.units, exposures.times, now):
+        begin = self.layout.begin
+        if is_log and self.clock.advance(exposures.units, exposures.times, now, begin):
             self.close_until(np.inf)
             self.minute = None
-        if watermark is None:
-            watermark = self.clock.watermark
+        watermark = self.clock.watermark
         passed = int((watermark - ALLOWANCE) // MINUTE)
         minutes = (exposures.times // MINUTE).astype(np.int64)
         before = int(min(passed, minutes.min())) if self.minute is None else self.minute
@@ -70,6 +66,14 @@ class Shard:
         first = after - 1 if after > before else after
         self._add(exposures, np.clip(minutes, first, latest), late, after)
         self._close(after)
+
+    def add_closed(self, exposures: Exposures, *, late: bool) -> None:
+        """Add exposures to the closed sums: for files, where looks need no watermark.
+
+        late: whether they were found after the look of their time.
+        """
+        minutes = np.zeros(len(exposures), np.int64)
+        self._add(exposures, minutes, np.full(len(minutes), late), 1)
 
     def close_until(self, time: float) -> bool:
         """Close the minutes that end at `time` or before; return whether there was one."""

@@ -160,3 +160,18 @@ def test_missing_files_are_errors(tmp_path: Path) -> None:
     source = FileReference(source="file", path=tmp_path / "none")
     with pytest.raises(UnusableReferenceError, match="cannot read"):
         backtest([], CONFIG.model_copy(update={"reference": source}))
+
+
+def test_experiments_without_exposures_are_reported(tmp_path: Path, log: Path) -> None:
+    """A configured experiment is in the report, with the records that lack a unit."""
+    lines = log.read_bytes().splitlines()[:100]
+    named = [line.rstrip()[:-1] + b', "experiments": {"one": "b"}}' for line in lines]
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(named))
+    experiment = {"variants": {"a": 1, "b": 1}, "goal": "latency_ms", "unit": "metadata.absent"}
+    config = Config.model_validate({"experiments": {"one": experiment, "two": experiment}})
+    found = backtest([path], config).experiments
+    for name, without_unit in (("one", 100), ("two", 0)):
+        assert found[name]["verdicts"] == {"b": "not_yet"}
+        assert found[name]["variants"]["b"] == {"users": 0, "n_eff": None, "requests": 0}
+        assert found[name]["records_without_unit"] == without_unit

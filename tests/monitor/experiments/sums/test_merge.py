@@ -68,6 +68,14 @@ def timed(time: float, *, pending: bool) -> Partial:
     return Partial("p1", time, START, True, pending, Totals(LAYOUT))
 
 
+def test_the_first_time_is_not_before_the_begin() -> None:
+    """Sums of a state from before the begin was configured have an earlier first time."""
+    for begin, expected in ((START + 60, START + 60), (START - 60, START)):
+        layout = replace(LAYOUT, begin=begin)
+        data = merge(DESIGN, layout, {(0, 0): timed(START + 120, pending=False)}, START + 120)
+        assert data.first_time == expected
+
+
 def test_a_look_waits_for_shards_with_later_exposures() -> None:
     """Shards that are behind delay a look only if they have exposures that are not closed."""
     ahead = [timed(START + 120, pending=True)] * 3

@@ -235,6 +235,19 @@ def test_nothing_counts_before_the_begin_but_the_pre_period() -> None:
     assert counts[0] == ((times >= before[0]) & (times < before[1])).sum()
 
 
+def test_the_first_time_is_that_of_exposures_that_count() -> None:
+    """Exposures before the begin do not start the time of the experiment, in any batches."""
+    exposures, begin = steady(3_000), START + 300
+    for size in (30, 3_000):
+        shard = Shard(replace(LAYOUT, begin=begin))
+        for start in range(0, 3_000, size):
+            shard.add(exposures.take(slice(start, start + size)), NOW)
+            if shard.clock.watermark < begin:
+                assert (shard.clock.first, shard.clock.settled) == (0.0, False)
+        assert shard.clock.first == pytest.approx(begin, abs=10)
+        assert shard.clock.settled
+
+
 def test_sums_are_kept_when_metrics_and_arms_change() -> None:
     """A new metric begins at zero, a new arm too; the others keep their sums."""
     shard = run([steady(500)])

@@ -90,3 +90,32 @@ def test_an_unknown_experiment_is_named(
     nothing.write_text("no record\n")
     rejected = (*REPORT, "new-prompt", "--logs", nothing, "-c", configuration)
     assert "nothing was read" in one_line_error(capsys, *rejected)
+
+
+def test_an_experiment_without_exposures_has_a_card(
+    capsys: pytest.CaptureFixture[str], logs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The card says why there are no users: no unit in the records, or another name."""
+    log, configuration = logs
+    other = tmp_path / "other.jsonl"
+    for old, new, expected in (
+        ("user_id", "user", "3,000 records of the experiment have no user_id"),
+        ("new-prompt", "new_prompt", "no record names this experiment"),
+    ):
+        other.write_text(log.read_text().replace(f'"{old}"', f'"{new}"'))
+        assert run(*REPORT, "new-prompt", "--logs", other, "-c", configuration) == 0
+        text = capsys.readouterr().out
+        assert "look at 2026-09-21" in text
+        assert "treatment: NOT YET" in text
+        assert f"  - {expected}\n" in text
+
+
+def test_records_without_a_unit_are_shown(
+    capsys: pytest.CaptureFixture[str], logs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """If only some records lack the unit, the others count."""
+    log, configuration = logs
+    other = tmp_path / "other.jsonl"
+    other.write_text(log.read_text().replace('"user_id"', '"user"', 20))
+    assert run(*REPORT, "new-prompt", "--logs", other, "-c", configuration) == 0
+    assert "  - 20 records of the experiment have no user_id\n" in capsys.readouterr().out
