@@ -214,7 +214,10 @@ def test_symptoms_exist() -> None:
     settings = {".".join(map(str, key)) for key in KNOWN_KEYS}
     topics = {
         f"plumbline.{name}"
-        for name in ("*", *(t.split(".")[1] for t in Topics("p").settings(judged=True)))
+        for name in (
+            "*",
+            *(t.split(".")[1] for t in Topics("p").settings(judged=True, experiments=True)),
+        )
     }
     other = {"grep", "/metrics", "/healthz", "other", "event", "exception", "error", "reason"}
     other |= {f"drift {change}" for change in get_args(Transition)}

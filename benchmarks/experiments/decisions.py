@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -63,6 +64,7 @@ def fixed_users(population: Population, effect: float) -> float:
     return float(2 * squared * quantiles**2 / (population.mean * effect) ** 2)
 
 
+@lru_cache
 def integrated(factor: float) -> float:
     """Return the mean time to a decision without sampling error, for normal means."""
     times: Floats = np.linspace(LONGEST / LOOKS, LONGEST, LOOKS)

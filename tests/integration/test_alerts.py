@@ -208,18 +208,18 @@ def judged(server: ModelServer, folder: Path) -> dict[str, Any]:
     golden = folder / "golden.jsonl"
     golden.write_bytes(b"".join(numbered(i, response=f"{i}") + b"\n" for i in range(12)))
     return {
-        "sampling": {"rate": 0.1},
+        "sampling": {"rate": 0.18},
         "judges": {
             "rubrics": ["answer_quality"],
             "model": "judge",
             "client": {"base_url": server.url},
             "prices": {"judge": {"input": 1, "output": 5}},
             "budget": {"usd_per_day": 1000},
-            "panel": {"models": ["judge"], "share": 0.3},
+            "panel": {"models": ["judge"], "share": 0.1},
             "golden": {"path": str(golden), "every_hours": 0.001},
             "canaries": {"attacks": 3, "every_hours": 0.001},
-            "windows": {"records": 20, "stride": 10},
-            "reference": {"records": 200},
+            "windows": {"records": 50, "stride": 10},
+            "reference": {"records": 500},
         },
     }
 

@@ -39,28 +39,27 @@ class BloomFilter:
     def __init__(self) -> None:
         self.content = np.zeros(FILTER_BITS // 8, np.uint8)
 
-    def unseen(self, keys: Units) -> NDArray[np.int64]:
-        """Return the ascending indices of the first occurrences of keys that are not in the set."""
-        indices = np.flatnonzero(~self.contains(keys))
-        if len(indices) < 2:
-            return indices
-        _, first = np.unique(keys[indices], return_index=True)
-        return np.sort(indices[first])
+    def add_new(self, keys: Units) -> NDArray[np.int64]:
+        """Add keys; return the ascending indices of the first occurrences of new ones."""
+        places, bits = _places(keys)
+        indices = np.flatnonzero(~self._found(places, bits))
+        if len(indices) > 1:
+            _, first = np.unique(keys[indices], return_index=True)
+            indices = np.sort(indices[first])
+        if len(indices):
+            places, bits = places[:, indices].ravel(), bits[:, indices].ravel()
+            # `bitwise_or.at` takes ten times as long
+            for bit in np.uint8(1) << np.arange(8, dtype=np.uint8):
+                self.content[places[bits == bit]] |= bit
+        return indices
 
     def contains(self, keys: Units) -> Flags:
         """Return which keys are in the set; of others a small share is reported as well."""
-        places, bits = _places(keys)
-        found: Flags = (self.content[places] & bits != 0).all(axis=0)
-        return found
+        return self._found(*_places(keys))
 
-    def add(self, keys: Units) -> None:
-        """Add keys."""
-        if not len(keys):
-            return
-        places, bits = (each.ravel() for each in _places(keys))
-        # `bitwise_or.at` takes ten times as long
-        for bit in np.uint8(1) << np.arange(8, dtype=np.uint8):
-            self.content[places[bits == bit]] |= bit
+    def _found(self, places: NDArray[np.int64], bits: NDArray[np.uint8]) -> Flags:
+        found: Flags = (self.content.take(places) & bits != 0).all(axis=0)
+        return found
 
 
 def _places(keys: Units) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
@@ -106,13 +105,11 @@ class SeenUnits:
         if not len(units):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         salts = np.array([_salt(name) for name in (*names, _SEVERAL)], np.uint64)
-        new = self.units.unseen(units)
-        self.units.add(units[new])
+        new = self.units.add_new(units)
         pairs = _mixed(units ^ salts[arms])
-        new_pairs = self.pairs.unseen(pairs)
+        new_pairs = self.pairs.add_new(pairs)
         if not len(new_pairs):
             return new, new_pairs
-        self.pairs.add(pairs[new_pairs])
         again = np.setdiff1d(new_pairs, new, assume_unique=True)
         return new, again[self._in_several(units[again], arms[again], salts)]
 
@@ -125,9 +122,7 @@ class SeenUnits:
             elsewhere |= self.pairs.contains(_mixed(units ^ salt)) & (arms != arm)
         indices = np.flatnonzero(elsewhere)
         marks = _mixed(units[indices] ^ salts[-1])
-        new = self.pairs.unseen(marks)
-        self.pairs.add(marks[new])
-        return indices[new]
+        return indices[self.pairs.add_new(marks)]
 
     def encode(self) -> bytes:
         """Return the state as bytes."""
