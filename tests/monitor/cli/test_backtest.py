@@ -173,5 +173,5 @@ def test_experiments_without_exposures_are_reported(tmp_path: Path, log: Path) -
     found = backtest([path], config).experiments
     for name, without_unit in (("one", 100), ("two", 0)):
         assert found[name]["verdicts"] == {"b": "not_yet"}
-        assert found[name]["variants"]["b"] == {"users": 0, "n_eff": None, "requests": 0}
+        assert found[name]["variants"]["b"] == {"users": 0, "n_eff": 0.0, "requests": 0}
         assert found[name]["records_without_unit"] == without_unit
