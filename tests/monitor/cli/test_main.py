@@ -45,6 +45,10 @@ def test_all_commands_exist() -> None:
         ["judge", "check"],
         ["judge", "run"],
         ["judge", "calibrate"],
+        ["experiment", "plan"],
+        ["experiment", "assign"],
+        ["experiment", "report"],
+        ["experiment", "compare"],
         ["config", "check"],
         ["config", "schema"],
         ["dashboards", "build"],
@@ -64,9 +68,8 @@ def test_help_shows_a_valid_example(
     example = text.rpartition("example: ")[2]
     assert example.startswith(" ".join(["plumbline", *words]))
     arguments = example.split(" > ")[0].split()[1:]
-    Path("plumbline.yaml").touch()
-    Path("logs.jsonl").touch()
-    Path("labels.jsonl").touch()
+    for name in ("plumbline.yaml", "logs.jsonl", "labels.jsonl", "a.jsonl", "b.jsonl"):
+        Path(name).touch()
     parsed = main.parser().parse_args(arguments)
     assert callable(parsed.run)
 
