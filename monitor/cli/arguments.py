@@ -29,7 +29,7 @@ def positive_number(text: str) -> float:
 def base_url(text: str) -> str:
     """Return the URL of a directory, with a slash at its end."""
     if not re.fullmatch(r"https?://[\w.:/~%-]+", text, re.ASCII):
-        raise ArgumentTypeError(f"{text!r} is not a URL such as https://wiki/runbooks")
+        raise ArgumentTypeError(f"{text!r} is not a URL such as https://host/path")
     return text.rstrip("/") + "/"
 
 
