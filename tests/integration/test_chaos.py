@@ -140,7 +140,10 @@ def test_slow_warm_ups(broker: KafkaBroker, small: Truth, tmp_path: Path) -> Non
             assert [time for piece in pieces for time in piece.times.tolist()] == times
 
 
-@pytest.mark.parametrize("limit", [pytest.param(8 << 20, marks=long_only), 70_000, 5_000])
+@pytest.mark.parametrize(
+    "limit",
+    [pytest.param(8 << 20, marks=long_only), pytest.param(70_000, marks=long_only), 5_000],
+)
 def test_bad_headers_among_the_traffic(
     limit: int, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -301,6 +304,7 @@ def test_a_zombie_is_fenced(
         world.verify(features=role == "ingest")
 
 
+@long_only
 def test_rebalances_during_restore(broker: KafkaBroker, small: Truth, tmp_path: Path) -> None:
     """While the first process restores its state, two others may join and it may be killed."""
     with World(broker, tmp_path, small) as world:
@@ -509,7 +513,7 @@ UNUSABLE = {
 }
 
 
-QUICK_CASES = {("version", "stop"), ("digest", "earliest"), ("retention", "latest")}
+QUICK_CASES = {("version", "stop"), ("digest", "earliest")}
 
 
 @pytest.mark.parametrize(
