@@ -47,8 +47,9 @@ test: lint ## Check style and types, run the tests (PYTEST_FLAGS=...)
 coverage: setup ## Run the tests and report line and branch coverage (PYTEST_FLAGS=...)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) --cov --cov-report=term
 
-chaos: setup ## Run the chaos tests: kill, stop and disconnect processes and broker (minutes)
-	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 tests/integration/test_chaos.py
+chaos: setup ## Run the long tests: kill, stop and disconnect processes and broker (half an hour)
+	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 tests/integration/test_chaos.py \
+		tests/integration/test_access.py tests/benchmarks/test_throughput.py
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check

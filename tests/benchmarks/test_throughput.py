@@ -19,6 +19,7 @@ from benchmarks.throughput.benchmark import Benchmark, Plan
 from benchmarks.throughput.contenders import CONTENDERS, Contender, available, rotated
 from benchmarks.throughput.measure import Measurement
 from benchmarks.throughput.peers.stopwatch import WINDOW, MeanOfWindow, Stopwatch
+from tests.long_form import long_only
 
 COMMITTED = Path(benchmarks.__file__).parent / "results" / "throughput.json"
 NAMES = [contender.name for contender in CONTENDERS]
@@ -41,6 +42,7 @@ def is_complete(path: Path, contenders: Sequence[Contender]) -> bool:
     return all(number > 0 for number in numbers)
 
 
+@long_only
 @pytest.mark.usefixtures("real_kafka")
 @pytest.mark.timeout(900)
 def test_a_tiny_run_measures_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,6 +29,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
 from monitor.cli.demo.traffic import traffic
 from tests.integration.broker import QUICK_START_JVM, KafkaBroker, free_ports
 from tests.integration.harness import JUDGES, QUICK, ROOT, RUN, TIMEOUT_S, Daemon, produce
+from tests.long_form import long_only
 from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
@@ -235,15 +236,22 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
     assert idle == []
 
 
-@pytest.mark.parametrize("running", [False, True], ids=["at the start", "while running"])
+UNWRITABLE = (
+    ("ingest", "plumbline.dlq"),
+    ("ingest", "plumbline.samples"),
+    ("ingest", "plumbline.features"),
+    ("detect", "plumbline.state"),
+    ("detect", "plumbline.events"),
+)
+"""Roles and topics that they write."""
+
+
 @pytest.mark.parametrize(
-    ("role", "name"),
+    ("role", "name", "running"),
     [
-        ("ingest", "plumbline.dlq"),
-        ("ingest", "plumbline.samples"),
-        ("ingest", "plumbline.features"),
-        ("detect", "plumbline.state"),
-        ("detect", "plumbline.events"),
+        *((*each, True) for each in UNWRITABLE),
+        (*UNWRITABLE[0], False),
+        *(pytest.param(*each, False, marks=long_only) for each in UNWRITABLE[1:]),
     ],
 )
 def test_a_missing_right_to_write(role: str, name: str, running: bool, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,13 +31,11 @@ from tests.integration.chaos import (
     wait_stopped,
 )
 from tests.integration.harness import TIMEOUT_S, Daemon, until
+from tests.long_form import LONG, long_only
 
-LONG = os.environ.get("PLUMBLINE_CHAOS", "") == "long"
-"""Whether `make chaos` runs; otherwise the short form, which is part of `make test`."""
 KILLS = 50 if LONG else 4
 QUICK_STEPS = ("part", "offsets", "committed")
 
-long_only = pytest.mark.skipif(not LONG, reason="only in `make chaos`")
 pytestmark = [pytest.mark.usefixtures("real_broker"), pytest.mark.timeout(900)]
 
 
