@@ -52,13 +52,19 @@ CONSTANTS: dict[tuple[str, int], dict[str, Any]] = {
 """Constants by detector and state version."""
 
 
+NO_CONSTANTS = {"_RIVER", "TYPE_CHECKING"}
+"""Names that look like constants. The version of river is part of the state."""
+
+
 def constants(modules: Sequence[ModuleType]) -> dict[str, Any]:
     """Return the numeric constants of modules by name."""
     return {
         name: value
         for module in modules
         for name, value in vars(module).items()
-        if name.isupper() and name != "_RIVER" and is_data(value)  # it is part of the state
+        if name.isupper()
+        and name not in {"_RIVER", "TYPE_CHECKING"}
+        and is_data(value)  # it is part of the state
     }
 
 

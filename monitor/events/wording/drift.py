@@ -298,6 +298,8 @@ def ratio_text(before: float, after: float) -> str:
 
 def number_text(value: float, digits: int) -> str:
     """Return a number with this many digits, but with all digits before the decimal point."""
+    if not math.isfinite(value):
+        return str(value)
     magnitude = math.floor(math.log10(abs(value))) if value else 0
     if not -4 <= magnitude < 15:
         return f"{value:.{digits}g}"

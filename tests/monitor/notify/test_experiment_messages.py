@@ -102,6 +102,8 @@ def test_hostile_names_give_valid_messages(notices: list[ExperimentNotice], targ
             received = receiver.Received(0.0, "/", dict(JSON), request.body)
             assert respond(received).status < 300
         text = request.body.decode()
+        if target.kind == "alertmanager":  # its labels are those of the metrics
+            text = json.dumps([alert["annotations"] for alert in json.loads(text)])
         assert "<!" not in text.replace("\\u003c", "<") or target.kind in {"webhook", "pagerduty"}
         assert len(request.body) < 100_000
 
