@@ -6,7 +6,6 @@ and records, on the sizes of batches, on other traffic in the files, or on a clo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from detectors.arrays import Floats
 from monitor.config.schema import Config
-from monitor.config.sections.experiments.section import ExperimentConfig
 from monitor.events.experiments import ExperimentEvent
 from monitor.experiments.decisions.evaluation import evaluate
 from monitor.experiments.decisions.result import Result
@@ -52,16 +50,12 @@ LEAST_UNITS: Final = 5
 
 def configured(config: Config) -> dict[str, tuple[Design, Layout]]:
     """Return design and layout of each configured experiment."""
-    return {
-        name: (design_of(name, each), _layout(name, each))
-        for name, each in config.experiments.items()
-    }
-
-
-def _layout(name: str, config: ExperimentConfig) -> Layout:
-    pre_period = config.pre_period
-    before = None if pre_period is None else (pre_period.start, pre_period.end)
-    return layout_of(design_of(name, config), config.begin, before)
+    found = {}
+    for name, each in config.experiments.items():
+        design, period = design_of(name, each), each.pre_period
+        before = None if period is None else (period.start, period.end)
+        found[name] = design, layout_of(design, each.begin, before)
+    return found
 
 
 @dataclass(slots=True)
@@ -199,7 +193,7 @@ class LocalExperiments:
             name: LocalExperiment(design, layout, limit)
             for name, (design, layout) in configured(config).items()
         }
-        self.counts = ExposureCounts(Counter(), Counter())
+        self.counts = ExposureCounts()
         self.end = 0.0
         self._config = config.experiments
         self._extractor = ExposureExtractor(config.experiments)
