@@ -12,7 +12,6 @@ from typing import Any
 
 from monitor.cli.arguments import input_file, positive_number
 from monitor.cli.options import add_command, add_config, add_json, load_config, print_json
-from monitor.config.sections.experiments.parts import MAX_WEIGHT
 from monitor.errors import UserError
 from monitor.events.wording.drift import printable
 from monitor.experiments.assignment.assign import Assignment, assign
@@ -56,6 +55,9 @@ def add(commands: Any) -> None:
 
 def variants(text: str) -> dict[str, float]:
     """Return variants and weights, given as a=0.5,b=0.5."""
+    # imported here, because other commands do not need pydantic
+    from monitor.config.sections.experiments.parts import MAX_WEIGHT
+
     found: dict[str, float] = {}
     for part in text.split(","):
         name, _, weight = part.rpartition("=")
