@@ -1,6 +1,6 @@
 # Plumbline's image. `docker build .` builds the image of the daemon. `docker build --target judge .`
 # builds one with the dependencies of judges, `docker build --target replay .` one with those of judges
-# and replay, which is some gigabytes larger.
+# and replay, both without torch.
 #
 # The base image is pinned by tag. For reproducible builds, pin its digest too:
 #   docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
@@ -29,6 +29,7 @@ COPY detectors detectors
 COPY grafana grafana
 COPY judges judges
 COPY monitor monitor
+COPY replay replay
 RUN python -m pip --python /opt/plumbline/bin/python wheel \
         --no-deps --no-build-isolation --wheel-dir /wheels .
 # without a compiler the build would succeed with a slower decoder: fail instead
@@ -56,7 +57,7 @@ RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*
 FROM core AS environment-replay
 COPY constraints/all.txt constraints/all.txt
 RUN python -m pip --python /opt/plumbline/bin/python install \
-        --require-hashes --no-build-isolation --requirement constraints/all.txt
+        --require-hashes --no-deps --no-build-isolation --requirement constraints/all.txt
 COPY --from=wheel /wheels /wheels
 RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*.whl
 

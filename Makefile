@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 PEERS := .venv-peers
 STREAMING := .venv-streaming
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-LOCKED := $(PIP) install --require-hashes
+# --no-deps: the locks are complete, and pip would treat an extra (typepy[datetime]) as not locked.
+LOCKED := $(PIP) install --require-hashes --no-deps
 C_SOURCE := monitor/ingest/decode/_scan.c
 # The project is built with the locked setuptools, so that a build downloads nothing.
 EDITABLE := rm -f $(C_SOURCE:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
@@ -118,7 +119,7 @@ clean: ## Remove the environment and all generated files
 $(VENV)/dev.stamp: constraints/dev.txt constraints/embeddings.txt pyproject.toml $(C_SOURCE) $(VENV)/python.stamp
 	@echo "Installing constraints/dev.txt into $(VENV)"
 	@$(LOCKED) --requirement constraints/dev.txt
-	@$(LOCKED) --no-deps --requirement constraints/embeddings.txt
+	@$(LOCKED) --requirement constraints/embeddings.txt
 	@$(EDITABLE)
 	@touch $(VENV)/demo.stamp $@
 
@@ -128,7 +129,6 @@ $(VENV)/demo.stamp: constraints/demo.txt pyproject.toml $(C_SOURCE) $(VENV)/pyth
 	@$(EDITABLE)
 	@touch $@
 
-# --no-deps: the lock is complete, and pip would treat an extra (pandas[parquet]) as not locked.
 $(PEERS)/peers.stamp: constraints/peers.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
 		echo "alibi-detect requires Python 3.11 or 3.12: run make PYTHON=python3.12 peers" >&2; exit 1; }

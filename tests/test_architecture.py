@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = tuple(sorted(path.parent.name for path in ROOT.glob("*/__init__.py")))
-PRODUCT = ("detectors", "grafana", "helm", "judges", "monitor")
+PRODUCT = ("detectors", "grafana", "helm", "judges", "monitor", "replay")
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 50
 MOST_ENTRIES = 10
@@ -62,8 +62,11 @@ PLANTED = [  # file, line added to it, contract that it breaks
     ),
     ("monitor/detect/tracks/strides.py", "import monitor.detect.monitor", "import cycle"),
     ("detectors/psi.py", "import monitor.records", "Detectors import nothing"),
-    ("judges/calls.py", "import monitor.ingest.columns", "Judges import the leaves"),
+    ("judges/calls.py", "import monitor.ingest.columns", "Judges and replay import the leaves"),
+    ("replay/results.py", "import monitor.config.schema", "Judges and replay import the leaves"),
+    ("replay/results.py", "import judges.calls", "Judges and replay are independent"),
     ("monitor/detect/watch.py", "import judges.calls", "Only roles, the app and the command line"),
+    ("monitor/ingest/columns.py", "import replay.results", "Only roles, the app and the command"),
     ("monitor/app.py", "import benchmarks.windows", "does not import its benchmarks"),
     ("monitor/notify/queue.py", "import confluent_kafka", "Kafka is reached"),
     ("monitor/cli/main.py", "import confluent_kafka", "is called in monitor.kafka"),

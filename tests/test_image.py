@@ -203,7 +203,8 @@ def test_dependencies_are_pinned_by_hash() -> None:
         assert re.search(rf"--require-hashes [^&]*--requirement constraints/{lock}.txt", runs)
     assert re.search(r"--no-deps [^&]*constraints/embeddings.txt", runs)  # it depends on torch
     runs = " ".join(STAGES["environment-replay"].values("RUN"))
-    assert "--require-hashes --no-build-isolation --requirement constraints/all.txt" in runs
+    assert "--require-hashes --no-deps --no-build-isolation" in runs
+    assert "--requirement constraints/all.txt" in runs
 
 
 def locked(name: str) -> dict[str, str]:
@@ -216,8 +217,8 @@ def test_the_image_of_judges_has_judges_and_no_torch() -> None:
     """It has the versions of the other images, and what judges need beside those of the daemon."""
     judges, core, every = locked("judges"), locked("core"), locked("all")
     assert {"aiohttp", "anthropic", "ragas", "onnxruntime", "tokenizers"} <= judges.keys()
-    assert not {"torch", "transformers", "lm-eval", "sentence-transformers"} & judges.keys()
-    assert "torch" in every
+    assert "lm-eval" in every.keys() - judges.keys()
+    assert not {"torch", "transformers", "sentence-transformers"} & every.keys()
     assert core.items() <= judges.items() <= every.items()
     assert "hyperscan" in core  # redaction in ingest is several times faster with it
 

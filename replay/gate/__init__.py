@@ -1,0 +1,1 @@
+"""The gate of pipelines: decision criteria, stages and their reports."""

@@ -1,0 +1,1 @@
+"""Evaluation sets: items with their provenance, in immutable versions."""

@@ -1,0 +1,1 @@
+"""The store of runs, items, baselines and decisions: SQLite or PostgreSQL."""

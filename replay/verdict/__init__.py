@@ -1,0 +1,1 @@
+"""The verdict: paired statistics of a candidate against its baseline."""
