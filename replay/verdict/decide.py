@@ -78,8 +78,7 @@ def method_of(pairs: Pairs) -> Method:
 def interval(pairs: Pairs, alpha: float) -> tuple[float, float]:
     """Return the bounds of the mean drop, each with the error probability alpha, at one look."""
     if method_of(pairs) == "tango" and len(pairs.drops):
-        lost, gained = int((pairs.drops > 0).sum()), int((pairs.drops < 0).sum())
-        return tango.interval(lost, gained, len(pairs.drops), alpha)
+        return tango.interval(*tango.discordant(pairs.drops), len(pairs.drops), alpha)
     return graded.interval(pairs.units(), alpha, pairs.bounded)
 
 
@@ -87,7 +86,7 @@ def _p_values(pairs: Pairs, margin: float) -> tuple[float, float]:
     """Return the p-values of "no drop" and "a drop of the margin or more", at one look."""
     n = len(pairs.drops)
     if method_of(pairs) == "tango" and n:
-        lost, gained = int((pairs.drops > 0).sum()), int((pairs.drops < 0).sum())
+        lost, gained = tango.discordant(pairs.drops)
         worse = float(norm.sf(tango.score(lost, gained, n, 0.0)))
         if margin >= 1:
             return worse, 0.0
@@ -121,11 +120,8 @@ def _task(
     result, p_adjusted, tasks = found
     task, n = pairs.task, len(pairs.drops)
     verdict = outcome((n, p_adjusted, result.p_margin), criteria)
-    sign = -1.0 if task.higher_is_better else 1.0
-    ends = sorted((sign * result.lower, sign * result.upper))
-    lower, upper = (end if isfinite(end) and n else None for end in ends)
-    lost, gained = int((pairs.drops > 0).sum()), int((pairs.drops < 0).sum())
-    alpha = criteria.alpha * ((1 - SHARE) if evidence else 1.0)
+    lower, upper = _bounds(pairs, result)
+    lost, gained = tango.discordant(pairs.drops)
     shown = flips(pairs)
     parts, left_out = slices(pairs, criteria, interval)
     return TaskDecision(
@@ -153,9 +149,7 @@ def _task(
         mcnemar=tango.mcnemar(lost, gained) if method_of(pairs) == "tango" else None,
         e_regressed=_e_value(evidence, True),
         e_not_regressed=_e_value(evidence, False),
-        required_n=_required(pairs, criteria, (alpha / tasks, alpha))
-        if verdict == "inconclusive"
-        else None,
+        required_n=_required(pairs, criteria, (evidence is not None, tasks), verdict),
         lost=lost,
         gained=gained,
         flips=shown,
@@ -164,6 +158,13 @@ def _task(
         slices_left_out=left_out,
         bounded=pairs.bounded,
     )
+
+
+def _bounds(pairs: Pairs, result: _Result) -> tuple[float | None, float | None]:
+    """Return the bounds of the candidate's score less the baseline's."""
+    sign = -1.0 if pairs.task.higher_is_better else 1.0
+    lower, upper = sorted((sign * result.lower, sign * result.upper))
+    return (lower if isfinite(lower) else None), (upper if isfinite(upper) else None)
 
 
 def _flags(
@@ -190,23 +191,27 @@ def _e_value(evidence: TaskEvidence | None, regressed: bool) -> float | None:
     return exp(min(log_value, 700.0))
 
 
-def _required(pairs: Pairs, criteria: Criteria, alphas: tuple[float, float]) -> int | None:
+def _required(
+    pairs: Pairs, criteria: Criteria, looked: tuple[bool, int], verdict: Outcome
+) -> int | None:
     """Return the pairs with which the final test would probably decide, if the drop is as seen.
 
     It decides in the direction that takes fewer items. The variance is that of the units with two
     more pairs, so that it is positive if no pair differs.
-    alphas: of the tests of "no drop" and of "a drop of the margin or more".
+    looked: whether there were looks, and the number of tasks. None if the verdict is known, or with
+    fewer than two units.
     """
     units = pairs.units()
-    if len(units) < 2:
+    if len(units) < 2 or verdict != "inconclusive":
         return None
+    alpha = criteria.alpha * (1 - SHARE if looked[0] else 1)
     drop, margin = float(units.mean()), criteria.margin_of(pairs.task.task)
     largest = 1.0 if pairs.task.binary else float(np.abs(units).max())
     variance = float((units**2).sum() + 2 * largest**2) / (len(units) + 2) - drop**2
     distances = (drop, margin - drop)
     needed = [
-        tango.required_pairs(variance, distance, alpha, criteria.power)
-        for distance, alpha in zip(distances, alphas, strict=True)
+        tango.required_pairs(variance, distance, level, criteria.power)
+        for distance, level in zip(distances, (alpha / looked[1], alpha), strict=True)
         if distance > 0
     ]
     per_unit = len(pairs.drops) / len(units)

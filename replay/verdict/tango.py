@@ -22,6 +22,11 @@ _EDGE: Final = 1 - 1e-9
 """Largest drop at which the score is computed."""
 
 
+def discordant(drops: Floats) -> tuple[int, int]:
+    """Return how many pairs lost, and how many gained."""
+    return int((drops > 0).sum()), int((drops < 0).sum())
+
+
 def score(lost: ArrayLike, gained: ArrayLike, n: ArrayLike, drop: float) -> Floats:
     """Return Tango's statistic for the hypothesis that the drop is `drop`.
 
