@@ -19,7 +19,7 @@ from benchmarks.restart import report
 from benchmarks.restart.memory import watch_bytes
 from benchmarks.restart.report import OFF, ON, Measurements, Restart, Run
 from benchmarks.restart.traffic import BEFORE, WARM_UP, chunks, sample, warm_up_chunks
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import producer_settings
 from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.topics import Topics

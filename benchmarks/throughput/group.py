@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from confluent_kafka import Consumer, TopicPartition
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import consumer_settings
 
 HOLD_SECONDS = 180.0

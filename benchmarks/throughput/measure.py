@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from benchmarks.harness.daemon import START_SECONDS, Daemon, DaemonError, running
 from benchmarks.throughput import group
 from monitor.config.schema import Config
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import producer_settings
 from monitor.kafka.topics import Topics
 

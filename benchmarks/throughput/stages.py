@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.throughput.consumers import next_batch, whole_topic
 from monitor.config.schema import Config
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.process import LogConfig
 from monitor.detect.reference import builder, sources
 from monitor.detect.reference.profile import Profile

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_origin
 from pydantic import BaseModel
 
 from monitor.config.schema import Config
-from monitor.config.sections.kafka_client import is_setting_name
+from monitor.config.sections.kafka.client import is_setting_name
 from monitor.config.sections.notifications import is_target_name
 
 Key = tuple[str | int, ...]

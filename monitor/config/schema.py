@@ -27,7 +27,7 @@ from monitor.config.sections.experiments.section import (
     check_namespaces,
 )
 from monitor.config.sections.judging.section import JudgesConfig
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
 from monitor.config.sections.sampling import SamplingConfig

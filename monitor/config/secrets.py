@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from monitor.config.draft import Draft
 from monitor.config.keys import CLIENT, KNOWN_KEYS, TARGETS, Key
-from monitor.config.sections.kafka_client import is_secret, is_setting_name
+from monitor.config.sections.kafka.client import is_secret, is_setting_name
 from monitor.config.sections.notifications import SECRETS, Target, is_target_name
 from monitor.errors import os_error_reason
 

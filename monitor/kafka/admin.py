@@ -18,7 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
     TopicDescription,
 )
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import RESPONSE_SECONDS, client_settings
 from monitor.kafka.errors import UNKNOWN_TOPIC
 from monitor.kafka.topics import Topics

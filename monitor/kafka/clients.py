@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException, Producer
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.errors import UserError, os_error_reason
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ import structlog
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import client_settings
 from monitor.kafka.topics import Topics
 from monitor.roles.names import NOTIFY

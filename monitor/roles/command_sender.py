@@ -7,7 +7,7 @@ from contextlib import closing
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.errors import UserError
 from monitor.events.commands import (
     AcceptReference,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.experiments.decisions.result import Result, ResultError, decode_result
 from monitor.kafka.topics import Topics
 from monitor.roles import experiment_messages

@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 from confluent_kafka import KafkaException
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.experiments import ExperimentEvent, encode_experiment, experiment_fields
 from monitor.events.wording.experiments import experiment_sentence
 from monitor.experiments.decisions.evaluation import evaluate

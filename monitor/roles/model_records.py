@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.detect.checkpoint.acceptance import NewestRecords
 from monitor.ingest.chunk import ChunkError, decode_chunk
 from monitor.ingest.columns import Columns

@@ -9,7 +9,7 @@ from contextlib import closing
 import structlog
 from confluent_kafka import KafkaException
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.history import MAX_ALARMS
 from monitor.events.types import pages

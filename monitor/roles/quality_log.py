@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from judges.live.quality import QualityHistory
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.evaluations import EvaluationError, decode_evaluation
 from monitor.kafka.topics import Topics
 from monitor.roles.judge_metrics import rubric_label

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import structlog
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.admin import TopicState, cleanup_policy, topic_states
 from monitor.kafka.topics import Topics
 from monitor.roles.names import DETECT as ROLE

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import structlog
 from confluent_kafka import KafkaException
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.readers.follower import TopicFollower
 from monitor.telemetry.http.api import HistoryUnavailableError
 

@@ -61,7 +61,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt: text or chat messages. target: expected response; None if it has none (`refuses`, ...).
     choices: of a multiple-choice item, in order; `target` is then one of them.
     contexts: retrieved passages, which stand in front of the prompt.
-    format: of the scoring `format`, the name and values of a constraint, as in `judges.checks`.
+    format: of the scoring `format`, a constraint by "name": "length" (min_chars, max_chars,
+        min_words, max_words), "keywords" (required, forbidden), "language" (languages),
+        "json_schema" (schema, as a JSON text): the fields of `judges.checks.specifications`.
     slices: values by dimension for results by slice, such as {"language": "de"}.
     cluster: items with the same one depend on each other, such as paraphrases; empty: on their own.
     approved: by whom, empty if a person has not approved it yet.

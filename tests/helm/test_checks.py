@@ -10,7 +10,7 @@ import helm_python
 import pytest
 
 from helm.build import CHART
-from monitor.config.sections.kafka_client import is_secret
+from monitor.config.sections.kafka.client import is_secret
 from tests.helm.render import merged, render, values_of
 
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")

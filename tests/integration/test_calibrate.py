@@ -13,7 +13,7 @@ import yaml
 from confluent_kafka import Producer
 
 from judges.live.quality import QualityEstimate, QualityHistory
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.errors import UserError
 from monitor.events.evaluations import decode_evaluation, encode_evaluation
 from monitor.kafka.topics import Topics

@@ -19,7 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
 from monitor.cli.backtest import backtest
 from monitor.cli.demo.traffic import INJECTED, traffic
 from monitor.config.schema import Config
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.errors import UserError
 from monitor.events.types import DriftEvent
 from monitor.kafka.clients import check_client_settings

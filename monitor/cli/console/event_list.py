@@ -9,7 +9,7 @@ import msgspec
 
 from monitor.cli.console.tables import new_console, print_event
 from monitor.cli.options import print_error
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.codec import event_fields
 from monitor.events.history import EventHistory
 from monitor.events.types import DriftEvent

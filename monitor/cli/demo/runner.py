@@ -41,7 +41,7 @@ from monitor.config.sections.detection import REFERENCE_WINDOWS, WarmupReference
 from monitor.config.sections.judging.budget import ModelPrice
 from monitor.config.sections.judging.client import JudgeClientConfig
 from monitor.config.sections.judging.section import JudgesConfig
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.process import LogConfig
 from monitor.config.sections.sampling import SamplingConfig
 from monitor.detect.watch import Watch

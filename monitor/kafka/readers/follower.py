@@ -7,7 +7,7 @@ from collections import deque
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import RESPONSE_SECONDS, consumer_settings
 from monitor.kafka.errors import TRANSIENT, UNKNOWN_TOPIC
 from monitor.kafka.messages import topic_partition

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import RESPONSE_SECONDS, consumer_settings
 from monitor.kafka.errors import TRANSIENT, UNKNOWN_TOPIC
 from monitor.kafka.messages import message_offset, topic_partition

@@ -8,7 +8,7 @@ from contextlib import closing
 
 from confluent_kafka import KafkaException
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.errors import UserError
 from monitor.kafka.readers.follower import TopicFollower
 

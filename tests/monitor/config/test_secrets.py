@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from monitor.config.draft import ConfigError
 from monitor.config.load import load
 from monitor.config.schema import Config, describe
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from tests.monitor.config.config_files import (
     PASSWORD,
     USER_KEY,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.evaluations import HUMAN, Evaluation, encode_evaluation
 from monitor.roles import topic_log
 from monitor.roles.quality_log import QualityLog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from structlog.testing import capture_logs
 
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.admin import TopicState
 from monitor.roles import waiting_partitions
 from monitor.roles.state_checks import CHECK_SECONDS

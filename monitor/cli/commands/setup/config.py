@@ -20,7 +20,7 @@ from monitor.events.wording.drift import printable
 if TYPE_CHECKING:
     from monitor.config.schema import Config
     from monitor.config.sections.judging.section import JudgesConfig
-    from monitor.config.sections.kafka import KafkaConfig
+    from monitor.config.sections.kafka.section import KafkaConfig
 
 
 def add(commands: Any) -> None:

@@ -17,7 +17,7 @@ from confluent_kafka import Consumer
 from monitor.cli.demo import produce
 from monitor.cli.demo.broker import EmbeddedBroker
 from monitor.cli.demo.traffic import INJECTED, MODELS, model_of
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import consumer_settings
 
 ROOT = Path(__file__).parents[4]

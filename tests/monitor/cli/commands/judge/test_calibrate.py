@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from judges.trust.calibration.labels import Label
-from monitor.config.sections.kafka import KafkaConfig
+from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.events.evaluations import HUMAN, Evaluation
 from monitor.roles import evaluation_publisher
 from tests.judges.trust.calibration.evaluations import evaluation, simulated

@@ -15,7 +15,7 @@ from monitor.config.sections.base.fields import (
     NonEmptyUniqueTuple,
 )
 from monitor.config.sections.base.section import Section, invalid
-from monitor.config.sections.kafka_client import ClientSettings, Scalar
+from monitor.config.sections.kafka.client import ClientSettings, Scalar
 
 OWN_TOPICS: Final = ("features", "samples", "dlq", "events", "state", "evaluations")
 """Topics that Plumbline writes, without their prefix."""

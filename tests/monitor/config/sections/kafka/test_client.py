@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitor.config.load import load
-from monitor.config.sections.kafka_client import LEAST_VALUES, OWNED_SETTINGS, is_secret
+from monitor.config.sections.kafka.client import LEAST_VALUES, OWNED_SETTINGS, is_secret
 from tests.monitor.config.config_files import problems, write_config
 
 

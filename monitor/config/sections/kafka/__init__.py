@@ -1,0 +1,1 @@
+"""The section `kafka`: topics and the settings of the client."""

@@ -1,0 +1,1 @@
+"""Building of evaluation sets: redaction, duplicates, selection."""

@@ -1,0 +1,1 @@
+"""Sources of items: sampled traffic, files, and language models."""
