@@ -33,6 +33,9 @@ class Dimension(Section):
     """One dimension: scores of tasks, or a measure of each answer."""
 
     tasks: Names = Field(default=(), description="Tasks of lm-eval or of evaluation sets.")
+    metric: Text | None = Field(
+        default=None, description="Metric of the tasks, as lm-eval names it: exact_match."
+    )
     measure: Text | None = Field(
         default=None,
         description="latency_ms, time_to_first_token_ms, input_tokens, output_tokens,"
@@ -64,6 +67,8 @@ class Dimension(Section):
                 " check.NAME",
                 "measure",
             )
+        if self.measure is not None and self.metric is not None:
+            raise invalid("is for tasks; a measure has a statistic", "metric")
         if self.measure is None:
             for key in ("statistic", "better"):
                 if key in self.model_fields_set:

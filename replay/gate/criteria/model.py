@@ -36,11 +36,20 @@ class Model(Section):
         default=None, description="Environment variable that holds the key of the endpoint."
     )
     revision: Text | None = Field(default=None, description="Revision of the weights.")
-    device: Text | None = Field(default=None, description="Device, such as cuda:0.")
+    device: Text | None = Field(
+        default=None, description="Device of weights, such as cuda:0; auto spreads them (cpu)."
+    )
     dtype: Text | None = Field(default=None, description="Type of the weights, such as bfloat16.")
-    batch_size: Count = Field(default=8, description="Items of a batch.")
-    concurrency: Count = Field(default=4, description="Requests at a time.")
-    max_new_tokens: Count = Field(default=256, description="Most tokens of an answer.")
+    batch_size: Count = Field(default=8, description="Items of a batch of weights.")
+    concurrency: Count = Field(default=4, description="Requests to an endpoint at a time.")
+    max_new_tokens: Count | None = Field(
+        default=None, description="Most tokens of an answer; by default, as the task says."
+    )
+    request_timeout_s: Positive = Field(default=60.0, description="Time limit of a request.")
+    tokenizer: Text | None = Field(
+        default=None, description="Folder of the tokenizer, for choices over local-completions."
+    )
+    chat_template: bool = Field(default=False, description="Whether weights get chat messages.")
 
     @model_validator(mode="after")
     def _check_address(self) -> Self:
@@ -146,12 +155,20 @@ class Criteria(Section):
     max_failed: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.05, description="A larger share of failed answers is an error."
     )
-    few_shot: Annotated[int, Field(ge=0, le=100)] = Field(
-        default=0, description="Examples in front of each prompt."
+    few_shot: Annotated[int, Field(ge=0, le=100)] | None = Field(
+        default=None, description="Examples in front of each prompt; by default, as the task says."
     )
     chunk_size: Count = Field(default=50, description="Items between two durable results.")
     deadline_minutes: Positive = Field(
         default=60.0, description="Time for the runs of a stage; a longer run is an error."
+    )
+
+    online: bool = Field(default=False, description="Permits downloads of data and weights.")
+    allow_code: bool = Field(
+        default=False, description="Permits tasks that run code which the model wrote."
+    )
+    sandbox: Annotated[tuple[Text, ...], Field(strict=False)] = Field(
+        default=(), description="Command that runs the process isolated; such tasks require it."
     )
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from replay.gate.decision.rules import Bounds, Levels, at_least, levels
 from replay.gate.decision.tasks import Limits, Sides, by_task, compare, margin_check, task_limits
 from replay.gate.outcome import Check
 from replay.results import RunError
+from replay.runner.suites import expand
 
 
 class Evidence(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ def chances(criteria: Criteria) -> int:
     """
     dimensions = criteria.dimensions.values()
     limits = sum(
-        max(len(d.tasks), 1) * ((d.at_least is not None) + (d.at_most is not None))
+        max(len(_tasks(d)), 1) * ((d.at_least is not None) + (d.at_most is not None))
         for d in dimensions
     )
     margins = any(d.tasks and d.margin is not None for d in dimensions)
@@ -50,14 +51,14 @@ def evaluate(criteria: Criteria, evidence: Evidence) -> tuple[Check, ...]:
     """Return the checks of a stage in the order of the criteria. Raises RunError."""
     level = levels(criteria.alpha, chances(criteria))
     limits = Limits(criteria.min_items, criteria.max_failed)
-    compared = compare(evidence.sides, _margins(criteria, evidence), level, limits)
+    compared = compare(evidence.sides, _margins(criteria), level, limits)
     scores = by_task(evidence.sides.candidate)
     checks: list[Check] = []
     for name, dimension in criteria.dimensions.items():
         if dimension.measure is not None:
             sides = _values(dimension, evidence)
             checks += check_measure(name, dimension, sides, level, criteria.min_items)
-        for task in _tasks(dimension, evidence):
+        for task in _tasks(dimension):
             if task not in scores:
                 raise RunError("missing_task", f"the candidate has no scores of {task}")
             checks += task_limits(name, dimension, scores[task], level, limits)
@@ -68,17 +69,17 @@ def evaluate(criteria: Criteria, evidence: Evidence) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _tasks(dimension: Dimension, evidence: Evidence) -> tuple[str, ...]:
-    """Return the tasks of a dimension. A suite or a group is named by its tasks in the results."""
-    return dimension.tasks
+def _tasks(dimension: Dimension) -> tuple[str, ...]:
+    """Return the tasks of a dimension, with suites replaced by their tasks."""
+    return expand(dimension.tasks)
 
 
-def _margins(criteria: Criteria, evidence: Evidence) -> dict[str, float]:
+def _margins(criteria: Criteria) -> dict[str, float]:
     return {
         task: dimension.margin
         for dimension in criteria.dimensions.values()
         if dimension.margin is not None
-        for task in _tasks(dimension, evidence)
+        for task in _tasks(dimension)
     }
 
 
@@ -95,9 +96,9 @@ def _balance(criteria: Criteria, evidence: Evidence, level: Levels, limits: Limi
     hold however the dimensions depend on each other.
     """
     weighted = {n: d for n, d in criteria.dimensions.items() if d.weight is not None}
-    parts = sum(max(len(dimension.tasks), 1) for dimension in weighted.values())
+    parts = sum(max(len(_tasks(dimension)), 1) for dimension in weighted.values())
     shared = Levels(level.passing / parts, level.failing / parts)
-    margins = {t: d.margin or 0.0 for d in weighted.values() for t in _tasks(d, evidence)}
+    margins = {t: d.margin or 0.0 for d in weighted.values() for t in _tasks(d)}
     compared = compare(evidence.sides, margins, shared, limits)
     found: list[tuple[float, Bounds | None]] = []
     for dimension in weighted.values():
@@ -107,7 +108,7 @@ def _balance(criteria: Criteria, evidence: Evidence, level: Levels, limits: Limi
             enough = baseline is not None and min(len(candidate), len(baseline)) >= limits.min_items
             worse = worsening(dimension, (candidate, baseline), shared) if enough else None  # type: ignore[arg-type]  # baseline is given
             found.append((weight, _scaled(worse, -1 / margin)))
-        tasks = _tasks(dimension, evidence)
+        tasks = _tasks(dimension)
         for task in tasks:
             worse = compared[task].worsening
             found.append((weight / len(tasks), _scaled(worse, -1 / margin)))

@@ -64,26 +64,27 @@ def wait(canary: Canary, read: Callable[[], Reading], clock: Clock) -> Check:
             if outcome is not None:
                 return _check(canary, outcome, detail, reading.users)
             if clock.now() >= end:
-                waited = f"no verdict after {canary.wait_minutes:g} minutes{detail}"
+                waited = f"no verdict after {canary.wait_minutes:g} minutes"
                 return _check(canary, "inconclusive", waited, reading.users)
         clock.sleep(max(min(canary.poll_seconds, end - clock.now()), 0.0))
 
 
 def _outcome(canary: Canary, reading: Reading) -> tuple[Outcome | None, str]:
     """Return the outcome and a detail; None as long as the experiment does not decide."""
+    found: tuple[Outcome | None, str] = (None, "")
     if reading.guardrails:
-        return "regressed", f"guardrails are worse: {', '.join(reading.guardrails)}"
-    if reading.verdict == "worse":
-        return "regressed", "the goal is worse"
-    if reading.split == "block":
-        return "error", "the split of users differs from the plan, so that no verdict is valid"
-    if reading.verdict == "better" or reading.verdict == canary.accept:
-        return "passed", f"verdict {reading.verdict.replace('_', ' ')}"
-    if reading.verdict == "no_difference":
-        return "inconclusive", "no difference; the criteria accept better only"
-    if reading.stopped:
-        return "inconclusive", "the variant was stopped before its verdict"
-    return None, ""
+        found = "regressed", f"guardrails are worse: {', '.join(reading.guardrails)}"
+    elif reading.verdict == "worse":
+        found = "regressed", "the goal is worse"
+    elif reading.split == "block":
+        found = "error", "the split of users differs from the plan, so that no verdict is valid"
+    elif reading.verdict in {"better", canary.accept}:
+        found = "passed", f"verdict {reading.verdict.replace('_', ' ')}"
+    elif reading.verdict == "no_difference":
+        found = "inconclusive", "no difference; the criteria accept better only"
+    elif reading.stopped:
+        found = "inconclusive", "the variant was stopped before its verdict"
+    return found
 
 
 def _check(canary: Canary, outcome: Outcome, detail: str, users: int = 0) -> Check:
