@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -68,17 +68,13 @@ def draw(
     candidate: Sequence[TaskScores],
     baseline: Sequence[TaskScores],
     count: int,
-    prompt: Callable[[str, ItemScore], str],
 ) -> list[Pair]:
     """Return up to `count` pairs of usable answers to the same items.
 
-    prompt: returns the text of an item's prompt, "" if it is not known.
     Raises RunError if there are none.
     """
     answers = dict(_answers(baseline))
-    pairs = [
-        _pair(key, own, answers[key], prompt) for key, own in _answers(candidate) if key in answers
-    ]
+    pairs = [_pair(key, own, answers[key]) for key, own in _answers(candidate) if key in answers]
     if not pairs:
         raise RunError("no_items", "no item has a response of both models to compare")
     return sorted(pairs, key=lambda pair: pair.pair)[:count]
@@ -146,9 +142,7 @@ def _answers(tasks: Sequence[TaskScores]) -> Iterator[tuple[_Key, ItemScore]]:
                 yield key, score
 
 
-def _pair(
-    key: _Key, own: ItemScore, other: ItemScore, prompt: Callable[[str, ItemScore], str]
-) -> Pair:
+def _pair(key: _Key, own: ItemScore, other: ItemScore) -> Pair:
     content = msgspec.json.encode((key, _text(own.response), _text(other.response)))
     digest = hashlib.sha256(content).digest()
     candidate_first = bool(digest[-1] & 1)
@@ -157,7 +151,7 @@ def _pair(
         pair=digest.hex()[:24],
         task=key[0],
         item=own.item,
-        prompt=_text(prompt(key[0], own)),
+        prompt=_text(own.prompt or other.prompt),
         first=texts[0 if candidate_first else 1],
         second=texts[1 if candidate_first else 0],
         candidate_first=candidate_first,

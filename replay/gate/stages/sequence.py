@@ -26,7 +26,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a gate reads besides its criteria.
 
     folder: keeps scores, logs and the pairs for people. samples: records of candidate and baseline.
-    checks: of answers, by name. stored: reads runs of the store. prompt: text of an item's prompt.
+    checks: of answers, by name. stored: reads runs of the store.
     canary: reads the experiment. labels: file of people's labels. clock: for the canary.
     time: returns epoch seconds.
     """
@@ -35,7 +35,6 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     samples: tuple[Sequence[Sample], Sequence[Sample]]
     checks: Mapping[str, AnswerCheck]
     stored: StoredRun
-    prompt: Callable[[str, ItemScore], str]
     canary: Callable[[Canary], Reading]
     labels: Path | None
     clock: Clock
@@ -125,24 +124,14 @@ class _Stages:
         """Return the records, or the responses of the run if there are none."""
         if records or not self._inputs.checks:
             return list(records)
-        return [self._sample(task.task, score) for task in scores for score in task.scores]
-
-    def _sample(self, task: str, score: ItemScore) -> Sample:
-        return Sample(
-            request_id=score.item,
-            timestamp=0.0,
-            model="",
-            inclusion=Inclusion(uniform=False, probability=0.0),
-            prompt=self._inputs.prompt(task, score) or None,
-            response=None if score.failed else score.response,
-        )
+        return [_sample(score) for task in scores for score in task.scores]
 
     def _people(self) -> Stage:
         criteria, inputs = self._criteria, self._inputs
         tiers = [name for name in criteria.stages if name in RUN_STAGES]
         limit = getattr(criteria.tiers, tiers[-1] if tiers else "L3")
         sides = self._scores.tier(limit)
-        pairs = people.draw(sides.candidate, sides.baseline, criteria.tiers.L3, inputs.prompt)
+        pairs = people.draw(sides.candidate, sides.baseline, criteria.tiers.L3)
         path = inputs.folder / "people.jsonl"
         count = people.export(path, pairs)
         if inputs.labels is None and count:
@@ -172,3 +161,15 @@ class _Stages:
 
 def _stage(name: StageName, checks: tuple[Check, ...]) -> Stage:
     return Stage(name=name, outcome=worst(c.outcome for c in checks if c.required), checks=checks)
+
+
+def _sample(score: ItemScore) -> Sample:
+    """Return an answer of a run as a sample, for checks."""
+    return Sample(
+        request_id=score.item,
+        timestamp=0.0,
+        model="",
+        inclusion=Inclusion(uniform=False, probability=0.0),
+        prompt=score.prompt or None,
+        response=None if score.failed else score.response,
+    )

@@ -23,6 +23,7 @@ from monitor.roles.judge_setup import configured_checks
 from replay.gate.criteria.model import Canary, Criteria, Side
 from replay.gate.stages.canary import NotReadable, Reading
 from replay.gate.stages.sequence import Inputs
+from replay.results import TaskScores
 
 _COPIED = (
     *("latency_ms", "time_to_first_token_ms", "input_tokens", "output_tokens", "cost_usd"),
@@ -53,11 +54,27 @@ def gate_inputs(criteria: Criteria, config: Config, folder: Path, labels: Path |
         folder=folder,
         samples=(samples[0], samples[1]),
         checks=checks,
+        stored=stored_run,
         canary=read_canary,
         labels=labels,
         clock=WallClock(),
         time=time.time,
     )
+
+
+def stored_run(run: str) -> tuple[TaskScores, ...]:
+    """Return the scores of a finished run of the result store. Raises UserError."""
+    from replay.store import open_store, queue, results
+
+    url = os.environ.get("PLUMBLINE__STORE__URL", "sqlite:///plumbline.db")
+    with open_store(url) as store, store.read() as connection:
+        found = queue.find(connection, run)
+        if found is None:
+            raise UserError(f"store {store.place} has no run {printable(run)}")
+        if found.verdict in {"", "error", "cancelled"}:
+            state = found.verdict or found.state
+            raise UserError(f"run {printable(run)} has no complete scores: it is {state}")
+        return results.load(connection, run)
 
 
 def _checks(measures: set[str], config: Config) -> Mapping[str, Check]:

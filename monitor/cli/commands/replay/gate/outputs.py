@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -32,21 +33,24 @@ def write_reports(
     """
     content = encode(result)
     if arguments.audit is not None:
-        entry = _guarded(arguments.audit, lambda path: audit.append(path, result, content))
+        with _writing(arguments.audit):
+            entry = audit.append(arguments.audit, result, content)
         print(f"audit trail: {arguments.audit}, hash {entry.hash}", file=sys.stderr)
-    texts: dict[Path | None, bytes] = {
-        arguments.report: content,
-        arguments.junit: junit(result),
-        arguments.comment: comment(result).encode(),
-    }
-    for path, text in texts.items():
+    files: tuple[tuple[Path | None, bytes], ...] = (
+        (arguments.report, content),
+        (arguments.junit, junit(result)),
+        (arguments.comment, comment(result).encode()),
+    )
+    for path, text in files:
         if path is not None:
-            _guarded(path, lambda path, text=text: path.write_bytes(text))
+            with _writing(path):
+                path.write_bytes(text)
     github = environment.get("GITHUB_ACTIONS") == "true"
     step = environment.get("GITHUB_STEP_SUMMARY") if github else None
     for path in (arguments.summary, Path(step) if step else None):
         if path is not None:
-            _guarded(path, lambda path: _append(path, summary(result)))
+            with _writing(path), path.open("a", encoding="utf-8") as file:
+                file.write(summary(result))
     if github:
         print("\n".join(commands(result)), file=sys.stderr if arguments.json else sys.stdout)
 
@@ -64,13 +68,10 @@ def text_report(result: GateResult) -> str:
     return defused("\n".join(lines))
 
 
-def _append(path: Path, text: str) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text)
-
-
-def _guarded[T](path: Path, write: Callable[[Path], T]) -> T:
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Raise UserError for a file that cannot be written."""
     try:
-        return write(path)
+        yield
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {os_error_reason(error)}") from None
