@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
         "plumbline gate --criteria criteria.yaml --junit gate.xml --audit audit.jsonl",
     )
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--criteria", type=input_file, metavar="FILE", help="file of the criteria")
+    what.add_argument("--criteria", type=Path, metavar="FILE", help="file of the criteria")
     what.add_argument(
         "--check-audit",
         type=input_file,
