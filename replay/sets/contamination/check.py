@@ -26,9 +26,9 @@ from numpy.typing import NDArray
 
 from monitor.redaction.redactor import redact
 from replay.sets.building.near import SimilarTexts
+from replay.sets.building.texts import prompt_text, text_hash, words
 from replay.sets.contamination.corpus import Document
 from replay.sets.item import Item
-from replay.sets.texts import prompt_text, text_hash, words
 
 Kind = Literal["exact", "near", "contained", "embedding"]
 Embed = Callable[[Sequence[str]], NDArray[Any]]

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
+from replay.sets.building.texts import prompt_text, words
 from replay.sets.item import Item, Provenance
 from replay.sets.sources.samples import scoring_of
-from replay.sets.texts import prompt_text, words
 
 Ask = Callable[[str, str, Mapping[str, Any]], str]
 """Returns the answer of a language model to instructions and data, as JSON that matches a schema.
