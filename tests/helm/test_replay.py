@@ -97,7 +97,7 @@ def test_only_pods_that_replay_run_the_larger_image() -> None:
     assert images(replaying()) == {
         "--roles=ingest": ENTRY,
         "--roles=detect": ENTRY,
-        "--roles=replay": f"{ENTRY}-replay-gpu",
+        "--roles=replay": f"{ENTRY}-replay",
         "--config=/etc/plumbline/plumbline.yaml": f"{ENTRY}-replay-gpu",
     }
     [image] = images(replaying(SQLITE)).values()
@@ -231,6 +231,15 @@ def test_without_a_model_nothing_changes() -> None:
             JOBS,
             {"image": {"replayDigest": f"sha256:{64 * '1'}"}},
             "image.replayDigest is set, but image.digest is not",
+        ),
+        (
+            JOBS,
+            {
+                "mode": "together",
+                "config": {"judges": {"checks": {"a": {"kind": "length", "max_chars": 9}}}},
+                "replay": {"jobs": {"enabled": False}},
+            },
+            "replay.image is replay-gpu, which has no judges, but mode is together",
         ),
         (JOBS, {"pods": {"replay": {"replicas": 7}}}, "but config.kafka.partitions is 6"),
         (JOBS, {"replay": {"scratch": "much"}}, 'replay.scratch is "much"'),

@@ -7,6 +7,10 @@
 {{- if and .Values.image.replayDigest (not .Values.image.digest) }}
 {{- fail "image.replayDigest is set, but image.digest is not: set both, or use image.tag for both images" }}
 {{- end }}
+{{- $of := dict "root" . "role" "together" }}
+{{- if and (eq .Values.mode "together") (include "plumbline.judges" .) (eq (include "plumbline.replayImage" $of) "replay-gpu") }}
+{{- fail "replay.image is replay-gpu, which has no judges, but mode is together and config.judges is set: set mode to split, or replay.jobs.enabled to true and image.tag instead of digests" }}
+{{- end }}
 {{- include "plumbline.checkReplayModels" . }}
 {{- include "plumbline.checkReplaySecrets" . }}
 {{- include "plumbline.checkStore" . }}

@@ -89,7 +89,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "plumbline.image" -}}
 {{- $suffix := "" }}
 {{- if include "plumbline.judging" . }}{{ $suffix = "judge" }}{{ end }}
-{{- if include "plumbline.replaying" . }}{{ $suffix = .root.Values.replay.image }}{{ end }}
+{{- if include "plumbline.replaying" . }}{{ $suffix = include "plumbline.replayImage" . }}{{ end }}
 {{- $version := .root.Chart.AppVersion }}
 {{- with .root.Values.image }}
 {{- if and .digest (hasPrefix "replay" $suffix) }}{{ .repository }}@{{ .replayDigest }}

@@ -17,6 +17,14 @@
 {{- else }}replay{{ end }}
 {{- end }}
 
+{{/* The target of the image of a workload that replays; takes {"root", "role"}. Where jobs load the
+     weights, the role needs no torch; a digest is that of one image for both. */}}
+{{- define "plumbline.replayImage" -}}
+{{- $values := .root.Values }}
+{{- if and $values.replay.jobs.enabled (ne .role "replayJob") (not $values.image.digest) }}replay
+{{- else }}{{ $values.replay.image }}{{ end }}
+{{- end }}
+
 {{- define "plumbline.storeUrl" -}}
 {{- (default dict .Values.config.store).url | default "sqlite:///plumbline.db" }}
 {{- end }}
