@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitor import __version__
-from monitor.cli.commands import backtest, demo, evalset, experiment, judge, reference, run, status
-from monitor.cli.commands.replay import gate
+from monitor.cli.commands import backtest, demo, experiment, judge, reference, run, status
+from monitor.cli.commands.replay import evalset, gate
 from monitor.cli.commands.setup import config, dashboards, db, notify, version
 from monitor.cli.options import Parser, print_error
 from monitor.errors import UserError

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from monitor.cli.arguments import count, positive_number
-from monitor.cli.commands.evalset.listing import (
+from monitor.cli.commands.replay.evalset.listing import (
     add_directory,
     add_name,
     described,

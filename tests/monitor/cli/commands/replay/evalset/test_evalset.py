@@ -108,7 +108,7 @@ def test_samples_of_the_topic_become_candidates(
     ]
     values = [b"{", *map(encode_sample, samples), None, encode_sample(samples[0])]
     monkeypatch.setattr(
-        "monitor.cli.commands.evalset.sources.topic_values", lambda *_: iter(values)
+        "monitor.cli.commands.replay.evalset.sources.topic_values", lambda *_: iter(values)
     )
     monkeypatch.setattr(
         "monitor.roles.evaluation_publisher.evaluations", lambda _: map(label, ["r0", "r1", "r2"])

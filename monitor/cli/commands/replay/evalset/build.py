@@ -6,12 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import count, input_file, moment, positive_number
-from monitor.cli.commands.evalset.listing import add_directory, add_name, print_line
+from monitor.cli.commands.replay.evalset.listing import add_directory, add_name, print_line
 from monitor.cli.options import add_command, add_config, add_json, load_config, print_json
 from monitor.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
-    from monitor.cli.commands.evalset.sources import Gathered
+    from monitor.cli.commands.replay.evalset.sources import Gathered
     from monitor.config.schema import Config
     from replay.sets.building.candidates import Candidates
     from replay.sets.item import Item
@@ -164,7 +164,7 @@ def _add_generation(parser: argparse.ArgumentParser) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from monitor.cli.commands.evalset.sources import gather, redact_function
+    from monitor.cli.commands.replay.evalset.sources import gather, redact_function
     from replay.sets import versions
     from replay.sets.building.candidates import build_candidates, with_parent_clusters
     from replay.sets.building.selection import select
@@ -216,7 +216,7 @@ def _needs_secrets(arguments: argparse.Namespace) -> bool:
 
 def _add_failures(arguments: argparse.Namespace, new: tuple[Item, ...]) -> None:
     """Add the new items to the backlog of the set."""
-    from monitor.cli.commands.evalset.failures import backlog_path
+    from monitor.cli.commands.replay.evalset.failures import backlog_path
     from replay.sets.measures.backlog import Failure, read_backlog, with_failures, write_backlog
 
     path = backlog_path(arguments)

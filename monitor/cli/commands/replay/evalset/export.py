@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import output_file
-from monitor.cli.commands.evalset.listing import add_directory, add_name, add_version
+from monitor.cli.commands.replay.evalset.listing import add_directory, add_name, add_version
 from monitor.cli.options import add_command, add_json, print_json
 from monitor.errors import UserError
 

@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.cli.arguments import input_file
-from monitor.cli.commands.evalset.listing import (
+from monitor.cli.commands.replay.evalset.listing import (
     add_directory,
     add_name,
     add_version,
@@ -128,7 +128,7 @@ def _statistics(arguments: argparse.Namespace, item_set: ItemSet) -> list[dict[s
     """Return difficulty and discrimination of the items from past runs; None without runs."""
     import msgspec
 
-    from monitor.cli.commands.evalset.scores import read_run
+    from monitor.cli.commands.replay.evalset.scores import read_run
     from replay.sets.measures.difficulty import item_statistics
 
     if not arguments.scores:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from judges.checks.language import language
-from monitor.cli.commands.evalset.generation import generated
+from monitor.cli.commands.replay.evalset.generation import generated
 from monitor.config.schema import Config
 from monitor.errors import UserError
 from monitor.events.evaluations import Evaluation, EvaluationError, decode_evaluation

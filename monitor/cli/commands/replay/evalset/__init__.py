@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitor.cli.commands.evalset import approval, build, check, export, failures, listing
+from monitor.cli.commands.replay.evalset import approval, build, check, export, failures, listing
 from monitor.cli.options import add_group
 
 

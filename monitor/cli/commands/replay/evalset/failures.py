@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitor.cli.arguments import input_file
-from monitor.cli.commands.evalset.listing import add_directory, add_name, print_line
+from monitor.cli.commands.replay.evalset.listing import add_directory, add_name, print_line
 from monitor.cli.options import add_command, add_json, print_json
 from monitor.errors import UserError
 
@@ -77,7 +77,7 @@ def _update(arguments: argparse.Namespace, path: Path) -> list[dict[str, Any]]:
     """Update the backlog with a run, and return the changes of states."""
     import msgspec
 
-    from monitor.cli.commands.evalset.scores import read_run
+    from monitor.cli.commands.replay.evalset.scores import read_run
     from replay.sets import versions
     from replay.sets.measures.backlog import read_backlog, update, write_backlog
 
