@@ -25,6 +25,25 @@ OUTCOMES: Final = (
     "unreadable",
 )
 """What becomes of an event that the role reads."""
+REASONS: Final = (
+    "endpoint_unavailable",
+    "unauthorized",
+    "rate_limited",
+    "deadline",
+    "invalid_responses",
+    "missing_task",
+    "broken_task",
+    "disk_full",
+    "out_of_memory",
+    "gpu_absent",
+    "no_items",
+    "no_baseline",
+    "mismatched_items",
+    "budget",
+    "killed",
+    "failed",
+)
+"""As `replay.results.ErrorReason`, which this package does not import."""
 
 TaskKey = tuple[str, str, str]
 """Model, task and metric."""
@@ -68,7 +87,7 @@ class ReplayMetrics:
 
     events: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOMES, 0)))
     runs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
     scores: dict[TaskKey, float] = field(default_factory=dict)
     deltas: dict[TaskKey, Delta] = field(default_factory=dict)
     durations: list[int] = field(default_factory=lambda: [0] * (len(RUN_BUCKETS) + 1))
