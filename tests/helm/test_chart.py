@@ -190,7 +190,7 @@ def test_grace_period_is_longer_than_a_shutdown() -> None:
     budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 240 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 300 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 

@@ -19,7 +19,8 @@ OUTCOMES: Final = (
     "cooldown",
     "filtered",
     "cancelled",
-    "no_baseline",
+    "baseline",
+    "too_few_items",
     "other_type",
     "own",
     "unreadable",
@@ -110,6 +111,12 @@ class ReplayMetrics:
         if all((event.model, verdict) not in self.runs for verdict in REPLAY_VERDICTS):
             self.start(event.model)
         self.runs[event.model, event.verdict] += 1
+        self.keep_scores(event)
+
+    def keep_scores(self, event: ReplayEvent) -> None:
+        """Keep the scores of a run, which may be a baseline."""
+        if not self._has_room(event.model):
+            return
         for task in (*event.tasks, *event.absolute):
             key = event.model, task.task, task.metric
             if task.candidate is not None:
