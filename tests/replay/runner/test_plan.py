@@ -10,9 +10,9 @@ import pytest
 from monitor.errors import UserError
 from replay.runner.checkpoints import checkpoint_models, find_checkpoints
 from replay.runner.environment import process_environment
-from replay.runner.memory import MemoryKills
 from replay.runner.plan import ModelSpec, check_plan
 from replay.runner.process.model import vllm_options, weights_hash
+from replay.runner.reasons import MemoryKills
 from replay.runner.suites import STANDARD, check_code, expand
 from tests.replay.runner.toy import plan
 
