@@ -49,9 +49,8 @@ test: lint ## Check style and types, run the tests (PYTEST_FLAGS=...)
 coverage: setup ## Run the tests and report line and branch coverage (PYTEST_FLAGS=...)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS) --cov --cov-report=term
 
-chaos: setup ## Run the long tests: kill, stop and disconnect processes and broker (half an hour)
-	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 tests/integration/test_chaos.py \
-		tests/integration/test_access.py tests/benchmarks/test_throughput.py
+chaos: setup ## Run the files that have long tests: killed processes, lost brokers (three quarters of an hour)
+	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 $$(grep -rl tests.long_form tests --include "test_*.py")
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check

@@ -8,8 +8,10 @@ import pytest
 import structlog
 from hypothesis import settings
 
+from tests.long_form import LONG
+
 # an example may take any time: a loaded machine is many times slower than an idle one
-settings.register_profile("plumbline", deadline=None)
+settings.register_profile("plumbline", deadline=None, max_examples=100 if LONG else 40)
 settings.load_profile("plumbline")
 
 

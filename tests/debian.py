@@ -1,4 +1,4 @@
-"""Provide programs from Debian packages, so that tests run the real Prometheus and Alertmanager.
+"""Provide programs from Debian packages: the real Prometheus, Alertmanager and PostgreSQL.
 
 A package is downloaded and unpacked to a cache, not installed: this starts no service and requires
 no root, except for Alertmanager's templates. Programs on the PATH take precedence.
@@ -6,8 +6,10 @@ no root, except for Alertmanager's templates. Programs on the PATH take preceden
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +26,8 @@ DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
 TEMPLATES = Path("/usr/share/prometheus/alertmanager")
 """Debian's Alertmanager does not start without its templates in this folder."""
 DOWNLOAD_TIMEOUT_S = 300
+
+Packages = Callable[[Path], list[str]]
 
 
 class ProgramUnavailable(RuntimeError):
@@ -73,19 +77,53 @@ def _link_templates(source: Path, target: Path) -> None:
         ) from None
 
 
-def _unpacked(package: str) -> Path:
-    """Return the folder of the unpacked package; a lock lets one process at a time fetch it."""
+def _unpacked(package: str, packages: Packages | None = None) -> Path:
+    """Return the folder of the unpacked package; a lock lets one process at a time fetch it.
+
+    packages: returns what to download into a folder, if it is not this package alone.
+    """
     base = Path(os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline").expanduser()
     base.mkdir(parents=True, exist_ok=True)
     folder = base / f"debian-{package}"
     with (base / f"debian-{package}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _fetch(package, folder)
+            _fetch(package, folder, packages)
     return folder
 
 
-def _fetch(package: str, folder: Path) -> None:
+def unpacked_server() -> Path:
+    """Return the folder of PostgreSQL's server programs; unpack them on first use.
+
+    Raises ProgramUnavailable.
+    """
+    folder = _unpacked("postgresql", _server_packages)
+    (server,) = folder.glob("usr/lib/postgresql/*/bin")
+    return server
+
+
+def _server_packages(folder: Path) -> list[str]:
+    """Return the server's package and those of shared libraries that are not installed.
+
+    The package `postgresql` names the version. Without the compiler of queries, libllvm, the server
+    works as well.
+    """
+    _download(["postgresql"], folder)
+    (archive,) = folder.glob("*.deb")
+    depends = _run(["dpkg-deb", "-f", archive.name, "Depends"], folder)
+    archive.unlink()
+    (server,) = re.findall(r"\bpostgresql-\d+\b", depends)
+    options = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks")]
+    options += ["--no-replaces", "--no-enhances", "--recurse"]
+    closure = _run(["apt-cache", "depends", *options, server], folder)
+    names = set(re.findall(r"^lib[a-z0-9.+-]+$", closure, re.MULTILINE))
+    installed = _run(["dpkg-query", "-W", "-f", "${binary:Package}\n"], folder)
+    present = {name.partition(":")[0] for name in installed.split()}
+    skipped = {name for name in names if name.startswith(("libllvm", "libc6", "libcrypt"))}
+    return [server, *sorted(names - present - skipped)]
+
+
+def _fetch(package: str, folder: Path, packages: Packages | None) -> None:
     """Unpack to a temporary folder, then rename it, so that the folder is always complete."""
     for tool in ("apt-get", "dpkg-deb"):
         if not shutil.which(tool):
@@ -95,15 +133,15 @@ def _fetch(package: str, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    _download(package, partial)
-    (archive,) = partial.glob("*.deb")
-    _run(["dpkg-deb", "-x", archive.name, "."], partial)
-    archive.unlink()
+    _download(packages(partial) if packages else [package], partial)
+    for archive in partial.glob("*.deb"):
+        _run(["dpkg-deb", "-x", archive.name, "."], partial)
+        archive.unlink()
     partial.rename(folder)
 
 
-def _download(package: str, into: Path) -> None:
-    command = ["apt-get", "download", "-q", package]
+def _download(packages: list[str], into: Path) -> None:
+    command = ["apt-get", "download", "-q", *packages]
     try:
         _run(command, into)
     except ProgramUnavailable:
@@ -113,7 +151,7 @@ def _download(package: str, into: Path) -> None:
         _run(command, into)
 
 
-def _run(command: list[str], folder: Path) -> None:
+def _run(command: list[str], folder: Path) -> str:
     text = " ".join(command)
     try:
         done = subprocess.run(
@@ -130,3 +168,4 @@ def _run(command: list[str], folder: Path) -> None:
         raise ProgramUnavailable(f"{text} did not finish in {DOWNLOAD_TIMEOUT_S} s.") from error
     if done.returncode != 0:
         raise ProgramUnavailable(f"{text} failed:\n{done.stdout[-2000:]}")
+    return done.stdout

@@ -25,7 +25,7 @@ from monitor.config.keys import (
 from monitor.config.sections.base.suggestions import did_you_mean
 from monitor.config.sections.experiments.metrics import MetricConfig
 
-PLANNED_SECTIONS: Final = frozenset({"replay"})
+PLANNED_SECTIONS: Final = frozenset({"web"})
 NOT_AVAILABLE: Final = "is not available in this version"
 
 _MESSAGES = {
@@ -160,7 +160,7 @@ def _word(key: Key) -> str:
 
 
 def _unknown_name(value: object, expected: str) -> str:
-    known = re.findall(r"'(\w+)'", expected)
+    known = re.findall(r"'([\w-]+)'", expected)
     if not isinstance(value, str):
         return f"must be one of {', '.join(known)}"
     hint = did_you_mean(value.lower(), known)

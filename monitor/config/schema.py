@@ -30,6 +30,7 @@ from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
+from monitor.config.sections.replay.section import ReplayConfig
 from monitor.config.sections.sampling import SamplingConfig
 
 
@@ -63,12 +64,18 @@ class Config(Section):
     experiments: Experiments = Field(
         default={}, description="Live comparisons of variants, by name as in the records."
     )
+    replay: ReplayConfig = Field(default=ReplayConfig(), description=ReplayConfig.__doc__)
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
     notifications: NotificationsConfig = Field(
         default=NotificationsConfig(), description=NotificationsConfig.__doc__
     )
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
+
+    @property
+    def sampled(self) -> bool:
+        """Whether samples are written: where something is judged or replayed."""
+        return self.judges.enabled or self.replay.enabled
 
     @field_validator("experiments")
     @classmethod

@@ -17,6 +17,8 @@ from monitor.errors import os_error_reason
 JUDGES: Final = ("judges",)
 JUDGE_KEY: Final = (*JUDGES, "client", "api_key")
 """The key of the provider of judges."""
+REPLAY_ACTIONS: Final = ("replay", "actions")
+"""The webhooks that follow from a replay, which share a secret."""
 _REQUIRED_SECRETS: Final = {
     kind: [
         name
@@ -82,6 +84,9 @@ def assume_secrets(draft: Draft) -> None:
         if isinstance(target, dict):
             for name in _REQUIRED_SECRETS.get(str(target.get("kind")), ()):
                 target.setdefault(name, _placeholder(name))
+    actions = _section(draft.data, REPLAY_ACTIONS)
+    if actions:
+        actions.setdefault("secret", _placeholder("secret"))
     judges = _section(draft.data, JUDGES)
     if judges:
         client = judges.setdefault(JUDGE_KEY[1], {})

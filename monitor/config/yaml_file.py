@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from monitor.config.draft import ConfigError, Draft, Problem
-from monitor.config.keys import Key, format_key
+from monitor.config.keys import KNOWN_KEYS, Key, format_key
 from monitor.errors import os_error_reason
 
 _INTEGER = "tag:yaml.org,2002:int"
@@ -110,7 +110,8 @@ class _Builder:
         built: dict[str, object] = {}
         for name, value in node.value:
             line = name.start_mark.line + 1
-            if name.tag != "tag:yaml.org,2002:str":
+            known = isinstance(name.value, str) and (*key, name.value) in KNOWN_KEYS
+            if name.tag != "tag:yaml.org,2002:str" and not known:  # YAML 1.1 reads `on` as true
                 self._add_problem(line, key, "keys must be text; put this one in quotes")
                 if isinstance(name, yaml.ScalarNode):  # else the entry would seem to be missing
                     self.draft.invalid.add((*key, name.value))

@@ -15,8 +15,8 @@ from typing import Final
 import structlog
 
 from monitor.notify.channels import registry
+from monitor.notify.channels.registry import AnyBatch
 from monitor.notify.counts import DeliveryCounts
-from monitor.notify.experiment_message import ExperimentBatch
 from monitor.notify.http_client import REASONS, RETRYABLE, Response, best, post_to_all
 from monitor.notify.message import Batch, Request, Sender
 from monitor.notify.open_alerts import OpenAlerts
@@ -47,7 +47,7 @@ class Delivery:
     dropped: whether partitions of its events were revoked; their new owner sends these events.
     """
 
-    batch: Batch | ExperimentBatch
+    batch: AnyBatch
     requests: deque[Request]
     attempts: int = 0
     first_error: float | None = None
@@ -156,12 +156,12 @@ class DeliveryWorker:
                 self.delivery = None
 
     def _next_delivery(self) -> Delivery | None:
-        batch: Batch | ExperimentBatch | None = self.queue.next_batch()
+        batch: AnyBatch | None = self.queue.next_batch()
         if batch is None and self.open_alerts is not None:
             batch = self.open_alerts.next_refresh()
         return Delivery(batch, deque(self._requests(batch))) if batch else None
 
-    def _requests(self, batch: Batch | ExperimentBatch) -> list[Request]:
+    def _requests(self, batch: AnyBatch) -> list[Request]:
         return registry.requests(self.queue.target, batch, self.sender, self.clock())
 
     def _renew_requests(self, delivery: Delivery) -> None:

@@ -99,12 +99,14 @@ class Sender:
     dashboard_url: template of the link to the dashboard.
     runbooks_url: base URL of the runbooks, each named after its alert in lower case.
     experiment_url: template of the link to the report of an experiment.
+    replay_url: template of the link to a replay.
     """
 
     name: str
     dashboard_url: str | None = None
     runbooks_url: str | None = None
     experiment_url: str | None = None
+    replay_url: str | None = None
 
     def dashboard(self, notice: Notice) -> str | None:
         """Return the link to the dashboard."""
@@ -112,9 +114,13 @@ class Sender:
 
     def runbook(self, notice: Notice) -> str | None:
         """Return the link to the runbook of the alert rule for the same condition."""
+        return self.page(alert_name(notice.event.severity))
+
+    def page(self, alert: str) -> str | None:
+        """Return the link to the runbook of an alert."""
         if self.runbooks_url is None:
             return None
-        return f"{self.runbooks_url.rstrip('/')}/{alert_name(notice.event.severity).lower()}"
+        return f"{self.runbooks_url.rstrip('/')}/{alert.lower()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from itertools import islice, takewhile
 from typing import Final, Literal, get_args
 
 from monitor.config.sections.notifications import Target
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.replay import ReplayEvent
 from monitor.events.types import DriftEvent, rank
-from monitor.notify.channels.registry import MAX_EVENTS
-from monitor.notify.experiment_message import ExperimentBatch, ExperimentNotice
+from monitor.notify.channels.registry import MAX_EVENTS, AnyBatch
+from monitor.notify.findings.finding import FindingBatch, FindingEvent, FindingNotice
 from monitor.notify.message import Batch, Notice
 
 MAX_REMEMBERED: Final = 10_000
@@ -68,7 +68,7 @@ class EventQueue:
 
     target: Target
     clock: Callable[[], float]
-    waiting: deque[tuple[int, Notice | ExperimentNotice]] = field(default_factory=deque)
+    waiting: deque[tuple[int, Notice | FindingNotice]] = field(default_factory=deque)
     next_offsets: dict[int, int] = field(default_factory=dict)
     repeated_before: dict[int, int] = field(default_factory=dict)
     seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
@@ -147,27 +147,27 @@ class EventQueue:
         self.waiting.append((offset, Notice(event, alarm.since, partition)))
         return None
 
-    def add_experiment(
-        self, partition: int, offset: int, event: ExperimentEvent
-    ) -> Suppressed | None:
-        """Add the next event of a partition, about an experiment; return why it is not sent.
+    def add_finding(self, partition: int, offset: int, event: FindingEvent) -> Suppressed | None:
+        """Add the next event of a partition, which nothing resolves; return why it is not sent.
 
-        It belongs to no alarm: nothing resolves it.
+        event: of an experiment or a replay.
         """
         self.next_offsets[partition] = offset + 1
         if event.id in self.seen:
             return "duplicate"
         self._remember(event.id)
-        if self.target.experiments == "none":
+        replay = isinstance(event, ReplayEvent)
+        wanted = self.target.replays if replay else self.target.experiments
+        if wanted == "none":
             return "type"
         severe = rank(event.severity) >= rank(self.target.severity)
-        if self.target.experiments == "problems" and not severe:
+        if wanted == "problems" and not severe:
             return "severity"
-        self.waiting.append((offset, ExperimentNotice(event, partition)))
+        self.waiting.append((offset, FindingNotice(event, partition)))
         return None
 
-    def replay_experiment(self, event: ExperimentEvent) -> None:
-        """Remember an event about an experiment that an earlier process has handled."""
+    def replay_finding(self, event: FindingEvent) -> None:
+        """Remember a finding that an earlier process has handled."""
         self._remember(event.id)
 
     def skip_type(self, partition: int, offset: int) -> Suppressed:
@@ -175,7 +175,7 @@ class EventQueue:
         self.next_offsets[partition] = offset + 1
         return "type"
 
-    def next_batch(self) -> Batch | ExperimentBatch | None:
+    def next_batch(self) -> AnyBatch | None:
         """Return the events of the next message; None if none wait or the limit is reached.
 
         One event, if all waiting events fit within the messages left in this minute; otherwise all
@@ -187,11 +187,11 @@ class EventQueue:
         number = 1 if len(self.waiting) <= allowed else MAX_EVENTS[self.target.kind]
         self.sent_times.append(self.clock())
         first = [notice for _, notice in islice(self.waiting, number)]
-        kind = type(first[0])
-        same = list(takewhile(lambda notice: type(notice) is kind, first))
+        kind = type(first[0].event)
+        same = list(takewhile(lambda notice: type(notice.event) is kind, first))
         notices = [notice for notice in same if isinstance(notice, Notice)]
         if not notices:
-            return ExperimentBatch([each for each in same if isinstance(each, ExperimentNotice)])
+            return FindingBatch([each for each in same if isinstance(each, FindingNotice)])
         self._mark_shared(notices)
         return Batch(notices, self._ended(notices))
 
@@ -201,7 +201,7 @@ class EventQueue:
             self.sent_times.popleft()
         return self.target.per_minute - len(self.sent_times)
 
-    def complete(self, batch: Batch | ExperimentBatch) -> None:
+    def complete(self, batch: AnyBatch) -> None:
         """Remove the events of a message that was delivered or abandoned."""
         ids = {notice.event.id for notice in batch.notices}
         self.waiting = deque(each for each in self.waiting if each[1].event.id not in ids)

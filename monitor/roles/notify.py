@@ -18,16 +18,20 @@ from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.experiments import TYPE as EXPERIMENT
-from monitor.events.experiments import ExperimentEvent, decode_experiment
+from monitor.events.experiments import decode_experiment
+from monitor.events.replay import TYPE as REPLAY
+from monitor.events.replay import decode_replay
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import sentence
 from monitor.events.wording.experiments import experiment_sentence
+from monitor.events.wording.replay import replay_sentence
 from monitor.kafka.clients import consumer_settings
 from monitor.kafka.errors import with_group, with_topic
 from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
 from monitor.kafka.offsets import committed_metadata, offset_since, watermarks
 from monitor.kafka.topics import Topics
 from monitor.notify.delivery import DeliveryWorker
+from monitor.notify.findings.finding import FindingEvent
 from monitor.notify.message import Sender
 from monitor.notify.queue import EventQueue
 from monitor.roles.names import NOTIFY as ROLE
@@ -107,7 +111,12 @@ class TargetConsumer:
         self.started = time.time()
         self.queue = EventQueue(target, time.monotonic)
         links = config.notifications
-        addresses = links.dashboard_url, links.runbooks_url, links.experiment_url
+        addresses = (
+            links.dashboard_url,
+            links.runbooks_url,
+            links.experiment_url,
+            links.replay_url,
+        )
         sender = Sender(f"{config.kafka.prefix}-{ROLE}-{name}", *addresses)
         self.worker = DeliveryWorker(name, self.queue, self.counts, sender)
         self.history = HISTORY_EVENTS if self.worker.open_alerts is None else OPEN_HISTORY_EVENTS
@@ -199,24 +208,24 @@ class TargetConsumer:
         if offset < self.starts[partition]:
             self._remember(partition, event)
             return
-        if isinstance(event, ExperimentEvent):
-            suppressed = self.queue.add_experiment(partition, offset, event)
-        else:
+        if event is None or isinstance(event, DriftEvent):
             suppressed = self.queue.add(partition, offset, event)
+        else:
+            suppressed = self.queue.add_finding(partition, offset, event)
         if suppressed is not None:
             self.counts.suppressed[self.name, suppressed] += 1
         if suppressed == "unreadable":
             where = {"partition": partition, "offset": offset}
             log.error("unreadable event skipped", target=self.name, **where)
 
-    def _remember(self, partition: int, event: DriftEvent | ExperimentEvent | None) -> None:
+    def _remember(self, partition: int, event: DriftEvent | FindingEvent | None) -> None:
         """Remember an event before the first one to send."""
-        if isinstance(event, ExperimentEvent):
-            self.queue.replay_experiment(event)
-        elif event is not None:
+        if isinstance(event, DriftEvent):
             self.queue.replay(partition, event)
             if self.worker.open_alerts is not None:
                 self.worker.open_alerts.restore(partition, event)
+        elif event is not None:
+            self.queue.replay_finding(event)
 
     # --- offsets ----------------------------------------------------------------------------------
 
@@ -309,7 +318,7 @@ class TargetConsumer:
         self.worker.drop_partitions(dropped)
 
 
-def _decode(value: bytes | None) -> DriftEvent | ExperimentEvent | None:
+def _decode(value: bytes | None) -> DriftEvent | FindingEvent | None:
     """Return the event of a message; None if it is invalid or cannot be put into a sentence.
 
     Raises UnknownEventType.
@@ -318,18 +327,23 @@ def _decode(value: bytes | None) -> DriftEvent | ExperimentEvent | None:
         event = decode_event(value or b"")
         sentence(event)
     except UnknownEventType as unknown:
-        if unknown.type == EXPERIMENT:
-            return _decode_experiment(value or b"")
-        raise
+        if unknown.type not in {EXPERIMENT, REPLAY}:
+            raise
+        return _decode_finding(unknown.type, value or b"")
     except (ValueError, ArithmeticError, RecursionError):
         return None
     return event
 
 
-def _decode_experiment(value: bytes) -> ExperimentEvent | None:
+def _decode_finding(kind: str, value: bytes) -> FindingEvent | None:
+    """Return the event of an experiment or a replay; None if it is invalid."""
     try:
-        event = decode_experiment(value)
-        experiment_sentence(event)
+        if kind == REPLAY:
+            replay = decode_replay(value)
+            replay_sentence(replay)
+            return replay
+        experiment = decode_experiment(value)
+        experiment_sentence(experiment)
     except (ValueError, ArithmeticError):
         return None
-    return event
+    return experiment

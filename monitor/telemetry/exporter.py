@@ -34,6 +34,7 @@ from monitor.telemetry.families.build import (
 from monitor.telemetry.families.experiments import experiment_families
 from monitor.telemetry.families.help_texts import HELP
 from monitor.telemetry.families.judging import judge_families, judge_quality, judge_scores
+from monitor.telemetry.families.replay import replay_families, replay_results
 from monitor.telemetry.health import Health
 
 MAX_SERIES = 5_000
@@ -72,14 +73,17 @@ class MetricsCollector(Collector):
         with self._metrics.lock:
             states = [state for part in list(self._metrics.models.values()) for state in part]
             judging, experiments = self._metrics.judging, self._metrics.experiments
+            replay = self._metrics.replay
             families, dropped = _limit(
                 MAX_SERIES - PROCESS_SERIES - 1,
                 chain(
                     self._daemon(),
                     _notifications(self._metrics.deliveries),
                     judge_families(judging) if judging else (),
+                    replay_families(replay) if replay else (),
                     self._alarms(states),
                     experiment_families(experiments) if experiments else (),
+                    replay_results(replay) if replay else (),
                     self._partitions(),
                     self._watched(),
                     _audits(self._metrics.audits),

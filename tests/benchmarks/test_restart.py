@@ -11,10 +11,12 @@ from benchmarks.restart import traffic
 from benchmarks.restart.__main__ import main
 from monitor.ingest.chunk import decode_chunk
 from monitor.ingest.features import BINARY, NUMERIC
+from tests.long_form import long_only
 
 
 @pytest.mark.usefixtures("real_kafka")
 @pytest.mark.timeout(900)
+@long_only
 def test_a_tiny_run_measures_everything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with three models on a real broker measures restarts, checkpoints and memory."""
     out = tmp_path / "results" / "restart.json"

@@ -14,10 +14,12 @@ from benchmarks.soak.__main__ import main
 from benchmarks.soak.report import Sample, slope_and_growth
 from monitor.ingest.decode import native
 from monitor.records import RejectedRecord
+from tests.long_form import long_only
 
 
 @pytest.mark.usefixtures("real_kafka")
 @pytest.mark.timeout(900)
+@long_only
 def test_a_tiny_run_counts_every_record(tmp_path: Path) -> None:
     """A run on a real broker counts every record; it is too short to judge memory."""
     out = tmp_path / "results" / "soak.json"

@@ -19,6 +19,7 @@ from monitor.notify.queue import EventQueue
 from tests.integration.harness import until
 from tests.integration.prometheus import GROUP_WAIT_SECONDS, Alertmanager, Json, Webhook, firing
 from tests.integration.test_incidents import ALL, HELD_BACK_SECONDS, messages
+from tests.long_form import long_only
 from tests.monitor.notify.drift_events import alertmanager as target_of
 from tests.monitor.notify.drift_events import event
 
@@ -186,6 +187,7 @@ def test_a_worse_drift_replaces_its_warning(alertmanager: Alertmanager) -> None:
         until(lambda: names() == [], "the end")
 
 
+@long_only
 def test_a_critical_target_leaves_warnings_to_prometheus(
     alertmanager: Alertmanager, webhook: Webhook
 ) -> None:

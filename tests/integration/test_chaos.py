@@ -65,6 +65,7 @@ def test_kill_9_under_load(broker: KafkaBroker, kill_traffic: Truth, tmp_path: P
 
 
 @pytest.mark.parametrize("role", ["detect", pytest.param("ingest", marks=long_only)])
+@long_only
 def test_killed_at_every_step(role: str, broker: KafkaBroker, small: Truth, tmp_path: Path) -> None:
     """A daemon that is killed under load at each step of a transaction loses nothing."""
     every = STEPS if role == "ingest" else ("flushed", *STEPS)
@@ -83,6 +84,7 @@ def test_killed_at_every_step(role: str, broker: KafkaBroker, small: Truth, tmp_
 
 
 @pytest.mark.parametrize("name", ["two", pytest.param(None, marks=long_only)])
+@long_only
 def test_members_come_and_go(
     name: str | None, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -141,6 +143,7 @@ def test_slow_warm_ups(broker: KafkaBroker, small: Truth, tmp_path: Path) -> Non
     "limit",
     [pytest.param(8 << 20, marks=long_only), pytest.param(70_000, marks=long_only), 5_000],
 )
+@long_only
 def test_bad_headers_among_the_traffic(
     limit: int, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -168,6 +171,7 @@ def test_bad_headers_among_the_traffic(
 
 
 @pytest.mark.parametrize("kill", [False, pytest.param(True, marks=long_only)])
+@long_only
 def test_the_state_topic_is_made_again_under_load(
     kill: bool, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -349,7 +353,7 @@ def open_transaction(world: World) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("step", [pytest.param("written", marks=long_only), "offsets"])
-@pytest.mark.parametrize("role", ["ingest", "detect"])
+@pytest.mark.parametrize("role", ["ingest", pytest.param("detect", marks=long_only)])
 def test_a_stuck_client_is_replaced(
     role: str, step: str, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -418,6 +422,7 @@ def test_the_broker_is_restarted(small: Truth, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [pytest.param("emptied", marks=long_only), "deleted"])
+@long_only
 def test_the_state_topic_is_lost(
     how: str, broker: KafkaBroker, small: Truth, tmp_path: Path
 ) -> None:
@@ -510,7 +515,7 @@ UNUSABLE = {
 }
 
 
-QUICK_CASES = {("version", "stop"), ("digest", "earliest")}
+QUICK_CASES = {("digest", "earliest")}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from tests.integration.harness import (
     produce,
     read_all,
 )
+from tests.long_form import long_only
 
 MakeTopic = Callable[..., str]
 RECORDS = 12_000
@@ -69,7 +70,7 @@ def model_of(line: bytes | None) -> bytes:
     return model.encode()
 
 
-@pytest.mark.parametrize("partitions", [1, 4])
+@pytest.mark.parametrize("partitions", [pytest.param(1, marks=long_only), 4])
 def test_daemon_and_backtest_agree(
     partitions: int,
     lines: list[bytes],

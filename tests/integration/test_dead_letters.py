@@ -13,15 +13,22 @@ from monitor.kafka.topics import Topics
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import Daemon, header, numbered, produce, read_all, times
 from tests.integration.raw_producer import RawProducer
+from tests.long_form import long_only
 
 MakeTopic = Callable[..., str]
 
 MANY = 200
+NAMES = (
+    b"\xff\xfe\x00\x01",
+    *(pytest.param(name, marks=long_only) for name in (b"tr\xe4ce", b"\xed\xa0\x80", b"\x1b[31m")),
+)
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
 
-@pytest.mark.parametrize("name", [b"tr\xe4ce", b"\xff\xfe\x00\x01", b"\xed\xa0\x80", b"\x1b[31m"])
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe\x00\x01", *(pytest.param(name, marks=long_only) for name in NAMES)]
+)
 def test_header_names_of_any_bytes(
     name: bytes, broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:
@@ -49,7 +56,12 @@ def test_header_names_of_any_bytes(
 
 @pytest.mark.parametrize(
     ("limit", "outcome"),
-    [(16 << 20, "truncated"), (1 << 20, "truncated"), (70_000, "truncated"), (5_000, "stub")],
+    [
+        pytest.param(16 << 20, "truncated", marks=long_only),
+        pytest.param(1 << 20, "truncated", marks=long_only),
+        (70_000, "truncated"),
+        (5_000, "stub"),
+    ],
 )
 def test_a_dead_letter_topic_of_any_limit(
     limit: int, outcome: str, broker: KafkaBroker, topic: MakeTopic, tmp_path: Path

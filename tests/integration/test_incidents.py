@@ -20,6 +20,7 @@ from tests.integration.prometheus import (
     Webhook,
     firing,
 )
+from tests.long_form import long_only
 from tests.monitor.telemetry.counted import count_event
 from tests.monitor.telemetry.scrape import batch, event, state
 
@@ -189,6 +190,7 @@ def shown(prometheus: Prometheus) -> dict[str, float]:
     return {each["metric"]["feature"]: float(each["value"][1]) for each in series}
 
 
+@long_only
 def test_models_that_shift_together_are_one_page(
     alertmanager: Alertmanager, webhook: Webhook, rules_file: Path, tmp_path: Path
 ) -> None:

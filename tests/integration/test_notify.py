@@ -23,6 +23,7 @@ from monitor.events.types import DriftEvent
 from monitor.kafka.topics import Topics
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import QUICK, SHORT_SESSION, Daemon, committed, produce
+from tests.long_form import long_only
 from tests.monitor.notify import receiver
 from tests.monitor.notify.drift_events import event
 from tests.monitor.notify.receiver import Received, Receiver, Reply
@@ -339,6 +340,7 @@ def test_many_alarms_are_few_messages(place: Place) -> None:
             assert daemon.stop() == 0
 
 
+@long_only
 def test_members_share_and_hand_over(place: Place, hook: Receiver) -> None:
     """Two members send the events of a partition each; when one leaves, the other sends those of
     both. Each event is sent once.

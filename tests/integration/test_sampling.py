@@ -28,6 +28,7 @@ from tests.integration.harness import (
     read_all,
     until,
 )
+from tests.long_form import long_only
 from tests.monitor.notify.drift_events import event
 
 MakeTopic = Callable[..., str]
@@ -67,7 +68,7 @@ def records(count: int, start: int = 0) -> list[bytes]:
     return [numbered(i, response=f"{SECRET} {i}") for i in range(start, start + count)]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=long_only), 2])
 def test_samples_are_written_exactly_once(
     processes: int, broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:

@@ -15,6 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
 from monitor.kafka.topics import Topics
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import Daemon, numbered, produce
+from tests.long_form import long_only
 
 MakeTopic = Callable[..., str]
 
@@ -46,6 +47,7 @@ def test_a_state_topic_that_is_made_again(
         assert two.stop() == 0
 
 
+@long_only
 def test_a_state_topic_with_fewer_partitions(
     broker: KafkaBroker, topic: MakeTopic, tmp_path: Path
 ) -> None:

@@ -17,8 +17,8 @@ from detectors.baseline import Baseline
 from detectors.window import Windows
 from monitor.cli.console.forecast_text import three_digits
 from monitor.detect.explain.event_summaries import event_summaries
-from monitor.events.comparison import unit_of
 from monitor.events.types import Summary
+from monitor.events.wording.comparison import unit_of
 from monitor.events.wording.drift import printable
 
 REFERENCE, CURRENT = "dodger_blue1", "dark_orange"

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 from monitor.cli.html.elements import Child, element, table, unordered
 from monitor.cli.html.incidents import DriftedFeature, Incident
 from monitor.detect.explain.distribution import Distribution
-from monitor.events.comparison import common_statistics, unit_of
 from monitor.events.types import DriftEvent, Severity
+from monitor.events.wording.comparison import common_statistics, unit_of
 from monitor.events.wording.drift import (
     number_text,
     numbers_text,

@@ -32,7 +32,17 @@ LINK_FIELDS: Final = ("model", "segment", "feature", "severity", "alarm", "from"
 RESERVED_LABELS: Final = frozenset(
     {
         *("alertname", "severity", "scope", "sender", "least_severity"),
-        *("model", "segment", "feature", "drift_type", "experiment", "variant", "metric"),
+        *(
+            "model",
+            "segment",
+            "feature",
+            "drift_type",
+            "experiment",
+            "variant",
+            "metric",
+            "verdict",
+            "task",
+        ),
     }
 )
 """Labels of an alert that Plumbline sets."""
@@ -133,6 +143,10 @@ def _check_experiment_url(template: str) -> str:
     return _check_template(template, ("experiment",))
 
 
+def _check_replay_url(template: str) -> str:
+    return _check_template(template, ("model", "run", "alarm"))
+
+
 def _check_template(template: str, names: tuple[str, ...]) -> str:
     """Check the template of a URL: its length, its fields, and that the host has no field."""
     parts = _split_url(template)
@@ -198,7 +212,7 @@ _TargetName = Annotated[str, AfterValidator(_check_target_name)]
 
 
 Experiments = Literal["all", "problems", "none"]
-"""Which events of experiments a target receives."""
+"""Which events of experiments, or of replays, a target receives."""
 
 
 class _Target(Section):
@@ -219,6 +233,11 @@ class _Target(Section):
         default="all",
         description="Events of experiments that are sent: `all`, which includes verdicts;"
         " `problems`: breached guardrails and blocked experiments, from `severity` on; or `none`.",
+    )
+    replays: Experiments = Field(
+        default="all",
+        description="Events of replays that are sent: `all`; `problems`: regressions and replays"
+        " without a verdict, from `severity` on; or `none`.",
     )
 
     @field_serializer(*sorted(SECRETS), check_fields=False)
@@ -245,6 +264,11 @@ class PagerDutyTarget(_Target):
         description="Events of experiments that are sent: as for a chat. Nothing resolves the"
         " incident of such an event.",
     )
+    replays: Experiments = Field(
+        default="problems",
+        description="Events of replays that are sent: as for a chat. Nothing resolves the incident"
+        " of such an event.",
+    )
     endpoint: _Url = Field(
         default="https://events.pagerduty.com/v2/enqueue",
         description="URL that events are sent to. Accounts in the European region use"
@@ -259,6 +283,11 @@ class AlertmanagerTarget(_Target):
     experiments: Experiments = Field(
         default="problems",
         description="Events of experiments that are sent: as for a chat. Such an alert ends after a"
+        " day.",
+    )
+    replays: Experiments = Field(
+        default="problems",
+        description="Events of replays that are sent: as for a chat. Such an alert ends after a"
         " day.",
     )
     urls: Annotated[list[_AlertmanagerUrl], AfterValidator(_check_urls)] = Field(
@@ -323,6 +352,11 @@ class NotificationsConfig(Section):
     experiment_url: Annotated[str, AfterValidator(_check_experiment_url)] | None = Field(
         default=None,
         description="Link to an experiment in a notification. Plumbline fills in {experiment}.",
+    )
+    replay_url: Annotated[str, AfterValidator(_check_replay_url)] | None = Field(
+        default=None,
+        description="Link to a replay in a notification. Plumbline fills in {model}, {run} and"
+        " {alarm}.",
     )
     targets: dict[_TargetName, Annotated[Target, Field(discriminator="kind")]] = Field(
         default={}, description="Targets of notifications, by name."

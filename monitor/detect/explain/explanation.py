@@ -20,9 +20,15 @@ from detectors.numeric_stream import NumericStream
 from detectors.psi import MIN_EXPECTED, drift_size, expected_noise, filled_bins, psi_by_stream
 from detectors.window import Windows
 from monitor.detect.explain.bins import MAX_BINS, bins_of, changed_bins
-from monitor.events.comparison import common_statistics, differs, relative_gap, tail_length, unit_of
 from monitor.events.drift_types import MISSING_PREFIX
 from monitor.events.types import BinShift, Effect, Explanation, Summary
+from monitor.events.wording.comparison import (
+    common_statistics,
+    differs,
+    relative_gap,
+    tail_length,
+    unit_of,
+)
 from monitor.ingest.columns import Columns
 
 MAX_EXAMPLES = 5

@@ -6,9 +6,15 @@ import math
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from monitor.events.comparison import STATISTICS, common_statistics, differs, tail_length, unit_of
 from monitor.events.drift_types import MISSING_PREFIX
 from monitor.events.types import DriftEvent, Effect, Kind
+from monitor.events.wording.comparison import (
+    STATISTICS,
+    common_statistics,
+    differs,
+    tail_length,
+    unit_of,
+)
 from monitor.records import Source
 
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()

@@ -10,8 +10,8 @@ from monitor.config.sections.notifications import (
     SlackTarget,
     Target,
 )
-from monitor.notify.channels import alertmanager, experiments, pagerduty, slack, webhook
-from monitor.notify.experiment_message import ExperimentBatch
+from monitor.notify.channels import alertmanager, findings, pagerduty, slack, webhook
+from monitor.notify.findings.finding import FindingBatch
 from monitor.notify.message import Batch, Request, Sender
 
 MAX_EVENTS: Final = {
@@ -23,17 +23,19 @@ MAX_EVENTS: Final = {
 """Maximum number of events in one message, by kind."""
 
 
-def requests(
-    target: Target, batch: Batch | ExperimentBatch, sender: Sender, now: float
-) -> list[Request]:
+AnyBatch = Batch | FindingBatch
+"""The events of a message, all of one type."""
+
+
+def requests(target: Target, batch: AnyBatch, sender: Sender, now: float) -> list[Request]:
     """Return the requests that send a batch to a target, in order.
 
     Their number depends on the batch only.
 
     now: time of the attempt, in seconds since the epoch.
     """
-    if isinstance(batch, ExperimentBatch):
-        return experiments.requests(target, batch, sender, now)
+    if isinstance(batch, FindingBatch):
+        return findings.requests(target, batch, sender, now)
     if isinstance(target, SlackTarget):
         return slack.requests(target, batch, sender)
     if isinstance(target, PagerDutyTarget):

@@ -24,6 +24,7 @@ from monitor.notify.counts import DeliveryCounts
 from monitor.records import Source
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
+from monitor.telemetry.counters.replay import ReplayMetrics
 from monitor.telemetry.counters.traffic import Traffic
 from monitor.telemetry.health import Health
 
@@ -109,6 +110,8 @@ class Metrics:
     """Records of an experiment that lack its unit and are not exposed, by experiment."""
     experiments: ExperimentMetrics | None = None
     """None in a process without the experiment role."""
+    replay: ReplayMetrics | None = None
+    """None in a process without the replay role."""
     audits: Sequence[AuditResult] = ()
     """Result of the self-audit for each model; replaced as a whole."""
     lock: threading.Lock = field(default_factory=threading.Lock)

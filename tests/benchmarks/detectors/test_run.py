@@ -11,6 +11,7 @@ import pytest
 from benchmarks.detectors import plan, run
 from benchmarks.detectors.plan import Plan, split_trials
 from benchmarks.detectors.workers.pool import BenchmarkError, Worker, Workers
+from tests.long_form import long_only
 
 TINY = Plan("smoke", 20_000, 20_000, 2, (2000, 5000), 0.1)
 
@@ -49,6 +50,7 @@ def test_a_tiny_run_measures_everything_and_resumes(
     assert {**again, "costs": 0} == {**result, "costs": 0}
 
 
+@long_only
 def test_the_promise_is_measured_without_tuning(tmp_path: Path) -> None:
     """Only Plumbline runs, at its budgets, and the page contains no comparison."""
     out, journal = tmp_path / "p.json", tmp_path / "journal.jsonl"

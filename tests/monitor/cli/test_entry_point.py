@@ -11,14 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.long_form import long_only
+
 CODE = "import sys; from monitor.cli import entry_point; sys.exit(entry_point())"
+SIGNALS = [
+    signal.SIGTERM,
+    *(pytest.param(each, marks=long_only) for each in (signal.SIGINT, signal.SIGHUP)),
+]
 CAN_UNSHARE = not subprocess.run(
     ["unshare", "--pid", "--fork", "true"], capture_output=True, check=False
 ).returncode
 
 
 @pytest.mark.skipif(not CAN_UNSHARE, reason="needs the right to make a PID namespace")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("words", [["run"], ["backtest", "-"]])
 @pytest.mark.parametrize("after", [0.0, 0.3, 2.0])
 def test_signals_end_the_first_process(

@@ -16,7 +16,8 @@ ROUTING_KEY = "PLUMBLINE__NOTIFICATIONS__TARGETS__PAGER__ROUTING_KEY"
 FULL_FILE = DATA / "good_full.yaml"
 USER_KEY = "PLUMBLINE__SAMPLING__USER_KEY"
 JUDGE_KEY = "PLUMBLINE__JUDGES__CLIENT__API_KEY"
-FULL_SECRETS = {ROUTING_KEY: "***", USER_KEY: "***", JUDGE_KEY: "***"}
+ACTIONS_SECRET = "PLUMBLINE__REPLAY__ACTIONS__SECRET"
+FULL_SECRETS = {ROUTING_KEY: "***", USER_KEY: "***", JUDGE_KEY: "***", ACTIONS_SECRET: "***"}
 """Variables that good_full.yaml needs. Secrets are equal to their mask, so they read the same."""
 
 

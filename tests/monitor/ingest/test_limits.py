@@ -16,7 +16,9 @@ from monitor.cli.console import dropped_text
 from monitor.cli.report import Dropped, Report
 from monitor.config.load import load
 from monitor.config.schema import Config
+from monitor.detect.audit import page_costs
 from monitor.ingest.limits import MAX_NAMES, OTHER, Names, model_label
+from tests.long_form import long_only
 
 RECORDS = 4000
 
@@ -46,6 +48,12 @@ def config(tmp_path: Path, text: str) -> Config:
         "windows: {records: 200, stride: 100}\nreference: {source: warmup, records: 2000}\n" + text
     )
     return load(path, {})
+
+
+@pytest.fixture(autouse=True)
+def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure false pages on a tenth of the values: most of the time of a small backtest."""
+    monkeypatch.setattr(page_costs, "VALUES", page_costs.VALUES // 10)
 
 
 def run(tmp_path: Path, records: list[dict[str, Any]], text: str, sizes: list[int]) -> Report:
@@ -89,7 +97,7 @@ MODELS = [{"model": f"m{n}"} for n in zipf(5)]
     ],
     ids=["routes", "reasons", "scores", "models", "segments"],
 )
-@pytest.mark.parametrize("sizes", [[2000, *[50] * 30], [1, 2, 3, 500], [37] * 80])
+@pytest.mark.parametrize("sizes", [[2000, *[50] * 30], pytest.param([37] * 80, marks=long_only)])
 def test_limits_do_not_depend_on_files(
     tmp_path: Path, records: list[dict[str, Any]], text: str, sizes: list[int]
 ) -> None:

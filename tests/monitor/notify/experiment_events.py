@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from monitor.events.experiments import ExperimentEvent
-from monitor.notify.experiment_message import ExperimentNotice
+from monitor.notify.findings.finding import FindingNotice
 from tests.monitor.notify.drift_events import NUMBER, TEXT
 
 _NUMBERS = itertools.count()
@@ -91,4 +91,4 @@ HOSTILE = st.builds(
     users=COUNTS,
     expected=st.dictionaries(TEXT, st.floats(0, 1), max_size=2),
 )
-NOTICES = st.builds(ExperimentNotice, HOSTILE, partition=st.integers(0, 3))
+NOTICES = st.builds(FindingNotice, HOSTILE, partition=st.integers(0, 3))

@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
 from monitor.events.experiments import ExperimentEvent, encode_experiment
+from monitor.events.wording.experiments import experiment_sentence
 from monitor.notify.channels import registry
-from monitor.notify.experiment_message import ExperimentBatch, ExperimentNotice
+from monitor.notify.findings.finding import FindingBatch, FindingNotice
 from monitor.notify.message import Batch, Sender
 from monitor.notify.queue import EventQueue
 from monitor.roles.notify import TargetConsumer, _decode
@@ -48,7 +49,7 @@ RESPOND = {
 
 def messages(target: Target, *events: ExperimentEvent) -> list[Any]:
     """Return the bodies of the requests to a target."""
-    batch = ExperimentBatch([ExperimentNotice(each) for each in events])
+    batch = FindingBatch([FindingNotice(each) for each in events])
     return [json.loads(each.body) for each in registry.requests(target, batch, SENDER, NOW)]
 
 
@@ -58,7 +59,7 @@ def messages(target: Target, *events: ExperimentEvent) -> list[Any]:
 def test_all_kinds_have_the_sentence_and_the_links() -> None:
     """Chat, pager, program and Alertmanager receive the same text, report and runbook."""
     one = verdict()
-    sentence = ExperimentNotice(one).sentence()
+    sentence = experiment_sentence(one)
     (chat,) = messages(slack(), one)
     assert chat["text"] == sentence
     assert chat["attachments"][0]["title_link"] == REPORT
@@ -94,9 +95,9 @@ def test_many_findings_are_one_chat_message() -> None:
     suppress_health_check=[HealthCheck.too_slow],
 )
 @given(notices=st.lists(NOTICES, min_size=1, max_size=4), target=st.sampled_from(TARGETS))
-def test_hostile_names_give_valid_messages(notices: list[ExperimentNotice], target: Target) -> None:
+def test_hostile_names_give_valid_messages(notices: list[FindingNotice], target: Target) -> None:
     """Whatever names a log has, targets accept the messages, and no mention or link is in them."""
-    for request in registry.requests(target, ExperimentBatch(notices), SENDER, NOW):
+    for request in registry.requests(target, FindingBatch(notices), SENDER, NOW):
         respond = RESPOND.get(target.kind)
         if respond is not None:
             received = receiver.Received(0.0, "/", dict(JSON), request.body)
@@ -135,20 +136,20 @@ def test_a_target_receives_what_it_asks_for(target: Target, sent: list[str]) -> 
     """Chats receive verdicts; pagers receive what needs an action."""
     waiting = queue(target)
     for offset, each in enumerate([verdict(), mismatch("warn"), mismatch(), breach()]):
-        waiting.add_experiment(0, offset, each)
-    assert [notice.event.kind for _, notice in waiting.waiting] == sent
+        waiting.add_finding(0, offset, each)
+    assert [getattr(notice.event, "kind", "") for _, notice in waiting.waiting] == sent
 
 
 def test_an_event_is_sent_once_and_its_offset_committed_afterwards() -> None:
     """A repeated event is recognized, also one that an earlier process has handled."""
     waiting, one, old = queue(slack()), verdict(), verdict()
-    waiting.replay_experiment(old)
-    assert waiting.add_experiment(0, 5, one) is None
-    assert waiting.add_experiment(0, 6, one) == "duplicate"
-    assert waiting.add_experiment(0, 7, old) == "duplicate"
+    waiting.replay_finding(old)
+    assert waiting.add_finding(0, 5, one) is None
+    assert waiting.add_finding(0, 6, one) == "duplicate"
+    assert waiting.add_finding(0, 7, old) == "duplicate"
     assert waiting.offsets() == {0: 5}
     batch = waiting.next_batch()
-    assert isinstance(batch, ExperimentBatch)
+    assert isinstance(batch, FindingBatch)
     waiting.complete(batch)
     assert waiting.offsets() == {0: 8}
 
@@ -161,13 +162,13 @@ def test_a_message_has_events_of_one_type() -> None:
     for offset, each in enumerate(drift):
         waiting.add(0, offset, each)
     for offset, found in enumerate(findings, 2):
-        waiting.add_experiment(0, offset, found)
+        waiting.add_finding(0, offset, found)
     first = waiting.next_batch()
     assert isinstance(first, Batch)
     assert [notice.event.id for notice in first.notices] == [each.id for each in drift]
     waiting.complete(first)
     second = waiting.next_batch()
-    assert isinstance(second, ExperimentBatch)
+    assert isinstance(second, FindingBatch)
     assert waiting.offsets() == {0: 2}
 
 
@@ -189,4 +190,4 @@ def test_the_role_remembers_earlier_events() -> None:
     one = verdict()
     with capture_logs():
         consumer._remember(0, one)
-    assert consumer.queue.add_experiment(0, 3, one) == "duplicate"
+    assert consumer.queue.add_finding(0, 3, one) == "duplicate"

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from monitor.config.sections.notifications import Target
 from monitor.events.experiments import ExperimentEvent
 from monitor.events.types import DriftEvent
-from monitor.notify.experiment_message import ExperimentBatch
+from monitor.notify.findings.finding import FindingBatch
 from monitor.notify.message import Batch
 from monitor.notify.queue import MINUTE, EventQueue
 from tests.monitor.notify.drift_events import event, pagerduty, slack, webhook
@@ -35,7 +35,7 @@ def new_queue(target: Target | None = None) -> tuple[EventQueue, Clock]:
     return EventQueue(target or slack(), clock), clock
 
 
-def ids(batch: Batch | ExperimentBatch | None) -> list[str]:
+def ids(batch: Batch | FindingBatch | None) -> list[str]:
     """Return the ids of the events of a batch."""
     return [notice.event.id for notice in batch.notices] if batch else []
 
@@ -291,7 +291,7 @@ class QueueMachine(RuleBasedStateMachine):
     def start(self) -> None:
         """Start a process at the committed offsets; it replays the events before them."""
         self.queue = EventQueue(self.target, self.clock)
-        self.batch: Batch | ExperimentBatch | None = None
+        self.batch: Batch | FindingBatch | None = None
         self.times.clear()
         for partition, log in self.log.items():
             self.queue.next_offsets[partition] = self.committed[partition]
@@ -299,14 +299,14 @@ class QueueMachine(RuleBasedStateMachine):
                 if offset >= self.committed[partition]:
                     self.add(partition, offset, each)
                 elif isinstance(each, ExperimentEvent):
-                    self.queue.replay_experiment(each)
+                    self.queue.replay_finding(each)
                 else:
                     self.queue.replay(partition, each)
 
     def add(self, partition: int, offset: int, each: DriftEvent | ExperimentEvent) -> None:
         """Add an event of a partition to the queue."""
         if isinstance(each, ExperimentEvent):
-            self.queue.add_experiment(partition, offset, each)
+            self.queue.add_finding(partition, offset, each)
         else:
             self.queue.add(partition, offset, each)
 

@@ -35,6 +35,7 @@ from monitor.ingest import columns, files
 from monitor.ingest.chunk import encode_chunk
 from monitor.ingest.columns import Columns
 from monitor.records import Source
+from tests.long_form import LONG
 
 RECORDS = 12_000
 CONFIG = Config(
@@ -115,7 +116,7 @@ def test_the_undisturbed_run_finds_the_injected_drift() -> None:
     assert {event.segment for event in UNDISTURBED} > {""}
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=40 if LONG else 5)
 @given(st.lists(st.integers(0, len(CHUNKS)), min_size=1, max_size=6).map(sorted))
 def test_restarts_anywhere_change_nothing(stops: list[int]) -> None:
     """With restarts after any chunks, all events and their ids are those without restarts."""
@@ -130,7 +131,7 @@ def test_restarts_anywhere_change_nothing(stops: list[int]) -> None:
     assert partition.monitor.log.records == _counts(CHUNKS)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=30 if LONG else 4)
 @given(st.integers(0, len(CHUNKS)), st.integers(0, 40))
 def test_a_crash_repeats_events_with_the_ids_they_had(saved: int, beyond: int) -> None:
     """Events after the last checkpoint are found again, with the same ids."""

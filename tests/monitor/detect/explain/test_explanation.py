@@ -7,7 +7,7 @@ import pytest
 
 from detectors.arrays import Floats
 from detectors.categorical_stream import UNSEEN
-from monitor.events.comparison import unit_of
+from monitor.events.wording.comparison import unit_of
 from tests.monitor import synthetic
 from tests.monitor.detect.explain.explained_runs import (
     QUIET,

@@ -13,8 +13,8 @@ from detectors.window import Window
 from monitor.config.schema import Config
 from monitor.config.sections.detection import WarmupReference, WindowsConfig
 from monitor.detect.explain.explanation import changed_together
-from monitor.events.comparison import common_statistics
 from monitor.events.types import DriftEvent
+from monitor.events.wording.comparison import common_statistics
 from monitor.events.wording.drift import sentence
 from tests.monitor import synthetic
 from tests.monitor.detect.explain.explained_runs import drifting, events_of

@@ -1,0 +1,1 @@
+"""The section `replay`: which model is replayed, when, on what, and what follows from a verdict."""

@@ -1,0 +1,1 @@
+"""Findings that are no drift, of experiments and replays: their content in notifications."""
