@@ -196,8 +196,10 @@ def _required(
 ) -> int | None:
     """Return the pairs with which the final test would probably decide, if the drop is as seen.
 
-    It decides in the direction that takes fewer items. The variance is that of the units with two
-    more pairs, so that it is positive if no pair differs.
+    It is the smallest of three numbers: those with which a drop, or one below the margin, is found
+    with `Criteria.power`, and that from which the interval is shorter than the margin, so that it
+    excludes 0 or the margin wherever it lies. The variance is that of the units with two more
+    pairs, so that it is positive if no pair differs.
     looked: whether there were looks, and the number of tasks. None if the verdict is known, or with
     fewer than two units.
     """
@@ -208,11 +210,11 @@ def _required(
     drop, margin = float(units.mean()), criteria.margin_of(pairs.task.task)
     largest = 1.0 if pairs.task.binary else float(np.abs(units).max())
     variance = float((units**2).sum() + 2 * largest**2) / (len(units) + 2) - drop**2
-    distances = (drop, margin - drop)
-    needed = [
-        tango.required_pairs(variance, distance, level, criteria.power)
-        for distance, level in zip(distances, (alpha / looked[1], alpha), strict=True)
-        if distance > 0
-    ]
+    cases = (
+        (drop, alpha / looked[1], criteria.power),
+        (margin - drop, alpha, criteria.power),
+        (margin, alpha / looked[1], 1 - alpha),
+    )
+    needed = [tango.required_pairs(variance, *case) for case in cases if case[0] > 0]
     per_unit = len(pairs.drops) / len(units)
     return max(ceil(min(needed) * per_unit), len(pairs.drops) + 1, criteria.min_items)

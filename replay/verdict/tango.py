@@ -75,6 +75,6 @@ def mcnemar(lost: int, gained: int) -> float:
 def required_pairs(variance: float, distance: float, alpha: float, power: float) -> float:
     """Return the pairs at which a one-sided test of level alpha has this power.
 
-    variance: of the difference of a pair. distance: of the true drop from the tested one.
+    variance: of the difference of a pair. distance: of the true drop from the tested one, above 0.
     """
-    return variance * (float(norm.isf(alpha) + norm.ppf(power)) / distance) ** 2 if distance else 0
+    return variance * (float(norm.isf(alpha) + norm.ppf(power)) / distance) ** 2
