@@ -49,7 +49,8 @@ class ItemScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     prompt_hash, target_hash: as lm-eval computes them; scores are paired only if they are equal.
     metrics: scores by metric, higher is better unless the task says otherwise.
     failed: why there is no usable answer, such as "empty"; its scores are then not used.
-    response: text of the answer. slices, cluster: as in the item.
+    response: text of the answer. prompt: text of the prompt, for people. Both are cut if they are
+    long. slices, cluster: as in the item.
     """
 
     item: str
@@ -60,6 +61,7 @@ class ItemScore(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, float] = {}
     failed: str = ""
     response: str = ""
+    prompt: str = ""
     slices: dict[str, str] = {}
     cluster: str = ""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from judges.budget.metered import Meter
 from judges.budget.prices import Price, Prices
 from judges.calls import JudgeClient
 from judges.checks import specifications
+from judges.checks.build import Check, build
 from judges.checks.specifications import DONT_KNOW, Specification
 from judges.client import connect
 from judges.client.settings import ClientSettings
@@ -192,13 +194,29 @@ def _check_evaluators(config: JudgesConfig) -> list[Evaluator]:
     """Return the evaluators of checks. Raises UserError for one that cannot work."""
     found: list[Evaluator] = []
     for name, check in config.checks.items():
-        try:
+        with _problems_of(name):
             found.append(CheckEvaluator(_specification(name, check)))
-        except ValueError as error:
-            raise UserError(f"judges.checks.{name}: {error}") from None
-        except ImportError as error:
-            raise UserError(f"{_EXTRA} ({error.name} is missing)") from None
     return found
+
+
+def configured_checks(config: JudgesConfig | None) -> dict[str, Check]:
+    """Return the checks by name, as functions. Raises UserError for one that cannot work."""
+    found: dict[str, Check] = {}
+    for name, check in (config.checks if config else {}).items():
+        with _problems_of(name):
+            found[name] = build(_specification(name, check))
+    return found
+
+
+@contextmanager
+def _problems_of(name: str) -> Iterator[None]:
+    """Raise UserError for what a check cannot work with. name: of the check."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"judges.checks.{name}: {error}") from None
+    except ImportError as error:
+        raise UserError(f"{_EXTRA} ({error.name} is missing)") from None
 
 
 def _specification(name: str, check: CheckConfig) -> Specification:

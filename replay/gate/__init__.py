@@ -1,1 +1,1 @@
-"""The gate of pipelines: decision criteria, stages and their reports."""
+"""The gate for pipelines: criteria written down beforehand, stages, decisions and reports."""

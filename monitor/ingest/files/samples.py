@@ -26,22 +26,30 @@ def read_samples(path: Path, config: Config, rejections: Rejections) -> Iterator
     rejections: receives the messages that are no records.
     Raises OSError if the file cannot be read.
     """
-    decode = decoder_for(config)
     redact = redactor(config)
+    for record in read_whole(path, config, rejections):
+        sample = as_sample(record)
+        if redact is not None:
+            redact_sample(sample, redact, MAX_SAMPLE_BYTES)
+        yield sample
+
+
+def read_whole(path: Path, config: Config, rejections: Rejections) -> Iterator[WholeRecord]:
+    """Yield the records of a file with all their fields and their texts as they are.
+
+    rejections: receives the messages that are no records.
+    Raises OSError if the file cannot be read.
+    """
+    decode = decoder_for(config)
     with open_stream(path) as stream:
         for pieces in framing.split(stream):
             for index, payload in enumerate(pieces.payloads):
                 try:
-                    record = decode.whole(payload)
+                    yield decode.whole(payload)
                 except RejectedRecord as error:
                     if payload.strip():
                         place = Place(str(path), pieces.lines[index], pieces.number(index))
                         rejections.add(error, payload, place)
-                    continue
-                sample = as_sample(record)
-                if redact is not None:
-                    redact_sample(sample, redact, MAX_SAMPLE_BYTES)
-                yield sample
 
 
 def redactor(config: Config) -> Redact | None:

@@ -114,11 +114,13 @@ class _Endpoint:
         """Send the requests, one item each. Return a list of one answer for each."""
         model: Any = self
         payloads = [
-            model._create_payload(
-                model.create_message([request]),
-                generate=generate,
-                gen_kwargs=copy.deepcopy(gen_kwargs),
-                seed=model._seed,
+            _payload(
+                model._create_payload(
+                    model.create_message([request]),
+                    generate=generate,
+                    gen_kwargs=copy.deepcopy(gen_kwargs),
+                    seed=model._seed,
+                )
             )
             for request in requests
         ]
@@ -138,6 +140,12 @@ class _Endpoint:
         for key, answer in zip(keys, answers, strict=True):
             if key is not None:
                 model.cache_hook.add_partial(method, key, answer)
+
+
+def _payload(payload: dict[str, Any]) -> dict[str, Any]:
+    """Leave an empty list of stop sequences out: some endpoints reject it."""
+    stop = [text for text in payload.pop("stop", None) or () if text]
+    return payload | ({"stop": stop} if stop else {})
 
 
 def _text(answer: Any) -> str:

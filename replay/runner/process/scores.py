@@ -43,6 +43,7 @@ def item_score(sample: Mapping[str, Any], position: int, leaf: str = "") -> Item
         metrics={} if failed else _metrics(sample),
         failed=failed,
         response=response[:MAX_RESPONSE_CHARS],
+        prompt=_prompt(sample)[:MAX_RESPONSE_CHARS],
         slices=_slices(doc) | ({"subtask": leaf} if leaf else {}),
         cluster=str(doc.get("cluster") or ""),
     )
@@ -73,6 +74,20 @@ def _response(sample: Mapping[str, Any]) -> tuple[str, str]:
     best = max(range(len(likelihoods)), key=likelihoods.__getitem__)
     arguments = sample["arguments"][best]
     return "", str(arguments[1]) if len(arguments) > 1 else ""
+
+
+def _prompt(sample: Mapping[str, Any]) -> str:
+    """Return the text of the prompt; of several chat messages, each with its role."""
+    argument = sample["arguments"][0][0]
+    if isinstance(argument, str):
+        return argument
+    try:
+        messages = json.loads(argument.prompt)
+        if len(messages) == 1:
+            return str(messages[0]["content"])
+        return "\n\n".join(f"{each['role']}: {each['content']}" for each in messages)
+    except (AttributeError, TypeError, ValueError, KeyError):
+        return ""
 
 
 def _slices(doc: Mapping[str, Any]) -> dict[str, str]:

@@ -49,6 +49,7 @@ def test_all_commands_exist() -> None:
         ["experiment", "assign"],
         ["experiment", "report"],
         ["experiment", "compare"],
+        ["gate"],
         ["config", "check"],
         ["config", "schema"],
         ["dashboards", "build"],

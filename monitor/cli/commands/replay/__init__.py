@@ -1,0 +1,1 @@
+"""Commands of replay: one module or package for each command or group."""

@@ -1,0 +1,1 @@
+"""Criteria of a gate: their model, and the explanation of what is wrong in a file."""

@@ -1,0 +1,1 @@
+"""Statistics of the dimensions of a gate: bounds, comparisons, the weighted balance."""

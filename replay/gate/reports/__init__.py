@@ -1,0 +1,1 @@
+"""Reports of a gate: JUnit XML, GitHub annotations and Markdown."""
