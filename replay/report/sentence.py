@@ -46,10 +46,8 @@ def sentence(run: RunSummary, decision: Decision | None = None) -> str:
 
 def leading_task(decision: Decision) -> TaskDecision:
     """Return the task of the decision's verdict with the largest drop, in margins."""
-    return max(
-        (task for task in decision.tasks if task.verdict == decision.verdict),
-        key=lambda task: drop(task) / task.margin,
-    )
+    deciding = [task for task in decision.tasks if task.verdict == decision.verdict]
+    return max(deciding or decision.tasks, key=lambda task: drop(task) / task.margin)
 
 
 def drop(task: TaskDecision) -> float:

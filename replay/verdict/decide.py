@@ -59,9 +59,12 @@ def decide(
         _task(pairs, evidence, (result, float(p_adjusted), len(tasks)), criteria)
         for pairs, evidence, result, p_adjusted in zip(tasks, known, results, adjusted, strict=True)
     )
+    names = {task.task for task in decided}
+    missing = [name for name in process.tasks if name not in names] if process else []
+    flags: set[Flag] = {flag for task in decided for flag in task.flags}
     return Decision(
-        verdict=overall([task.verdict for task in decided]),
-        flags=tuple(sorted({flag for task in decided for flag in task.flags})),
+        verdict=overall([task.verdict for task in decided] + ["inconclusive" for _ in missing]),
+        flags=tuple(sorted(flags | ({"stopped_early"} if missing else set()))),
         tasks=decided,
         criteria=criteria,
         looks=process.looks if process else 0,

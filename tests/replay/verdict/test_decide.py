@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
+from replay.report.sentence import sentence
+from replay.report.summary import RunSummary
 from replay.results import RunError, TaskScores
 from replay.verdict import tango
 from replay.verdict.criteria import Criteria
@@ -195,6 +197,17 @@ def test_an_early_stop_has_the_interval_of_the_looks() -> None:
     # stopped by hand, without a verdict of the looks: no test at the end
     cut = decide([first(candidate, 25)], [baseline], process=start([baseline], Criteria()))
     assert cut.verdict == "inconclusive"
+
+
+def test_a_task_that_has_not_run_leaves_the_run_open() -> None:
+    """Of two planned tasks one harmless is not enough, and one regressed is."""
+    for lost, verdict in ((0, "inconclusive"), (40, "regressed")):
+        candidate, baseline = binary(200, lost, 0)
+        other = msgspec.structs.replace(baseline, task="other")
+        process = look(start([baseline, other], Criteria()), [candidate], [baseline, other])
+        found = decide([candidate], [baseline, other], process=process)
+        assert (found.verdict, found.flags) == (verdict, ("stopped_early",))
+        assert sentence(RunSummary(run_id="", model="", verdict=found.verdict), found)
 
 
 def test_a_decision_survives_json() -> None:
