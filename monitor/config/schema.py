@@ -31,6 +31,7 @@ from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
 from monitor.config.sections.replay.section import ReplayConfig
+from monitor.config.sections.replay.store import StoreConfig
 from monitor.config.sections.sampling import SamplingConfig
 
 
@@ -65,6 +66,7 @@ class Config(Section):
         default={}, description="Live comparisons of variants, by name as in the records."
     )
     replay: ReplayConfig = Field(default=ReplayConfig(), description=ReplayConfig.__doc__)
+    store: StoreConfig = Field(default=StoreConfig(), description=StoreConfig.__doc__)
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
     notifications: NotificationsConfig = Field(
         default=NotificationsConfig(), description=NotificationsConfig.__doc__

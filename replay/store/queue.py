@@ -97,15 +97,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. reason: of an error, or "". decision: of the verdict, any JSON.
+    """How a run ended. reason: of an error, or "".
 
-    environment: versions, hash of the weights, hardware; nested mappings are allowed.
+    environment: versions, hash of the weights, hardware: a mapping or a struct, nested or not.
+    decision: of the verdict, likewise. Its responses are left out: `responses` has them, where they
+    can be erased.
     """
 
     verdict: Verdict
     reason: str = ""
     detail: str = ""
-    environment: Mapping[str, Any] = {}
+    environment: Any = None
     decision: Any = None
     cost_usd: float = 0.0
 
@@ -133,10 +135,7 @@ def enqueue(connection: Connection, request: RunRequest, at: float) -> bool:
     }
     if not insert_new(connection, RUNS, [row]):
         return False
-    content = {
-        name: getattr(request, name)
-        for name in ("alarm", "set_digest", "model_digest", "model", "trigger")
-    }
+    content = {name: getattr(request, name) for name in REQUESTED}
     content["plan"] = hashlib.sha256(encode(request.plan).encode()).hexdigest()
     chain.append(connection, "run", request.id, content, at)
     return True
@@ -275,13 +274,29 @@ def _finish(connection: Connection, run: str, outcome: Outcome, at: float) -> Ru
     }
     finished = _updated(connection, run, values)
     if outcome.decision is not None:
-        chain.append(connection, "decision", run, outcome.decision, at)
+        decision = _without_texts(msgspec.to_builtins(outcome.decision))
+        chain.append(connection, "decision", run, decision, at)
     content = {name: getattr(finished, name) for name in CHAINED}
     content["results"] = results.digest(connection, run)
     chain.append(connection, "finish", run, content, at)
     return finished
 
 
+def _without_texts(value: Any) -> Any:
+    """Return a decision without responses: they are in `responses`, where they can be erased."""
+    if isinstance(value, list | tuple):
+        return [_without_texts(part) for part in value]
+    if isinstance(value, dict):
+        return {
+            name: _without_texts(part)
+            for name, part in value.items()
+            if not str(name).endswith("response")
+        }
+    return value
+
+
+REQUESTED: Final = ("alarm", "set_digest", "model_digest", "model", "trigger")
+"""Columns of a run that the ledger holds from its insertion on, besides the hash of its plan."""
 CHAINED: Final = (
     *("verdict", "reason", "detail", "started_at", "finished_at", "attempts", "environment"),
     *("gpu_seconds", "cost_usd"),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, Row, and_, delete, select
+from sqlalchemy import Connection, and_, delete, select
 
 from replay.results import ItemScore, RunError, TaskScores
 from replay.store.database.columns import clean, encode
@@ -200,7 +200,7 @@ def means(connection: Connection, run: str) -> tuple[TaskMean, ...]:
     return tuple(mean_of(row) for row in rows)
 
 
-def mean_of(row: Row[Any]) -> TaskMean:
+def mean_of(row: Any) -> TaskMean:
     """Return the score of a row of `task_scores`."""
     return TaskMean(
         task=row.task,

@@ -6,15 +6,17 @@ all of them. The digest of a version covers ids of items, which are hashes, and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
 from replay.sets.item import Item
+from replay.sets.item_set import HoldOut, ItemSet
 from replay.store import chain
-from replay.store.database.columns import clean
+from replay.store.database.columns import clean, encode
 from replay.store.database.errors import StoreError
 from replay.store.database.inserting import insert_new
 from replay.store.database.tables import ITEM_SETS, ITEM_TEXTS, SET_ITEMS
@@ -24,62 +26,57 @@ TEXTS: Final = ("prompt", "target", "choices", "contexts", "format")
 
 
 class SetVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of an item set. items: number of them; holdout: of these, held out."""
+    """A version of an item set. items: number of them."""
 
     digest: str
     name: str
     version: int
-    frozen_at: float
+    created: float
     items: int
-    holdout: int
 
 
-def save(
-    connection: Connection,
-    version: tuple[str, int, str],
-    items: Sequence[Item],
-    holdout: Collection[str],
-    at: float,
-) -> bool:
-    """Store a version of a set. Returns False if it is there already.
+def save(connection: Connection, item_set: ItemSet, at: float) -> bool:
+    """Store a version of a set. Returns False if a version with its digest is there already.
 
-    version: its name, number and digest. holdout: ids of the items that are held out.
-    Raises StoreError if the number belongs to a version with another digest.
+    Raises StoreError if its number belongs to a version with another digest.
     """
-    name, number, digest = version
-    row = {"digest": digest, "name": name, "version": number, "frozen_at": at}
+    digest = item_set.digest
+    row = {
+        "digest": digest,
+        "name": item_set.name,
+        "version": item_set.version,
+        "created": item_set.created,
+        "hold_out": item_set.hold_out,
+    }
     if not insert_new(connection, ITEM_SETS, [row]):
-        return _check(connection, name, number, digest)
+        if get(connection, digest) is None:
+            raise StoreError(
+                f"item set {item_set.name}: version {item_set.version} exists with other items;"
+                " versions are immutable, so freeze these items under a new number"
+            )
+        return False
     rows, texts = [], []
-    for position, item in enumerate(items):
+    for item in item_set.items:
         fields = msgspec.to_builtins(item)
-        texts.append({"item": item.id, "content": {k: fields.pop(k) for k in TEXTS if k in fields}})
-        rows.append(
-            {
-                "set_digest": digest,
-                "position": position,
-                "item": item.id,
-                "holdout": item.id in holdout,
-                "content": fields,
-            }
-        )
+        text = {name: fields.pop(name) for name in TEXTS if name in fields}
+        texts.append({"item": item.id, "content": text})
+        rows.append({"set_digest": digest, "item": item.id, "content": fields})
     insert_new(connection, ITEM_TEXTS, texts)
-    if rows:
-        connection.execute(insert(SET_ITEMS), rows)
-    chain.append(connection, "set", digest, {"name": name, "version": number}, at)
+    connection.execute(insert(SET_ITEMS), rows)
+    content = {
+        "name": item_set.name,
+        "version": item_set.version,
+        "items": items_digest(connection, digest),
+    }
+    chain.append(connection, "set", digest, content, at)
     return True
 
 
-def _check(connection: Connection, name: str, number: int, digest: str) -> bool:
-    """Return False if this version exists as it is; else raise StoreError."""
-    query = select(ITEM_SETS).where(ITEM_SETS.c.digest == digest)
-    row = connection.execute(query).first()
-    if row is None:
-        raise StoreError(
-            f"item set {name}: version {number} exists with other items; versions are immutable,"
-            " so freeze these items under a new number"
-        )
-    return False
+def items_digest(connection: Connection, digest: str) -> str:
+    """Return the SHA-256 of the items of a version, without the texts, which can be erased."""
+    rows = connection.execute(select(SET_ITEMS).where(SET_ITEMS.c.set_digest == digest))
+    lines = sorted(encode(dict(row._mapping)) for row in rows)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def find(connection: Connection, name: str, version: int | None = None) -> SetVersion | None:
@@ -98,15 +95,14 @@ def versions(connection: Connection, name: str = "") -> tuple[SetVersion, ...]:
     return _versions(connection, ITEM_SETS.c.name == clean(name) if name else None)
 
 
-def _versions(connection: Connection, condition: Any) -> tuple[SetVersion, ...]:
+def _versions(
+    connection: Connection, condition: ColumnElement[bool] | None
+) -> tuple[SetVersion, ...]:
+    fields = (ITEM_SETS.c.digest, ITEM_SETS.c.name, ITEM_SETS.c.version, ITEM_SETS.c.created)
     query = (
-        select(
-            ITEM_SETS,
-            func.count(SET_ITEMS.c.item).label("items"),
-            func.count(SET_ITEMS.c.item).filter(SET_ITEMS.c.holdout).label("holdout"),
-        )
+        select(*fields, func.count(SET_ITEMS.c.item).label("items"))
         .join(SET_ITEMS, SET_ITEMS.c.set_digest == ITEM_SETS.c.digest, isouter=True)
-        .group_by(*ITEM_SETS.c)
+        .group_by(*fields)
         .order_by(ITEM_SETS.c.name, ITEM_SETS.c.version)
     )
     if condition is not None:
@@ -114,25 +110,40 @@ def _versions(connection: Connection, condition: Any) -> tuple[SetVersion, ...]:
     return tuple(SetVersion(**row._mapping) for row in connection.execute(query))
 
 
-def items(connection: Connection, digest: str) -> tuple[tuple[Item, ...], frozenset[str]]:
-    """Return the items of a version in their order, and the ids of those held out.
+def load(connection: Connection, digest: str) -> ItemSet:
+    """Return a version with its items.
 
-    Raises StoreError if there is no such version, or texts of it were erased.
+    Raises StoreError if there is none, texts of it were erased, or it does not have its digest.
     """
+    row = connection.execute(select(ITEM_SETS).where(ITEM_SETS.c.digest == digest)).first()
+    if row is None:
+        raise StoreError(f"item set {clean(digest)[:16]} is not in the store")
+    found = ItemSet(
+        name=row.name,
+        version=row.version,
+        items=_items(connection, digest),
+        created=row.created,
+        hold_out=None if row.hold_out is None else msgspec.convert(row.hold_out, HoldOut),
+    )
+    if found.digest != digest:
+        raise StoreError(f"item set {digest}: its items were changed after it was stored")
+    return found
+
+
+def _items(connection: Connection, digest: str) -> tuple[Item, ...]:
     query = (
-        select(SET_ITEMS.c.item, SET_ITEMS.c.holdout, SET_ITEMS.c.content, ITEM_TEXTS.c.content)
+        select(SET_ITEMS.c.content, ITEM_TEXTS.c.content)
         .join(ITEM_TEXTS, ITEM_TEXTS.c.item == SET_ITEMS.c.item, isouter=True)
         .where(SET_ITEMS.c.set_digest == digest)
-        .order_by(SET_ITEMS.c.position)
     )
-    rows = connection.execute(query).all()
-    if not rows and get(connection, digest) is None:
-        raise StoreError(f"item set {digest[:16]} is not in the store")
-    erased = sum(texts is None for *_, texts in rows)
+    rows: list[tuple[dict[str, Any], dict[str, Any] | None]] = [
+        (fields, texts) for fields, texts in connection.execute(query)
+    ]
+    erased = sum(texts is None for _, texts in rows)
     if erased:
-        raise StoreError(f"item set {digest[:16]}: the texts of {erased} items were erased")
-    found = tuple(msgspec.convert(fields | texts, Item) for _, _, fields, texts in rows)
-    return found, frozenset(row.item for row in rows if row.holdout)
+        raise StoreError(f"item set {digest}: the texts of {erased} of its items were erased")
+    items = (msgspec.convert(fields | (texts or {}), Item) for fields, texts in rows)
+    return tuple(sorted(items, key=lambda item: item.id))  # databases order texts differently
 
 
 def erase_texts(connection: Connection, ids: Collection[str]) -> int:

@@ -60,6 +60,19 @@ def build_candidates(
     return Candidates(ordered, unique.dropped, dict(sorted(counts.items())), tuple(sorted(damaged)))
 
 
+def with_parent_clusters(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Return items of which each parent of a variant is in the cluster of its variants.
+
+    Otherwise the statistics would take the parent as independent of them.
+    """
+    given = tuple(items)
+    parents = {item.provenance.parent for item in given if item.provenance.parent}
+    return tuple(
+        structs.replace(item, cluster=item.id) if not item.cluster and item.id in parents else item
+        for item in given
+    )
+
+
 def redacted_item(item: Item, redact: Redact, counts: Counter[str]) -> Item:
     """Return an item without secrets and personal data. counts: receives the replaced places."""
 

@@ -8,8 +8,8 @@ from typing import Final, Literal, NamedTuple
 import msgspec
 
 from replay.sets.building.near import SimilarTexts
+from replay.sets.building.texts import text_hash, whole_prompt
 from replay.sets.item import Item, Origin
-from replay.sets.texts import text_hash, whole_prompt
 
 SIMILAR: Final = 0.8
 """Jaccard similarity of word 3-grams from which two items are duplicates."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from monitor.errors import UserError
-from replay.sets.texts import jaccard, shingles, words
+from replay.sets.building.texts import jaccard, shingles, words
 
 if TYPE_CHECKING:
     import rensa

@@ -157,7 +157,8 @@ ITEM_SETS: Final = Table(
     Column("digest", CleanText, primary_key=True),
     _text("name"),
     Column("version", Integer, nullable=False),
-    Column("frozen_at", Double, nullable=False),
+    Column("created", Double, nullable=False),
+    Column("hold_out", Json),
     UniqueConstraint("name", "version"),
 )
 
@@ -165,12 +166,9 @@ SET_ITEMS: Final = Table(
     "set_items",
     METADATA,
     Column("set_digest", CleanText, ForeignKey("item_sets.digest"), nullable=False),
-    Column("position", Integer, nullable=False),
     _text("item"),
-    Column("holdout", Boolean, nullable=False),
     Column("content", Json, nullable=False),
-    PrimaryKeyConstraint("set_digest", "position"),
-    UniqueConstraint("set_digest", "item"),
+    PrimaryKeyConstraint("set_digest", "item"),
 )
 """The items of a version: all but their texts."""
 

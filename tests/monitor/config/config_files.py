@@ -17,7 +17,10 @@ FULL_FILE = DATA / "good_full.yaml"
 USER_KEY = "PLUMBLINE__SAMPLING__USER_KEY"
 JUDGE_KEY = "PLUMBLINE__JUDGES__CLIENT__API_KEY"
 ACTIONS_SECRET = "PLUMBLINE__REPLAY__ACTIONS__SECRET"
-FULL_SECRETS = {ROUTING_KEY: "***", USER_KEY: "***", JUDGE_KEY: "***", ACTIONS_SECRET: "***"}
+STORE_PASSWORD = "PLUMBLINE__STORE__PASSWORD"
+FULL_SECRETS = dict.fromkeys(
+    (ROUTING_KEY, USER_KEY, JUDGE_KEY, ACTIONS_SECRET, STORE_PASSWORD), "***"
+)
 """Variables that good_full.yaml needs. Secrets are equal to their mask, so they read the same."""
 
 

@@ -140,6 +140,7 @@ def test_defaults_need_no_file() -> None:
             "budget": {"gpu_hours_per_day": None, "gpus_per_host": 1},
             "actions": {"secret": None, "promote": None, "roll_back": None, "retrain": None},
         },
+        "store": {"url": "sqlite:///plumbline.db", "password": None},
         "state": {"checkpoint_seconds": 5.0, "unusable": "earliest"},
         "notifications": {
             "dashboard_url": None,

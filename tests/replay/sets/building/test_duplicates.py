@@ -7,8 +7,8 @@ from msgspec import structs
 
 from replay.sets.building.duplicates import without_duplicates
 from replay.sets.building.near import SimilarTexts
+from replay.sets.building.texts import jaccard, shingles, words
 from replay.sets.item import Item, Provenance
-from replay.sets.texts import jaccard, shingles, words
 from tests.replay.sets.items import item, item_lists
 
 WORDS = [f"word{i}" for i in range(500)]

@@ -120,20 +120,18 @@ def _sets() -> None:
         "item_sets",
         *_text("digest", "name"),
         *_counts("version"),
-        *_numbers("frozen_at"),
+        *_numbers("created"),
+        sa.Column("hold_out", sa.Text, nullable=True),
         _key("item_sets", "digest"),
         _unique("item_sets", "name", "version"),
     )
     op.create_table(
         "set_items",
         *_text("set_digest", "item", "content"),
-        *_counts("position"),
-        *_flags("holdout"),
         sa.ForeignKeyConstraint(
             ["set_digest"], ["item_sets.digest"], name="fk_set_items_set_digest"
         ),
-        _key("set_items", "set_digest", "position"),
-        _unique("set_items", "set_digest", "item"),
+        _key("set_items", "set_digest", "item"),
     )
     op.create_table("item_texts", *_text("item", "content"), _key("item_texts", "item"))
 

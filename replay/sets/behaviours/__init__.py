@@ -1,0 +1,1 @@
+"""Behaviour suites that Plumbline ships: refusals, paraphrases, form and language."""

@@ -1,0 +1,1 @@
+"""What past runs say about items, and what a set can show."""

@@ -1,0 +1,1 @@
+"""Queries over runs: list, show, compare, parity, benchmarks, export, verification."""
