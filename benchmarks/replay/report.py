@@ -30,7 +30,7 @@ def tables(result: dict[str, Any]) -> str:
         f" `look` and `decide` gave the same verdict after the same number of items on"
         f" {result['checked']:,} of {result['checked']:,} runs.",
         "",
-        *_needed(cells),
+        *worst(cells),
     ]
     for (kind, margin, accuracy), part in _groups(cells).items():
         title = KIND_TEXT[kind] + (f", baseline {accuracy:.0%}" if kind == "binary" else "")
@@ -46,8 +46,8 @@ def _groups(cells: Sequence[dict[str, Any]]) -> dict[tuple[str, float, float], l
     return found
 
 
-def _needed(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what issues from the tables: the worst cases."""
+def worst(cells: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the table of the worst cases."""
     false_regressed = max(cells, key=lambda cell: cell["no_drop"]["regressed"])
     false_not = max(cells, key=lambda cell: cell["at_margin"]["not_regressed"])
     main = [cell for cell in cells if cell["kind"] == "binary" and cell["margin"] == 0.05]

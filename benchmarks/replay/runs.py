@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from benchmarks.replay.items import CLUSTER, Floats, Population
 from replay.results import ItemScore, TaskScores
@@ -72,10 +71,11 @@ def verdicts(drops: Floats, size: int, binary: bool, criteria: Criteria) -> Verd
     last = np.where(known.any(axis=1), known.argmax(axis=1), len(ends) - 1)
     rows = np.arange(runs)
     found = np.where(within[rows, last], 2, np.where(worse[rows, last], 1, 0))
-    for run in np.flatnonzero(~known.any(axis=1)):
-        final = _final(drops[run], binary, criteria, (1 - SHARE) * criteria.alpha)
-        regressed, not_regressed = final[0] or worse[run, -1], final[1] or within[run, -1]
-        found[run] = 2 if not_regressed else int(regressed)
+    rest = np.flatnonzero(~known.any(axis=1))
+    if len(rest):
+        final = _final(drops[rest], binary, criteria, (1 - SHARE) * criteria.alpha)
+        regressed, not_regressed = final[0] | worse[rest, -1], final[1] | within[rest, -1]
+        found[rest] = np.where(not_regressed, 2, np.where(regressed, 1, 0))
     if units * size < criteria.min_items:
         found[:] = 0
     return Verdicts(found, ends[last] * size)
@@ -96,7 +96,7 @@ def single_look(
         ends = [end for end in range(step, units, step) if end * size >= criteria.min_items]
         false = np.array(
             [
-                [_final(row[:end], binary, criteria, criteria.alpha)[direction] for row in drops]
+                _final(drops[:, :end], binary, criteria, criteria.alpha)[direction]
                 for end in [*ends, units]
             ]
         )
@@ -128,15 +128,17 @@ def _evidence(drops: Floats, ends: NDArray[np.int64], mean: float, criteria: Cri
     return largest
 
 
-def _final(drops: Floats, binary: bool, criteria: Criteria, alpha: float) -> tuple[bool, bool]:
-    """Return whether the test at one look finds a drop, and one below the margin."""
+def _final(
+    drops: Floats, binary: bool, criteria: Criteria, alpha: float
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return whether the tests at one look find a drop, and one below the margin, shape (runs,)."""
     if binary:
-        lost, gained = tango.discordant(drops)
-        z = float(norm.isf(alpha))
-        worse = float(tango.score(lost, gained, len(drops), 0.0)) >= z
-        return worse, float(tango.score(lost, gained, len(drops), criteria.margin)) <= -z
-    p_worse, p_margin = graded.p_values(drops, criteria.margin, True)
-    return p_worse <= alpha, p_margin <= alpha
+        lost, gained = (drops > 0).sum(axis=1), (drops < 0).sum(axis=1)
+        worse, within = tango.p_values(lost, gained, drops.shape[1], criteria.margin)
+    else:
+        both = [graded.p_values(row, criteria.margin, True) for row in drops]
+        worse, within = np.array(both).T
+    return worse <= alpha, within <= alpha
 
 
 def scores_of(values: Floats, size: int = 1, binary: bool = True) -> TaskScores:

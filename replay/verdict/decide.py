@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import ceil, exp, isfinite
 
 import numpy as np
-from scipy.stats import norm
 
 from monitor.statistics.paired import holm
 from replay.results import RunError, TaskScores
@@ -89,11 +88,8 @@ def _p_values(pairs: Pairs, margin: float) -> tuple[float, float]:
     """Return the p-values of "no drop" and "a drop of the margin or more", at one look."""
     n = len(pairs.drops)
     if method_of(pairs) == "tango" and n:
-        lost, gained = tango.discordant(pairs.drops)
-        worse = float(norm.sf(tango.score(lost, gained, n, 0.0)))
-        if margin >= 1:
-            return worse, 0.0
-        return worse, float(norm.cdf(tango.score(lost, gained, n, margin)))
+        worse, within = tango.p_values(*tango.discordant(pairs.drops), n, margin)
+        return float(worse), float(within)
     return graded.p_values(pairs.units(), margin, pairs.bounded)
 
 

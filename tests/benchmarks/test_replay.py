@@ -96,3 +96,10 @@ def test_peeking_without_a_correction_is_seen_to_fail(committed: dict[str, Any])
 def test_the_tables_are_those_of_the_result(committed: dict[str, Any]) -> None:
     """The committed Markdown is made from the committed JSON."""
     assert (run.RESULTS / "replay.md").read_text() == report.tables(committed)
+
+
+def test_the_guide_has_the_measured_figures(committed: dict[str, Any]) -> None:
+    """The guide quotes the worst cases over all rows."""
+    guide = (Path(__file__).parents[2] / "docs/replay-verdict.md").read_text()
+    for line in report.worst(committed["cells"]):
+        assert line in guide.splitlines() + [""]
