@@ -28,6 +28,7 @@ from monitor.notify.queue import SUPPRESSED
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
 from monitor.telemetry.exporter import registry
 
 ROOT = Path(__file__).parent.parent
@@ -178,6 +179,7 @@ def test_every_metric_is_documented() -> None:
         last_checkpoint=1.0,
         judging=JudgeMetrics(remaining=1.0),
         experiments=ExperimentMetrics(),
+        replay=ReplayMetrics(queue=QueueState({}, gpu_seconds_left=1.0)),
     )
     exported = {
         family.name.removeprefix("plumbline_") + ("_total" if family.type == "counter" else "")

@@ -175,7 +175,7 @@ def test_grace_period_is_longer_than_a_shutdown() -> None:
     budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 240 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 300 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 
@@ -183,7 +183,7 @@ def test_split_runs_every_role() -> None:
     """Mode split has a workload for each role, and notify can reach port 443."""
     found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
     roles = [pod["containers"][0]["args"][-1].removeprefix("--roles=") for pod in pods(found)]
-    assert roles == [name for name in names.ROLES if name != "judge"]
+    assert roles == [name for name in names.ROLES if name not in {"judge", "replay"}]
     [policy] = of_kind(found, "NetworkPolicy")
     assert {"protocol": "TCP", "port": 443} in [
         port for rule in policy["spec"]["egress"] for port in rule["ports"]

@@ -158,7 +158,7 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         ({"config": {"http": {"host": "127.0.0.1"}}}, "set 0.0.0.0, or :: for IPv6"),
         ({"config": {"http": {"port": 0}}}, "set a fixed port, for instance 9464"),
-        ({"terminationGracePeriodSeconds": 30}, "set 240 or more"),
+        ({"terminationGracePeriodSeconds": 30}, "set 300 or more"),
         ({"podSecurity": {"runAsUser": 0}}, "which is root: set another user"),
     ],
     ids=lambda case: case[:40] if isinstance(case, str) else None,

@@ -1,4 +1,4 @@
-"""Read files of records as whole samples, for judging them offline."""
+"""Read files of records as whole samples, for judges and evaluation sets."""
 
 from __future__ import annotations
 
@@ -62,7 +62,10 @@ def redactor(config: Config) -> Redact | None:
 
 
 def as_sample(record: WholeRecord) -> Sample:
-    """Return the fields that judges use. The record was not drawn: each is in the file."""
+    """Return the fields that judges and evaluation sets use.
+
+    The record was not drawn: each is in the file.
+    """
     return Sample(
         request_id=record.request_id,
         timestamp=record.timestamp,
@@ -72,5 +75,10 @@ def as_sample(record: WholeRecord) -> Sample:
         response=record.response,
         contexts=record.contexts,
         reference=record.reference,
+        session_id=record.session_id,
+        input_tokens=record.input_tokens,
+        finish_reason=record.finish_reason,
+        error=record.error,
+        feedback=record.feedback,
         metadata=record.metadata,
     )

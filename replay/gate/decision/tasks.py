@@ -14,7 +14,7 @@ from replay.gate.decision.bounds import Estimate, Floats, mean
 from replay.gate.decision.measures import limit_checks
 from replay.gate.decision.rules import Bounds, Levels
 from replay.gate.outcome import Check
-from replay.results import RunError, TaskScores
+from replay.results import ItemScore, RunError, TaskScores
 from replay.verdict.criteria import Criteria as VerdictCriteria
 from replay.verdict.decide import decide
 from replay.verdict.decision import TaskDecision
@@ -151,6 +151,36 @@ def _worsening(decision: TaskDecision) -> Estimate:
     upper = decision.upper if decision.upper is not None else math.inf
     estimate = Estimate(difference, lower, upper, decision.n)
     return estimate.scaled(-1.0) if decision.higher_is_better else estimate
+
+
+def paired(task: str, candidate: Sequence[float], baseline: Sequence[float]) -> Sides:
+    """Return paired values as scores of a task. Raises ValueError if their numbers differ."""
+    if len(candidate) != len(baseline):
+        raise ValueError(f"{len(candidate)} scores cannot be paired with {len(baseline)}")
+    binary = {0.0, 1.0}.issuperset((*candidate, *baseline))
+    return Sides(
+        *(
+            (
+                TaskScores(
+                    task=task,
+                    metric="score",
+                    binary=binary,
+                    scores=tuple(_item(position, value) for position, value in enumerate(values)),
+                ),
+            )
+            for values in (candidate, baseline)
+        )
+    )
+
+
+def _item(position: int, value: float) -> ItemScore:
+    return ItemScore(
+        item=str(position),
+        doc_id=position,
+        prompt_hash="",
+        target_hash="",
+        metrics={"score": float(value)},
+    )
 
 
 def by_task(scores: Sequence[TaskScores]) -> dict[str, TaskScores]:

@@ -76,8 +76,9 @@ def report_lines(report: ContaminationReport) -> list[str]:
             f" ({report.embedded:,} documents compared)"
         )
     for hit in report.hits[:MAX_SHOWN]:
+        excerpt = " ".join(hit.excerpt.split())
         lines.append(
-            f"  {hit.item} {hit.part} {hit.kind} {hit.similarity:.2f} {hit.place}: {hit.excerpt}"
+            f"  {hit.item} {hit.part} {hit.kind} {hit.similarity:.2f} {hit.place}: {excerpt}"
         )
     if len(report.hits) > MAX_SHOWN:
         lines.append(f"  ... and {len(report.hits) - MAX_SHOWN:,} more places; --json has them all")

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -23,6 +23,7 @@ Ask = Callable[[str, str, Mapping[str, Any]], str]
 """Returns the answer of a language model to instructions and data, as JSON that matches a schema.
 Raises GenerationStopped if further calls would fail as well."""
 Difficulty = Literal["easy", "medium", "hard"]
+DIFFICULTIES: Final[tuple[Difficulty, ...]] = get_args(Difficulty)
 AGREEMENT: Final = 0.8
 """F1 of the words of two answers from which they agree."""
 PER_CALL: Final = 10

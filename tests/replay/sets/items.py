@@ -25,10 +25,9 @@ def questions(count: int, **fields: Any) -> list[Item]:
 
 def sample(request_id: str = "r", prompt: Any = "What is it?", **fields: Any) -> Sample:
     """Return a sample with a response."""
-    given = {"response": "A long answer of six words."} | fields
+    given: dict[str, Any] = {"response": "A long answer of six words.", "timestamp": 5.0} | fields
     return Sample(
         request_id=request_id,
-        timestamp=fields.pop("timestamp", 5.0),
         model="chat",
         inclusion=Inclusion(uniform=True, probability=1.0),
         prompt=prompt,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from xml.etree import ElementTree
 
+import junitparser
+import msgspec
 import pytest
 
 from replay.gate.outcome import Outcome, Stage
@@ -53,6 +56,26 @@ def test_each_outcome_has_its_element(outcome: Outcome, tag: str | None) -> None
         assert "worse by less than 0.05" in (mark.text or "")
 
 
+def test_a_parser_of_junit_reads_the_report() -> None:
+    """junitparser finds suites, counts, kinds of results, messages and properties."""
+    checks = (check("a", "regressed"), check("b", "error"), check("c", "inconclusive"), check("d"))
+    document = junit(result("regressed", stage("L0", "regressed", *checks)))
+    parsed: Any = junitparser.JUnitXml.fromstring(document)  # its methods are not typed
+    (suite,) = parsed
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (4, 1, 1, 1)
+    assert suite.timestamp == "2026-09-21T14:13:20"
+    kinds = {case.name: [type(each).__name__ for each in case.result] for case in suite}
+    assert kinds == {"a": ["Failure"], "b": ["Error"], "c": ["Skipped"], "d": []}
+    (failure,) = next(iter(suite)).result
+    assert failure.type == "regressed"
+    assert "bounds -0.13 to -0.07" in failure.message
+    properties = {each.name: each.value for each in suite.properties()}
+    assert properties["commit"] == "c0ffee" * 6
+    totals = parsed.tests, parsed.failures, parsed.errors, parsed.skipped
+    parsed.update_statistics()
+    assert (parsed.tests, parsed.failures, parsed.errors, parsed.skipped) == totals
+
+
 def test_broken_and_skipped_stages_are_cases() -> None:
     """A stage without checks is one case: an error with its reason, or skipped."""
     broken = stage("L0", "error", reason="endpoint_unavailable", detail="no answer")
@@ -68,8 +91,6 @@ def test_broken_and_skipped_stages_are_cases() -> None:
 
 def test_a_check_that_is_not_required_is_no_failure() -> None:
     """What only counts in the balance does not fail the suite."""
-    import msgspec
-
     optional = msgspec.structs.replace(check(outcome="regressed"), required=False)
     (suite,) = suites(junit(result("passed", stage("L0", "passed", optional))))
     assert suite.attrib["failures"] == "0"
