@@ -1,6 +1,6 @@
 """Simulate replays with the functions of the product: false verdicts, and the items they take.
 
-    .venv/bin/python -m benchmarks.replay.run                # the full form: 5 minutes
+    .venv/bin/python -m benchmarks.replay.run                # the full form: 5 minutes of CPU time
     .venv/bin/python -m benchmarks.replay.run --form quick   # 20 seconds
 
 Writes the result as JSON and as tables in Markdown. benchmarks/README.md describes it.

@@ -102,4 +102,4 @@ def test_the_guide_has_the_measured_figures(committed: dict[str, Any]) -> None:
     """The guide quotes the worst cases over all rows."""
     guide = (Path(__file__).parents[2] / "docs/replay-verdict.md").read_text()
     for line in report.worst(committed["cells"]):
-        assert line in guide.splitlines() + [""]
+        assert line in [*guide.splitlines(), ""]
