@@ -63,7 +63,8 @@ def worst(cells: Sequence[dict[str, Any]]) -> list[str]:
         "|---|---|",
         f"| false regressed | {false_regressed['no_drop']['regressed']:.1%} |",
         f"| false not regressed | {false_not['at_margin']['not_regressed']:.1%} |",
-        f"| mean items at a drop of 10 points, of {planned:,} planned, baseline 80 % | {items:.0f} |",
+        f"| mean items at a drop of 10 points, of {planned:,} planned, baseline 80 % |"
+        f" {items:.0f} |",
         "",
     ]
 
