@@ -171,7 +171,7 @@ def test_versions_agree() -> None:
 def test_lock_files_exist() -> None:
     """The repository has the files that `make lock` writes, and the one without dependencies."""
     names = ["all.txt", "core.txt", "demo.txt", "dev.txt", "embeddings.txt", "judges.txt"]
-    names += ["peers.txt", "streaming-peers.txt"]
+    names += ["peers.txt", "replay-gpu.txt", "streaming-peers.txt"]
     assert [path.name for path in LOCKS] == names
 
 
