@@ -57,7 +57,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md")
+CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md", "gate.md")
 """Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 

@@ -10,7 +10,6 @@ from typing import Final
 
 import structlog
 from confluent_kafka import KafkaException
-from replay.sets.building.selection import select
 
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.replay.section import ReplayItemsConfig
@@ -20,6 +19,7 @@ from monitor.kafka.readers.partitions import PartitionReader
 from monitor.kafka.topics import Topics
 from monitor.records import Sample
 from replay.sets.building.candidates import build_candidates
+from replay.sets.building.selection import select
 from replay.sets.item import Item
 from replay.sets.item_set import approve
 from replay.sets.sources.opinions import Opinions
