@@ -176,7 +176,7 @@ def test_checks_report_values_that_cannot_work(values: dict[str, Any], message: 
             {"pods": {"detect": {"replica": 3}}},
             "at '/pods/detect': additional properties 'replica'",
         ),
-        ({"pods": {"replay": {}}}, "at '/pods': additional properties 'replay' not allowed"),
+        ({"pods": {"web": {}}}, "at '/pods': additional properties 'web' not allowed"),
         (kafka(bootstrapServers="a:1"), "at '/config/kafka': additional properties"),
         ({"config": {"windows": {"records": 1}}}, "at '/config/windows/records': minimum"),
         ({"config": {"http": None}}, "at '/config': missing property 'http'"),

@@ -82,6 +82,9 @@
 {{- if include "plumbline.judges" . }}
 {{- include "plumbline.checkJudges" . }}
 {{- end }}
+{{- if include "plumbline.replays" . }}
+{{- include "plumbline.checkReplay" . }}
+{{- end }}
 {{- include "plumbline.checkExtra" . }}
 {{- end }}
 
@@ -93,6 +96,11 @@ image.repository: image?
 image.tag: tag?
 image.digest: digest?
 image.judgeDigest: digest?
+image.replayDigest: digest?
+replay.scratch: quantity
+replay.modelsClaim: object?
+replay.storeClaim: object?
+replay.jobs.authenticationRef: object?
 credentials.existingSecret: object?
 credentials.environmentSecret: object?
 references.existingClaim: object?
