@@ -37,7 +37,6 @@ def _show(arguments: argparse.Namespace) -> int:
     from replay.report.document import encode_report
     from replay.report.html.page import page
     from replay.report.markdown import markdown
-
     from replay.store.queries.runs import resolve
 
     with opened(load_config(arguments)) as store:
