@@ -1,6 +1,7 @@
 # Plumbline's image. `docker build .` builds the image of the daemon. `docker build --target judge .`
 # builds one with the dependencies of judges, `docker build --target replay .` one with those of judges
-# and replay, both without torch.
+# and replay, both without torch. `docker build --target replay-gpu .` builds one that replays weights
+# on a GPU: torch with its CUDA libraries makes it several gigabytes larger. It has no judges.
 #
 # The base image is pinned by tag. For reproducible builds, pin its digest too:
 #   docker build --build-arg BASE=python:3.11-slim-bookworm@sha256:... .
@@ -61,6 +62,14 @@ RUN python -m pip --python /opt/plumbline/bin/python install \
 COPY --from=wheel /wheels /wheels
 RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*.whl
 
+# --- the environment with the extra replay-gpu: torch with CUDA, and no judges ---------------------
+FROM core AS environment-replay-gpu
+COPY constraints/replay-gpu.txt constraints/replay-gpu.txt
+RUN python -m pip --python /opt/plumbline/bin/python install \
+        --require-hashes --no-deps --no-build-isolation --requirement constraints/replay-gpu.txt
+COPY --from=wheel /wheels /wheels
+RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*.whl
+
 # --- the runtime: Python and a user, without a package installer ----------------------------------
 FROM ${BASE} AS runtime
 LABEL org.opencontainers.image.title="Plumbline" \
@@ -83,6 +92,11 @@ HEALTHCHECK --interval=20s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import http.client, os, sys; c = http.client.HTTPConnection('127.0.0.1', int(os.environ.get('PLUMBLINE__HTTP__PORT', 9464)), timeout=4); c.request('GET', '/healthz'); sys.exit(c.getresponse().status != 200)"]
 ENTRYPOINT ["plumbline"]
 CMD ["run"]
+
+# the driver is the node's: the container runtime of NVIDIA mounts it, by these variables
+FROM runtime AS replay-gpu
+ENV NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+COPY --from=environment-replay-gpu /opt/plumbline /opt/plumbline
 
 FROM runtime AS replay
 COPY --from=environment-replay /opt/plumbline /opt/plumbline

@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PEERS := .venv-peers
 STREAMING := .venv-streaming
+REPLAY := .venv-replay
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # --no-deps: the locks are complete, and pip would treat an extra (typepy[datetime]) as not locked.
 LOCKED := $(PIP) install --require-hashes --no-deps
@@ -20,6 +21,7 @@ ALERTS_FLAGS ?=
 BENCH_FLAGS ?=
 DETECTOR_FLAGS ?= --form quick
 EXPERIMENT_FLAGS ?=
+REPLAY_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -31,7 +33,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage chaos lint format alerts chart bench bench-detectors bench-judges bench-experiments peers streaming-peers soak lock clean
+.PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments bench-replay peers streaming-peers soak lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +52,9 @@ coverage: setup ## Run the tests and report line and branch coverage (PYTEST_FLA
 
 chaos: setup ## Run the files that have long tests: killed processes, lost brokers (three quarters of an hour)
 	PLUMBLINE_CHAOS=long $(BIN)/python -m pytest -n 0 $$(grep -rl tests.long_form tests --include "test_*.py")
+
+test-replay: $(REPLAY)/gpu.stamp ## Test the replay of a tiny model with torch, in .venv-replay
+	$(REPLAY)/bin/python -m pytest tests/replay_gpu
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check
@@ -77,6 +82,9 @@ bench-judges: setup ## Measure the rate of judge calls against the client of the
 bench-experiments: setup ## Simulate experiments: false winners, time to a decision (EXPERIMENT_FLAGS=...)
 	$(BIN)/python -m benchmarks.experiments.run $(EXPERIMENT_FLAGS)
 
+bench-replay: setup ## Simulate replays: false verdicts, items until a verdict (REPLAY_FLAGS=...)
+	$(BIN)/python -m benchmarks.replay.run $(REPLAY_FLAGS)
+
 peers: $(PEERS)/peers.stamp ## Install these libraries into .venv-peers, separate from the project
 	@echo "Ready: $(PEERS)"
 
@@ -103,12 +111,14 @@ lock: $(UV) ## Lock the dependencies with hashes, after a change of pyproject.to
 		--extra samples --extra judge-client --output-file constraints/demo.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra dev --output-file constraints/dev.txt
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
+		--extra replay-gpu --output-file constraints/replay-gpu.txt
 	@$(COMPILE) constraints/peers.in --output-file constraints/peers.txt
 	@$(COMPILE) constraints/streaming-peers.in --output-file constraints/streaming-peers.txt
-	@echo "Locked in constraints: core.txt, demo.txt, judges.txt, dev.txt, all.txt, peers.txt, streaming-peers.txt"
+	@echo "Locked in constraints: core.txt, demo.txt, judges.txt, dev.txt, all.txt, replay-gpu.txt, peers.txt, streaming-peers.txt"
 
 clean: ## Remove the environment and all generated files
-	rm -rf $(VENV) $(PEERS) $(STREAMING) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(STREAMING) $(REPLAY) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf .import_linter_cache .coverage htmlcov
 	rm -f $(C_SOURCE:.c=.*.so)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -145,6 +155,20 @@ $(STREAMING)/peers.stamp: constraints/streaming-peers.txt
 	@$(PYTHON) -m venv --clear $(STREAMING)
 	@$(STREAMING)/bin/python -m pip --quiet --disable-pip-version-check install --require-hashes \
 		--no-deps --requirement constraints/streaming-peers.txt
+	@touch $@
+
+# uv installs the 4.5 GB several times faster than pip. Packages that torch needs only to compile for a
+# GPU, or to solve linear systems there, are left out: they save 1.7 GB. The development lock gives the
+# versions of the test runner. The path file replaces an editable install, which would build the C
+# extension for this environment in the source tree.
+$(REPLAY)/gpu.stamp: constraints/replay-gpu.txt constraints/dev.txt $(UV)
+	@echo "Installing constraints/replay-gpu.txt into $(REPLAY) (4.5 GB)"
+	@$(PYTHON) -m venv --clear $(REPLAY)
+	@printf 'triton\nnvidia-cusolver\nnvidia-nvjitlink\n' >$(REPLAY)/excluded.txt
+	@$(UV) pip install --quiet --python $(REPLAY)/bin/python --excludes $(REPLAY)/excluded.txt \
+		--requirement constraints/replay-gpu.txt --constraints constraints/dev.txt \
+		hypothesis pytest pytest-timeout
+	@echo "$(CURDIR)" >"$$($(REPLAY)/bin/python -c 'import site; print(site.getsitepackages()[0])')/plumbline.pth"
 	@touch $@
 
 $(VENV)/python.stamp:

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 import structlog
@@ -21,7 +21,7 @@ from monitor.errors import UserError, os_error_reason
 from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.decode.shorten import SCANNER_BUILT
 from monitor.kafka.clients import check_client_settings
-from monitor.roles import judge_setup
+from monitor.roles import judge_setup, replay_setup
 from monitor.roles.broker_probe import BrokerProbe
 from monitor.roles.detect import Detect
 from monitor.roles.event_log import event_log
@@ -29,7 +29,7 @@ from monitor.roles.experiment import Experiment
 from monitor.roles.experiment_log import ExperimentLog
 from monitor.roles.ingest import Ingest
 from monitor.roles.judge import Judge
-from monitor.roles.names import DETECT, EXPERIMENT, INGEST, JUDGE, NOTIFY
+from monitor.roles.names import DETECT, EXPERIMENT, INGEST, JUDGE, NOTIFY, REPLAY
 from monitor.roles.notify import Notify
 from monitor.roles.quality_log import QualityLog
 from monitor.roles.role import Role
@@ -49,6 +49,7 @@ _NO_RUBRIC = (
     "role judge has nothing to judge by: name a rubric in judges.rubrics, or a check in"
     " judges.checks"
 )
+_NO_REPLAYED_MODEL = "role replay has no model: describe in replay.model how the models are reached"
 SIGNAL_SECONDS = 0.2
 """Maximum delay until a signal is handled."""
 
@@ -77,11 +78,13 @@ class App:
         """Run until stopped; return the exit status, which is 1 if a role has failed.
 
         Raises UserError before a role starts if the address of the HTTP server is not available,
-        a reference cannot be used, or judges lack a key, a rubric or a package.
+        a reference cannot be used, or judges or replays lack a key, a rubric or a package.
         """
         references = loader.load(self.config) if DETECT in self.roles else {}
         if JUDGE in self.roles:
             judge_setup.check(self.config)
+        if REPLAY in self.roles:
+            replay_setup.check(self.config)
         for role in self.roles:  # before the server can report that all roles are ready
             self.health.register(role)
         with self._server() as web, BrokerProbe(self.config.kafka, self.roles, self.health):
@@ -139,6 +142,8 @@ class App:
         elif name == JUDGE:
             role = Judge(self.config, *shared)
             self.quality.start()
+        elif name == REPLAY:
+            role = _replay(self.config, *shared)
         else:
             role = self.detect = Detect(self.config, references, *shared)
         thread = threading.Thread(target=self._run_role, args=(role,), name=name, daemon=True)
@@ -171,6 +176,15 @@ class App:
                 log.error("role did not stop in time", role=thread.name)
 
 
+def _replay(
+    config: Config, metrics: Metrics, health: Health, stop: Callable[[float], bool]
+) -> Role:
+    """Return the replay role, whose packages are an extra."""
+    from monitor.roles.replay import Replay  # noqa: PLC0415 - imports sqlalchemy
+
+    return Replay(config, metrics, health, stop)
+
+
 def _advice(error: OSError) -> str:
     """Return what to change if the HTTP server cannot listen."""
     if error.errno == errno.EADDRINUSE:
@@ -182,7 +196,7 @@ def _advice(error: OSError) -> str:
 
 def active_roles(config: Config, roles: Sequence[str]) -> list[str]:
     """Return the roles that have work: notify with a target, judge with something to judge by,
-    experiment with an experiment.
+    experiment with an experiment, replay with a model.
 
     Raises UserError if there are none.
     """
@@ -190,6 +204,7 @@ def active_roles(config: Config, roles: Sequence[str]) -> list[str]:
         NOTIFY: None if config.notifications.targets else _NO_TARGET,
         JUDGE: None if config.judges.enabled else _NO_RUBRIC,
         EXPERIMENT: None if config.experiments else _NO_EXPERIMENT,
+        REPLAY: None if config.replay.enabled else _NO_REPLAYED_MODEL,
     }
     active = [role for role in roles if idle.get(role) is None]
     if not active:

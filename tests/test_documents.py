@@ -28,6 +28,7 @@ from monitor.notify.queue import SUPPRESSED
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
 from monitor.telemetry.exporter import registry
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +57,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md")
+CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md", "gate.md")
 """Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
@@ -178,6 +179,7 @@ def test_every_metric_is_documented() -> None:
         last_checkpoint=1.0,
         judging=JudgeMetrics(remaining=1.0),
         experiments=ExperimentMetrics(),
+        replay=ReplayMetrics(queue=QueueState({}, gpu_seconds_left=1.0)),
     )
     exported = {
         family.name.removeprefix("plumbline_") + ("_total" if family.type == "counter" else "")

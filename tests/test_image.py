@@ -32,7 +32,7 @@ from monitor.telemetry.http.server import WebServer
 from tests.monitor.ingest.decode.alike import require_scanner
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ("replay", "judge", "plumbline")
+IMAGES = ("replay-gpu", "replay", "judge", "plumbline")
 BUILT = ("core", "wheel", "environment")
 EXCLUDED = re.findall(r"(?m)^\*\*/(.*)$", (ROOT / ".dockerignore").read_text())
 
@@ -185,7 +185,7 @@ def test_stages_resolve() -> None:
         for value in stage.values("COPY"):
             if source := re.match(r"--from=(\S+)", value):
                 assert source[1] in names[:number], value
-    assert tuple(names[-3:]) == IMAGES
+    assert tuple(names[-len(IMAGES) :]) == IMAGES
     assert all("runtime" in ancestors(name) for name in IMAGES)
     arguments = re.findall(r"(?m)^ARG (.*)$", (ROOT / "Dockerfile").read_text())
     assert len(arguments) == 1
@@ -202,9 +202,10 @@ def test_dependencies_are_pinned_by_hash() -> None:
     for lock in ("judges", "embeddings"):
         assert re.search(rf"--require-hashes [^&]*--requirement constraints/{lock}.txt", runs)
     assert re.search(r"--no-deps [^&]*constraints/embeddings.txt", runs)  # it depends on torch
-    runs = " ".join(STAGES["environment-replay"].values("RUN"))
-    assert "--require-hashes --no-deps --no-build-isolation" in runs
-    assert "--requirement constraints/all.txt" in runs
+    for stage_name, lock in (("replay", "all"), ("replay-gpu", "replay-gpu")):
+        runs = " ".join(STAGES[f"environment-{stage_name}"].values("RUN"))
+        assert "--require-hashes --no-deps --no-build-isolation" in runs
+        assert f"--requirement constraints/{lock}.txt" in runs
 
 
 def locked(name: str) -> dict[str, str]:
@@ -223,6 +224,14 @@ def test_the_image_of_judges_has_judges_and_no_torch() -> None:
     assert "hyperscan" in core  # redaction in ingest is several times faster with it
 
 
+def test_the_image_of_replays_on_gpus_has_torch_and_the_daemon() -> None:
+    """It has the versions of the other images, torch, and all that daemon and store need."""
+    loading, core, every = locked("replay-gpu"), locked("core"), locked("all")
+    assert {"torch", "transformers", "lm-eval", "sqlalchemy", "psycopg"} <= loading.keys()
+    assert core.keys() <= loading.keys()
+    assert {name: loading[name] for name in loading.keys() & every.keys()}.items() <= every.items()
+
+
 def test_image_is_confined() -> None:
     """The image runs as the numeric user of the chart, and without a shell that blocks signals."""
     user, group = map(int, RUNTIME.value("USER").split(":"))
@@ -232,7 +241,8 @@ def test_image_is_confined() -> None:
     assert json.loads(RUNTIME.value("ENTRYPOINT")) == ["plumbline"]
     assert json.loads(RUNTIME.value("CMD")) == ["run"]
     for stage in IMAGES:
-        assert {name for name, _ in STAGES[stage].steps} == {"COPY"}  # no root after the user
+        steps = {name for name, _ in STAGES[stage].steps}
+        assert steps - {"ENV"} == {"COPY"}  # no root after the user
     after = [name for name, _ in RUNTIME.steps][[n for n, _ in RUNTIME.steps].index("USER") :]
     assert "RUN" not in after
 

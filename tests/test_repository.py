@@ -171,7 +171,7 @@ def test_versions_agree() -> None:
 def test_lock_files_exist() -> None:
     """The repository has the files that `make lock` writes, and the one without dependencies."""
     names = ["all.txt", "core.txt", "demo.txt", "dev.txt", "embeddings.txt", "judges.txt"]
-    names += ["peers.txt", "streaming-peers.txt"]
+    names += ["peers.txt", "replay-gpu.txt", "streaming-peers.txt"]
     assert [path.name for path in LOCKS] == names
 
 
@@ -192,6 +192,7 @@ def test_lock_contains_pins_and_hashes_only(path: Path) -> None:
         ("judges", ["judges"]),
         ("dev", ["dev", "dashboards"]),
         ("all", ["dashboards", "judges", "replay"]),
+        ("replay-gpu", ["replay", "replay-gpu"]),
     ],
 )
 def test_lock_satisfies_the_requirements(lock: str, extras: list[str]) -> None:
@@ -219,6 +220,6 @@ def test_benchmark_peers_are_locked_separately(lock: str) -> None:
 def test_locks_agree() -> None:
     """A package has the same versions in every lock, so that tests run the deployed versions."""
     everything = pins("all.txt")
-    for lock in ("core.txt", "demo.txt", "dev.txt", "judges.txt"):
+    for lock in ("core.txt", "demo.txt", "dev.txt", "judges.txt", "replay-gpu.txt"):
         shared = pins(lock).items()
         assert {n: v for n, v in shared if not v <= everything.get(n, v)} == {}

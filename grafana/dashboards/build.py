@@ -11,7 +11,7 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import drift, experiments, fleet, judged, plumbline
+from grafana.dashboards import drift, experiments, fleet, judged, plumbline, replay
 from grafana.links import RUNBOOKS
 from monitor.errors import UserError
 
@@ -20,6 +20,7 @@ DASHBOARDS: Mapping[str, Callable[[], Dashboard]] = {
     "drift.json": drift.dashboard,
     "judged.json": judged.dashboard,
     "experiments.json": experiments.dashboard,
+    "replay.json": replay.dashboard,
     "plumbline.json": plumbline.dashboard,
 }
 SHIPPED = Path(__file__).parent

@@ -32,6 +32,7 @@ from grafana.dashboards.elements.promql import (
     PAGING,
     events,
     highest,
+    increase,
     metric,
     quantile,
     rate,
@@ -56,7 +57,7 @@ def dashboard() -> Dashboard:
         "Plumbline / Drift",
         UID,
         "One model: which features have drifted from the reference, how far and since when. Marks"
-        " on the graphs are open alarms.",
+        " on the graphs are open alarms, and replays that ended.",
         [
             Row("Overview", overview),
             Row("Drift size", [_psi(), _timeline()]),
@@ -79,12 +80,19 @@ def dashboard() -> Dashboard:
                 "Open alarm: {{feature}}",
                 ["feature"],
                 RED,
-            )
+            ),
+            Annotation(
+                "Replays",
+                f"{total(increase('replay_runs_total', MODEL, over='2m'), 'verdict')} > 0",
+                "Replay: {{verdict}}",
+                ["verdict"],
+                BLUE,
+            ),
         ],
         links=[
             frame.to_runbook("Runbook: critical drift", "PlumblineDriftCritical"),
             frame.to_runbook("Runbook: drift", "PlumblineDriftWarning"),
-            frame.to_dashboards("Replay", "plumbline-replay"),  # hidden without such a dashboard
+            frame.to_dashboards("Replay", "plumbline-replay"),
         ],
     )
 

@@ -18,7 +18,7 @@ TYPE: Final = "replay"
 ReplayVerdict = Literal["regressed", "not_regressed", "inconclusive", "cancelled", "error"]
 """As `replay.results.Verdict`, which this package does not import."""
 REPLAY_VERDICTS: Final[tuple[ReplayVerdict, ...]] = get_args(ReplayVerdict)
-ReplayTrigger = Literal["drift", "schedule", "hand", "baseline"]
+ReplayTrigger = Literal["drift", "schedule", "manual", "gate", "baseline"]
 """What started a run. `baseline`: new frozen items; such a run has an event
 only if it fails."""
 
@@ -60,7 +60,7 @@ class ReplayEvent(msgspec.Struct, frozen=True, kw_only=True):
     alarm: id of the drift alarm that started it, and feature: of this alarm; empty without one.
     reason: of an error, why there is no verdict.
     time: of the end, in epoch seconds, as the store has it.
-    flags: `small_drop`: a drop within the margin is proven; `early`: stopped before its end.
+    flags: of the decision, such as `small_drop`: a drop within the margin is proven.
     task, metric, items, baseline, candidate, delta, lower, upper, required: of the task that
     decided, as in `ReplayedTask`.
     margin: largest acceptable drop. alpha: probability of a false verdict.

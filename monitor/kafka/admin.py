@@ -72,15 +72,16 @@ def ensure_topics(
     existing: Mapping[str, int],
     role: str,
     *,
+    sampled: bool = False,
     judged: bool = False,
     experiments: bool = False,
 ) -> None:
     """Create Plumbline's missing topics; log the command for a topic that cannot be created.
 
     existing: topics of the broker, as `wait_for_broker` returns them.
-    judged, experiments: whether to create the topics that only they need.
+    sampled, judged, experiments: whether to create the topics that only they need.
     """
-    topics = Topics(config.prefix).settings(judged=judged, experiments=experiments)
+    topics = Topics(config.prefix).settings(sampled=sampled, judged=judged, experiments=experiments)
     missing = {name: settings for name, settings in topics.items() if name not in existing}
     if not missing:
         return

@@ -20,7 +20,7 @@ class Topics:
 
     @property
     def samples(self) -> str:
-        """Whole records that were drawn for judging, keyed by request id."""
+        """Whole records that were drawn for judging and replay, keyed by request id."""
         return f"{self.prefix}.samples"
 
     @property
@@ -64,11 +64,12 @@ class Topics:
         return f"{self.prefix}.experiment-state"
 
     def settings(
-        self, *, judged: bool = False, experiments: bool = False
+        self, *, sampled: bool = False, judged: bool = False, experiments: bool = False
     ) -> dict[str, dict[str, str]]:
         """Return the settings with which each topic is created, by name.
 
-        judged, experiments: whether to include the topics that only they need.
+        sampled, judged, experiments: whether to include the topics that only they need. What is
+        judged is sampled.
         """
         quarter = {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"}
         two_weeks = {"retention.ms": str(14 * DAY_MS), "cleanup.policy": "delete"}
@@ -79,17 +80,14 @@ class Topics:
             "min.cleanable.dirty.ratio": "0.2",
             "segment.bytes": str(64 * 1024 * 1024),
         }
-        judging = {
-            self.samples: samples | large,
-            self.evaluations: quarter,
-            self.judge_state: state,
-        }
+        sampling = {self.samples: samples | large, self.evaluations: quarter}
         experimenting = {
             self.exposures: two_weeks | large,
             self.experiment_state: state | large,
         }
         return {
-            **(judging if judged else {}),
+            **(sampling if sampled or judged else {}),
+            **({self.judge_state: state} if judged else {}),
             **(experimenting if experiments else {}),
             self.features: two_weeks | large,
             self.dead_letters: two_weeks | large,

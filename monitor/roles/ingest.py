@@ -81,7 +81,7 @@ class Ingest(Role):
         super().__init__(config, metrics, health, stop)
         self.inputs = config.kafka.logs
         self.outputs = self.topics.features, self.topics.dead_letters
-        if config.judges.enabled:
+        if config.sampled:
             self.outputs = *self.outputs, self.topics.samples
             kinds = (*KINDS, *config.sampling.redact_patterns)
             self.metrics.samples.redacted.update(dict.fromkeys(kinds, 0))
@@ -109,7 +109,7 @@ class Ingest(Role):
     def _session(self) -> None:
         self.paused, self.rewind, self.behind = False, {}, False
         self.meter = LagMeter()
-        if self.config.judges.enabled and self.config.sampling.boost.open_alarms > 0:
+        if self.config.sampled and self.config.sampling.boost.open_alarms > 0:
             self.alarms.start()
         self.producer = Producer(self.settings)
         self.consumer = Consumer(consumer_settings(self.config.kafka, ROLE))

@@ -48,8 +48,8 @@ SAMPLE_MARGIN = 1_000
 class RecordPipeline:
     """Converts messages to outgoing messages.
 
-    config: whether and how samples are drawn is in `judges` and `sampling`, and which exposures are
-        written in `experiments`.
+    config: whether samples are drawn follows from `judges` and `replay`, how from `sampling`, and
+        which exposures are written from `experiments`.
     largest: size of the largest message that the producer accepts, in bytes.
     unwritable: returns the topics that may not be written; None if they are unknown.
     alarmed: returns the models with an open drift alarm.
@@ -76,7 +76,7 @@ class RecordPipeline:
             topics.dead_letters, largest, may_write=lambda: may_write(topics.dead_letters)
         )
         self.sampler: Sampler | None = None
-        if config.judges.enabled:
+        if config.sampled:
             self.sampler = sampler_for(config, self.decode.whole, alarmed)
         self.exposures: ExposureExtractor | None = None
         if config.experiments:

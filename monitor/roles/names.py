@@ -7,7 +7,8 @@ from typing import Final
 INGEST: Final = "ingest"
 DETECT: Final = "detect"
 JUDGE: Final = "judge"
+REPLAY: Final = "replay"
 EXPERIMENT: Final = "experiment"
 NOTIFY: Final = "notify"
 
-ROLES: Final = (INGEST, DETECT, JUDGE, EXPERIMENT, NOTIFY)
+ROLES: Final = (INGEST, DETECT, JUDGE, EXPERIMENT, REPLAY, NOTIFY)

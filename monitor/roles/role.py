@@ -64,6 +64,7 @@ class Role(ABC):
             self.config.kafka,
             existing,
             self.name,
+            sampled=self.config.sampled,
             judged=self.config.judges.enabled,
             experiments=bool(self.config.experiments),
         )

@@ -23,8 +23,8 @@ from replay.results import RunError
 from replay.runner.chunk import Chunk, Failed, Finished, Message, Progress, RunEnvironment
 from replay.runner.endpoint import check_endpoint
 from replay.runner.environment import make_folders, process_environment
-from replay.runner.memory import MemoryKills
 from replay.runner.plan import RunPlan, check_plan
+from replay.runner.reasons import MemoryKills, reason_of
 from replay.runner.suites import check_code
 
 FD_VARIABLE: Final = "PLUMBLINE_REPLAY_FD"
@@ -203,6 +203,4 @@ def _unknown(plan: RunPlan) -> RunEnvironment:
 
 def _os_error(error: OSError) -> RunError:
     """Return the error of a run for an error of the operating system."""
-    from replay.runner.reasons import reason_of  # noqa: PLC0415 - only on an error
-
     return RunError(reason_of(error), f"{error.strerror or error}: {error.filename or ''}")

@@ -38,6 +38,12 @@ def accept(connection: Connection, run: str, at: float) -> Baseline:
     return baseline
 
 
+def models(connection: Connection) -> tuple[str, ...]:
+    """Return the models that have a baseline, in the order of their names."""
+    query = select(BASELINES.c.model).distinct().order_by(BASELINES.c.model)
+    return tuple(connection.execute(query).scalars())
+
+
 def find(connection: Connection, model: str, set_digest: str = "") -> Baseline | None:
     """Return the newest baseline of a model, optionally on one set; None if there is none."""
     query = select(BASELINES).where(BASELINES.c.model == clean(model))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import re
 import shutil
@@ -54,16 +55,28 @@ def check(manifest: Mapping[str, Any]) -> None:
         for version in KUBERNETES:
             kubernetes_validate.validate(dict(manifest), version, strict=True)
         return
+    if manifest["kind"] == "ScaledJob":
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": manifest["metadata"]}
+        check(job | {"spec": manifest["spec"]["jobTargetRef"]})
+        manifest = without_resources(manifest)  # they are checked with the job
     model = getattr(importlib.import_module(module), manifest["kind"])
     kept = model.model_validate(manifest).model_dump(by_alias=True, exclude_unset=True, mode="json")
     assert kept == manifest  # an unknown key is dropped
 
 
+def without_resources(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a ScaledJob without resources, whose whole numbers the model refuses."""
+    copied = copy.deepcopy(dict(manifest))
+    for container in copied["spec"]["jobTargetRef"]["template"]["spec"]["containers"]:
+        del container["resources"]
+    return copied
+
+
 def pods(found: list[Manifest]) -> list[Manifest]:
-    """Return the pod specs of all workloads."""
-    return [
-        each["spec"]["template"]["spec"] for each in of_kind(found, "Deployment", "StatefulSet")
-    ]
+    """Return the pod specs of all workloads, those of jobs last."""
+    jobs = [each["spec"]["jobTargetRef"] for each in of_kind(found, "ScaledJob")]
+    specs = [each["spec"] for each in of_kind(found, "Deployment", "StatefulSet")]
+    return [spec["template"]["spec"] for spec in (*specs, *jobs)]
 
 
 def test_generated_files_are_up_to_date() -> None:
@@ -132,6 +145,8 @@ def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
     for key in {
         "slack",
         "judge",
+        "actions",
+        "store",
         *credentials.get("keys", {}).values(),
         *credentials.get("inline", {}),
     }:
@@ -148,16 +163,16 @@ def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
 def test_pods_are_confined(path: Path) -> None:
     """With any values, pods run without root, privileges, a writable root and a token."""
     for pod in pods(manifests(values_of(path))):
-        [container] = pod["containers"]
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        }
+        for container in (*pod["containers"], *pod.get("initContainers", [])):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }
+            assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/tmp"}
         assert pod["securityContext"]["runAsNonRoot"]
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert not pod["automountServiceAccountToken"]
-        assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/tmp"}
 
 
 def test_inline_credentials_are_only_in_the_secret() -> None:
@@ -175,7 +190,7 @@ def test_grace_period_is_longer_than_a_shutdown() -> None:
     budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 240 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 300 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 
@@ -183,7 +198,7 @@ def test_split_runs_every_role() -> None:
     """Mode split has a workload for each role, and notify can reach port 443."""
     found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
     roles = [pod["containers"][0]["args"][-1].removeprefix("--roles=") for pod in pods(found)]
-    assert roles == [name for name in names.ROLES if name != "judge"]
+    assert roles == [name for name in names.ROLES if name not in {"judge", "replay"}]
     [policy] = of_kind(found, "NetworkPolicy")
     assert {"protocol": "TCP", "port": 443} in [
         port for rule in policy["spec"]["egress"] for port in rule["ports"]
@@ -396,24 +411,24 @@ def test_a_role_can_be_added(tmp_path: Path) -> None:
     helpers = chart / "templates" / "_helpers.tpl"
     names = 'list "ingest" "detect"'
     assert names in helpers.read_text()
-    helpers.write_text(helpers.read_text().replace(names, f'{names} "replay"'))
+    helpers.write_text(helpers.read_text().replace(names, f'{names} "web"'))
     schema = chart / "values.schema.json"
     detect_pods = '"detect": {\n          "$ref": "#/$defs/pods"\n        }'
     text = schema.read_text()
     assert detect_pods in text
     schema.write_text(
-        text.replace(detect_pods, detect_pods + ", " + detect_pods.replace("detect", "replay"))
+        text.replace(detect_pods, detect_pods + ", " + detect_pods.replace("detect", "web"))
     )
-    replay = yaml.safe_load((chart / "values.yaml").read_text())["pods"]["detect"] | {
+    web = yaml.safe_load((chart / "values.yaml").read_text())["pods"]["detect"] | {
         "resources": {"limits": {"nvidia.com/gpu": 1}},
         "runtimeClassName": "nvidia",
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
     }
-    found = manifests(TRIAL | {"mode": "split", "pods": {"replay": replay}}, chart)
+    found = manifests(TRIAL | {"mode": "split", "pods": {"web": web}}, chart)
     for manifest in found:
         check(manifest)
     pod = pods(found)[-1]
-    assert pod["containers"][0]["args"][-1] == "--roles=replay"
+    assert pod["containers"][0]["args"][-1] == "--roles=web"
     assert pod["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": 1}}
 
 

@@ -39,8 +39,9 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
 """Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
 HIDE = "import sys; sys.modules.update(dict.fromkeys(('sklearn', 'sqlalchemy')))"
-"""Code that hides what river imports where it is installed, for a second; nothing here needs it."""
-RUN = f"{HIDE}; from monitor.cli.main import main; sys.exit(main())"
+"""Code that hides what river imports where it is installed, for a second; only replay needs it."""
+MAIN = "from monitor.cli.main import main; sys.exit(main())"
+RUN = f"{HIDE}; {MAIN}"
 
 QUICK = {"windows": {"records": 200, "stride": 20}, "reference": {"records": 2000}}
 """Windows so short that a few thousand records are enough for a drift."""
@@ -90,7 +91,8 @@ class Daemon:
         self.config_file = directory / f"daemon-{number}.yaml"
         self.config_file.write_text(yaml.safe_dump(config))
         self.log_file = directory / f"daemon-{number}.log"
-        self.command = [sys.executable, "-c", RUN, "run", "-c", str(self.config_file)]
+        run = f"import sys; {MAIN}" if "replay" in roles else RUN
+        self.command = [sys.executable, "-c", run, "run", "-c", str(self.config_file)]
         self.command += ["--roles", roles]
 
     def __enter__(self) -> Self:

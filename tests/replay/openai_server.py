@@ -6,7 +6,6 @@ Completions offer `echo` with log probabilities, and `/tokenize` as vLLM does; a
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Callable
@@ -227,11 +226,14 @@ def _decode(tokens: list[int]) -> str:
     return bytes(token for token in tokens if token != EOS).decode(errors="replace")
 
 
-def prefer(right: Callable[[str], str]) -> Likelihood:
-    """Return likelihoods that prefer a continuation: `right` gives it for the text before it."""
+def prefer(right: Callable[[str], str], mark: str = "?") -> Likelihood:
+    """Return likelihoods that prefer one continuation of a question, which ends with `mark`.
+
+    right: gives the continuation for the question.
+    """
 
     def likelihood(text: str) -> float:
-        wanted = right(text)
-        return -0.1 if wanted and text.endswith(wanted) else -5.0 - math.log1p(len(text) % 7)
+        question, _, begun = text.rpartition(mark)
+        return -0.1 if right(question).startswith(begun.strip()) else -9.0
 
     return likelihood

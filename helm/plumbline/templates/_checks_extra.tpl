@@ -18,7 +18,7 @@
 {{- if eq (upper $env.name) "PLUMBLINE__KAFKA__INSTANCE" }}
 {{- fail (printf "%s is %s, which several pods must not share: remove it and set workload to StatefulSet, which gives each pod a name of its own" $key $env.name) }}
 {{- end }}
-{{- if and $ours (regexMatch "^PLUMBLINE__(KAFKA(__(BOOTSTRAP_SERVERS|PREFIX|LOGS|PARTITIONS))?|HTTP(__(HOST|PORT))?)$" (upper $env.name)) }}
+{{- if and $ours (regexMatch "^PLUMBLINE__(KAFKA(__(BOOTSTRAP_SERVERS|PREFIX|LOGS|PARTITIONS))?|HTTP(__(HOST|PORT))?|STORE(__URL)?|REPLAY(__(DIRECTORY|WORKERS|DEADLINE_MINUTES|MODEL(__.*)?))?)$" (upper $env.name)) }}
 {{- fail (printf "%s is %s, which the chart reads itself: set config.%s instead" $key $env.name (join "." $setting | lower)) }}
 {{- end }}
 {{- if hasKey $env "valueFrom" }}
@@ -29,7 +29,7 @@
 {{- fail (printf "%s (%s) has value and valueFrom: remove one of them" $key $env.name) }}
 {{- end }}
 {{- include "plumbline.checkFields" (list (printf "%s.valueFrom" $key) $env.valueFrom) }}
-{{- else if and $ours (not (hasSuffix "__FILE" (upper $env.name))) (regexMatch "^PLUMBLINE__(KAFKA__CLIENT__(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|JAAS|KEY_PEM|SSL_KEY|OAUTHBEARER_CONFIG|TOKEN)(_.*)?|NOTIFICATIONS__TARGETS__.*__(URL|TOKEN|ROUTING_KEY|PASSWORD))$" (upper $env.name)) }}
+{{- else if and $ours (not (hasSuffix "__FILE" (upper $env.name))) (regexMatch "^PLUMBLINE__(KAFKA__CLIENT__(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|JAAS|KEY_PEM|SSL_KEY|OAUTHBEARER_CONFIG|TOKEN)(_.*)?|STORE__PASSWORD|REPLAY__ACTIONS__SECRET|NOTIFICATIONS__TARGETS__.*__(URL|TOKEN|ROUTING_KEY|PASSWORD))$" (upper $env.name)) }}
 {{- fail (printf "%s (%s) is a secret and must not be in the values: store it in a Secret, and set valueFrom.secretKeyRef, or credentials.environmentSecret" $key $env.name) }}
 {{- end }}
 {{- end }}
@@ -43,7 +43,7 @@
 {{- $key := printf "extraVolumes[%d]" $i }}
 {{- $names = append $names $volume.name }}
 {{- include "plumbline.checkFormat" (list "label" (printf "%s.name" $key) $volume.name) }}
-{{- if has $volume.name (list "config" "credentials" "references" "tmp") }}
+{{- if has $volume.name (list "config" "credentials" "references" "replay" "store" "models" "tmp") }}
 {{- fail (printf "%s is named %s, as a volume of the chart: use another name" $key $volume.name) }}
 {{- end }}
 {{- $sources := omit $volume "name" }}
@@ -82,7 +82,7 @@
 {{- if or (ne $path (clean $path)) (not (hasPrefix "/" $path)) (contains ":" $path) }}
 {{- fail (printf "%s.mountPath is %q: use an absolute path without colons, .. and a slash at its end" $key $path) }}
 {{- end }}
-{{- range $own := list "/etc/plumbline/plumbline.yaml" "/etc/plumbline/credentials" "/var/lib/plumbline/references" "/opt/plumbline" "/tmp" }}
+{{- range $own := list "/etc/plumbline/plumbline.yaml" "/etc/plumbline/credentials" "/var/lib/plumbline/references" "/var/lib/plumbline/replay" "/var/lib/plumbline/store" "/var/lib/plumbline/models" "/opt/plumbline" "/tmp" }}
 {{- if or (hasPrefix (printf "%s/" (trimSuffix "/" $path)) (printf "%s/" $own)) (and (ne $own "/tmp") (hasPrefix (printf "%s/" $own) $path)) }}
 {{- fail (printf "%s.mountPath is %s, which would cover or change %s of the chart: mount it elsewhere" $key $path $own) }}
 {{- end }}

@@ -5,6 +5,8 @@
 {{- include "plumbline.checkPeers" (list "networkPolicy.metricsFrom" .metricsFrom) }}
 {{- include "plumbline.checkPeers" (list "networkPolicy.kafkaTo" .kafkaTo) }}
 {{- include "plumbline.checkPeers" (list "networkPolicy.judgeTo" .judgeTo) }}
+{{- include "plumbline.checkPeers" (list "networkPolicy.storeTo" .storeTo) }}
+{{- include "plumbline.checkPeers" (list "networkPolicy.replayTo" .replayTo) }}
 {{- range $i, $rule := .extraEgress }}
 {{- $key := printf "networkPolicy.extraEgress[%d]" $i }}
 {{- if not (or $rule.to $rule.ports (hasKey $rule "to") (hasKey $rule "ports")) }}

@@ -33,6 +33,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $names := list "ingest" "detect" }}
 {{- if include "plumbline.judges" . }}{{ $names = append $names "judge" }}{{ end }}
 {{- if .Values.config.experiments }}{{ $names = append $names "experiment" }}{{ end }}
+{{- if include "plumbline.replays" . }}{{ $names = append $names "replay" }}{{ end }}
 {{- if include "plumbline.targets" . }}{{ $names = append $names "notify" }}{{ end }}
 {{- if eq .Values.mode "together" }}{{ $names = list "together" }}{{ end }}
 {{- dict "names" $names | toJson }}
@@ -58,15 +59,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- (.Values.config.notifications | default dict).targets | default dict | keys | join " " }}
 {{- end }}
 
-{{/* Not empty if KEDA scales a workload; takes {"root", "role"}. Notify needs no scaling. */}}
+{{/* Not empty if the lag of its topics scales a workload; takes {"root", "role"}. Notify needs no scaling,
+     and the work of replay is in the queue of the store: see replayjob.yaml. */}}
 {{- define "plumbline.scaled" -}}
-{{- if and .root.Values.autoscaling.enabled (ne .role "notify") }}yes{{ end }}
+{{- if and .root.Values.autoscaling.enabled (not (has .role (list "notify" "replay"))) }}yes{{ end }}
+{{- end }}
+
+{{/* Label of the pods of a role. */}}
+{{- define "plumbline.component" -}}
+{{- ternary "replay-job" . (eq . "replayJob") }}
 {{- end }}
 
 {{/* Name of a workload; takes {"root", "role"}. */}}
 {{- define "plumbline.workloadName" -}}
 {{- $fullname := include "plumbline.fullname" .root -}}
-{{- if eq .role "together" }}{{ $fullname }}{{ else }}{{ $fullname }}-{{ .role }}{{ end }}
+{{- if eq .role "together" }}{{ $fullname }}{{ else }}{{ $fullname }}-{{ include "plumbline.component" .role }}{{ end }}
 {{- end }}
 
 {{- define "plumbline.serviceAccountName" -}}
@@ -77,14 +84,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* Image of a workload; takes {"root", "role"}. Pods that judge need the image with the dependencies of
-     judges. */}}
+{{/* Image of a workload; takes {"root", "role"}. Pods that judge or replay need one with more
+     dependencies; that of replays also has those of judges. */}}
 {{- define "plumbline.image" -}}
-{{- $judging := include "plumbline.judging" . }}
+{{- $suffix := "" }}
+{{- if include "plumbline.judging" . }}{{ $suffix = "judge" }}{{ end }}
+{{- if include "plumbline.replaying" . }}{{ $suffix = include "plumbline.replayImage" . }}{{ end }}
 {{- $version := .root.Chart.AppVersion }}
 {{- with .root.Values.image }}
-{{- if .digest }}{{ .repository }}@{{ ternary .judgeDigest .digest (not (empty $judging)) }}
-{{- else }}{{ .repository }}:{{ default $version .tag }}{{ if $judging }}-judge{{ end }}{{ end }}
+{{- if and .digest (hasPrefix "replay" $suffix) }}{{ .repository }}@{{ .replayDigest }}
+{{- else if .digest }}{{ .repository }}@{{ ternary .judgeDigest .digest (eq $suffix "judge") }}
+{{- else }}{{ .repository }}:{{ default $version .tag }}{{ with $suffix }}-{{ . }}{{ end }}{{ end }}
 {{- end }}
 {{- end }}
 

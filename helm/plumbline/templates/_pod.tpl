@@ -1,6 +1,9 @@
 {{/* Pod template of a workload, the same for every role; takes {"root", "role"}. */}}
 {{- define "plumbline.pod" -}}
 {{- $role := .role }}
+{{- $component := include "plumbline.component" .role }}
+{{- $job := eq .role "replayJob" }}
+{{- $replaying := include "plumbline.replaying" . }}
 {{- $pod := get .root.Values.pods .role }}
 {{- with .root }}
 metadata:
@@ -16,7 +19,7 @@ metadata:
   # without the chart's version, which would roll the pods at every upgrade of the chart
   labels:
     {{- include "plumbline.selectorLabels" . | nindent 4 }}
-    app.kubernetes.io/component: {{ $role }}
+    app.kubernetes.io/component: {{ $component }}
     app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
     {{- with .Values.podLabels }}
     {{- toYaml . | nindent 4 }}
@@ -25,6 +28,9 @@ spec:
   serviceAccountName: {{ include "plumbline.serviceAccountName" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
+  {{- if $job }}
+  restartPolicy: Never
+  {{- end }}
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds | int }}
   securityContext:
     runAsNonRoot: true
@@ -42,19 +48,67 @@ spec:
     - name: {{ . | quote }}
     {{- end }}
   {{- end }}
+  {{- if and $replaying (not $job) .Values.replay.upgradeStore (include "plumbline.postgresql" .) }}
+  initContainers:
+    # one pod at a time upgrades; the others wait and find nothing to do
+    - name: upgrade-store
+      image: {{ include "plumbline.image" (dict "root" . "role" $role) | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      args: [db, upgrade, --config=/etc/plumbline/plumbline.yaml]
+      {{- with .Values.extraEnv }}
+      env:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .Values.credentials.environmentSecret }}
+      envFrom:
+        - secretRef: {name: {{ . | quote }}}
+      {{- end }}
+      resources:
+        requests: {cpu: 100m, memory: 256Mi}
+        limits: {memory: 512Mi}
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities: {drop: [ALL]}
+        readOnlyRootFilesystem: true
+      volumeMounts:
+        - {name: config, mountPath: /etc/plumbline/plumbline.yaml, subPath: plumbline.yaml, readOnly: true}
+        {{- if include "plumbline.secretName" . }}
+        - {name: credentials, mountPath: /etc/plumbline/credentials, readOnly: true}
+        {{- end }}
+        - {name: tmp, mountPath: /tmp}
+        {{- with .Values.extraVolumeMounts }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+  {{- end }}
   containers:
     - name: plumbline
       image: {{ include "plumbline.image" (dict "root" . "role" $role) | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
+        {{- if $job }}
+        - replay
+        - work
+        - --once
+        - --config=/etc/plumbline/plumbline.yaml
+        {{- else }}
         - run
         - --config=/etc/plumbline/plumbline.yaml
         {{- if ne $role "together" }}
         - --roles={{ $role }}
         {{- end }}
-      {{- $statefulSet := eq .Values.workload "StatefulSet" }}
-      {{- if or $statefulSet .Values.extraEnv }}
+        {{- end }}
+      {{- $statefulSet := and (eq .Values.workload "StatefulSet") (not $job) }}
+      {{- if or $statefulSet $replaying .Values.extraEnv }}
       env:
+        {{- if $replaying }}
+        {{- if not (default dict .Values.config.replay).directory }}
+        - {name: PLUMBLINE__REPLAY__DIRECTORY, value: /var/lib/plumbline/replay}
+        {{- end }}
+        {{- if and .Values.replay.jobs.enabled (not $job) }}
+        # the jobs do the replays
+        - {name: PLUMBLINE__REPLAY__WORKERS, value: "0"}
+        {{- end }}
+        {{- end }}
         {{- if $statefulSet }}
         - name: PLUMBLINE__KAFKA__INSTANCE
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
@@ -67,6 +121,7 @@ spec:
       envFrom:
         - secretRef: {name: {{ . | quote }}}
       {{- end }}
+      {{- if not $job }}
       ports:
         - name: http
           containerPort: {{ .Values.config.http.port }}
@@ -88,6 +143,7 @@ spec:
         periodSeconds: 10
         timeoutSeconds: 5
         failureThreshold: 3
+      {{- end }}
       resources:
         {{- toYaml $pod.resources | nindent 8 }}
       securityContext:
@@ -101,6 +157,15 @@ spec:
         {{- end }}
         {{- if .Values.references.existingClaim }}
         - {name: references, mountPath: /var/lib/plumbline/references, readOnly: true}
+        {{- end }}
+        {{- if $replaying }}
+        - {name: replay, mountPath: /var/lib/plumbline/replay}
+        {{- if .Values.replay.storeClaim }}
+        - {name: store, mountPath: /var/lib/plumbline/store}
+        {{- end }}
+        {{- if .Values.replay.modelsClaim }}
+        - {name: models, mountPath: /var/lib/plumbline/models, readOnly: true}
+        {{- end }}
         {{- end }}
         - {name: tmp, mountPath: /tmp}
         {{- with .Values.extraVolumeMounts }}
@@ -117,6 +182,18 @@ spec:
     - name: references
       persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
     {{- end }}
+    {{- if $replaying }}
+    - name: replay
+      emptyDir: {sizeLimit: {{ .Values.replay.scratch | quote }}}
+    {{- with .Values.replay.storeClaim }}
+    - name: store
+      persistentVolumeClaim: {claimName: {{ . | quote }}}
+    {{- end }}
+    {{- with .Values.replay.modelsClaim }}
+    - name: models
+      persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
+    {{- end }}
+    {{- end }}
     - name: tmp
       emptyDir: {sizeLimit: 64Mi}
     {{- with .Values.extraVolumes }}
@@ -131,7 +208,7 @@ spec:
       labelSelector:
         matchLabels:
           {{- include "plumbline.selectorLabels" $.root | nindent 10 }}
-          app.kubernetes.io/component: {{ $role }}
+          app.kubernetes.io/component: {{ $component }}
     {{- end }}
   {{- end }}
   {{- with $pod.nodeSelector }}

@@ -19,7 +19,7 @@ def add(commands: Any) -> None:
         default=ROLES,
         metavar="ROLE,...",
         help=f"roles to run, of {', '.join(ROLES)}"
-        " (default: all; judge and notify only if configured)",
+        " (default: all; judge, experiment, replay and notify only if configured)",
     )
 
 

@@ -81,7 +81,9 @@ def run(seconds: float, rate: float, report_path: Path | None) -> int:
     judge = StandInJudge() if _can_judge() else None
     config = _config(window, broker.bootstrap_servers, judge)
     logging.configure(config.log)
-    topics = Topics(config.kafka.prefix).settings(judged=config.judges.enabled)
+    topics = Topics(config.kafka.prefix).settings(
+        sampled=config.sampled, judged=config.judges.enabled
+    )
     broker.create([*config.kafka.logs, *topics])
     daemon = App(config, ROLES)
     serving = threading.Thread(target=daemon.run, name="daemon")

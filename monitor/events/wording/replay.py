@@ -71,7 +71,7 @@ def _cause(event: ReplayEvent) -> str:
     if event.alarm:
         feature = f" of {_name(event.feature)}" if event.feature else ""
         return f"; started by drift{feature}, alarm {_name(event.alarm)}"
-    return {"schedule": "; scheduled", "hand": "; started by hand"}.get(event.trigger, "")
+    return {"schedule": "; scheduled", "manual": "; started by hand"}.get(event.trigger, "")
 
 
 def _name(name: str) -> str:

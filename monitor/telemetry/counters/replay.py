@@ -19,12 +19,32 @@ OUTCOMES: Final = (
     "cooldown",
     "filtered",
     "cancelled",
-    "no_baseline",
+    "baseline",
+    "too_few_items",
     "other_type",
     "own",
     "unreadable",
 )
 """What becomes of an event that the role reads."""
+REASONS: Final = (
+    "endpoint_unavailable",
+    "unauthorized",
+    "rate_limited",
+    "deadline",
+    "invalid_responses",
+    "missing_task",
+    "broken_task",
+    "disk_full",
+    "out_of_memory",
+    "gpu_absent",
+    "no_items",
+    "no_baseline",
+    "mismatched_items",
+    "budget",
+    "killed",
+    "failed",
+)
+"""As `replay.results.ErrorReason`, which this package does not import."""
 
 TaskKey = tuple[str, str, str]
 """Model, task and metric."""
@@ -68,7 +88,7 @@ class ReplayMetrics:
 
     events: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(OUTCOMES, 0)))
     runs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=lambda: Counter(dict.fromkeys(REASONS, 0)))
     scores: dict[TaskKey, float] = field(default_factory=dict)
     deltas: dict[TaskKey, Delta] = field(default_factory=dict)
     durations: list[int] = field(default_factory=lambda: [0] * (len(RUN_BUCKETS) + 1))
@@ -91,6 +111,12 @@ class ReplayMetrics:
         if all((event.model, verdict) not in self.runs for verdict in REPLAY_VERDICTS):
             self.start(event.model)
         self.runs[event.model, event.verdict] += 1
+        self.keep_scores(event)
+
+    def keep_scores(self, event: ReplayEvent) -> None:
+        """Keep the scores of a run, which may be a baseline."""
+        if not self._has_room(event.model):
+            return
         for task in (*event.tasks, *event.absolute):
             key = event.model, task.task, task.metric
             if task.candidate is not None:

@@ -39,7 +39,7 @@ def beside(connection: Connection, model: str = "") -> tuple[ModelScores, ...]:
     of_task = and_(
         ITEM_RESULTS.c.run == TASK_SCORES.c.run, ITEM_RESULTS.c.task == TASK_SCORES.c.task
     )
-    own = select(ITEM_RESULTS.c.run).join(SET_ITEMS, of_set).where(of_task).exists()
+    own = select(ITEM_RESULTS.c.run).where(of_set, of_task).correlate(TASK_SCORES, RUNS).exists()
     query = (
         select(
             *TASK_SCORES.c,
@@ -49,6 +49,7 @@ def beside(connection: Connection, model: str = "") -> tuple[ModelScores, ...]:
             ITEM_SETS.c.version,
             own.label("own"),
         )
+        .select_from(TASK_SCORES)
         .join(RUNS, RUNS.c.id == TASK_SCORES.c.run)
         .join(ITEM_SETS, ITEM_SETS.c.digest == RUNS.c.set_digest, isouter=True)
         .where(RUNS.c.verdict.not_in(["error", "cancelled"]), TASK_SCORES.c.n > 0)

@@ -18,6 +18,7 @@ from grafana.links import RUNBOOKS
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
 from monitor.telemetry.exporter import registry
 from tests.debian import needed
 
@@ -37,6 +38,7 @@ EXPORTED = {
             last_checkpoint=1.0,
             judging=JudgeMetrics(remaining=1.0),
             experiments=ExperimentMetrics(),
+            replay=ReplayMetrics(queue=QueueState({}, gpu_seconds_left=1.0)),
         )
     ).collect()
     for suffix in SUFFIXES.get(family.type, ("",))
@@ -75,6 +77,9 @@ def test_rule_links_to_its_dashboard(rule: Rule) -> None:
     page = "plumbline-drift?var-model={{ $labels.model | urlquery }}"
     if rule.alert.startswith("PlumblineJudge"):
         page = "plumbline-judged"
+    elif rule.alert.startswith("PlumblineReplay"):
+        selected = "?var-model={{ $labels.model | urlquery }}"
+        page = f"plumbline-replay{selected if rule.labels['scope'] == 'model' else ''}"
     elif rule.labels["scope"] == "monitor":
         page = "plumbline-itself"
     elif rule.labels["scope"] == "experiment":
@@ -88,7 +93,7 @@ def test_linked_dashboards_exist() -> None:
     """The UIDs in the links are those of the committed dashboards."""
     folder = ROOT / "grafana" / "dashboards"
     known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
-    linked = {"drift", "fleet", "itself", "judged", "experiments"}
+    linked = {"drift", "fleet", "itself", "judged", "experiments", "replay"}
     assert {f"plumbline-{name}" for name in linked} <= known
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import pytest
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import build, drift, experiments, fleet, judged, plumbline
+from grafana.dashboards import build, drift, experiments, fleet, judged, plumbline, replay
 from grafana.dashboards.rows import detectors
 from grafana.dashboards.rows.daemon import processes
 from monitor.config.sections.detection import DetectorName
@@ -136,6 +136,7 @@ def test_uids_are_stable() -> None:
         "drift.json": drift.UID,
         "judged.json": judged.UID,
         "experiments.json": experiments.UID,
+        "replay.json": replay.UID,
         "plumbline.json": plumbline.UID,
     }
     assert f"/d/{drift.UID}?" in build.texts()["fleet.json"]

@@ -77,7 +77,7 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
         " to +2.2), 312 items",
     ),
     (
-        {"verdict": "not_regressed", "flags": ("small_drop",), "alarm": "", "trigger": "hand"},
+        {"verdict": "not_regressed", "flags": ("small_drop",), "alarm": "", "trigger": "manual"},
         "llama, replay: not regressed (within the margin of 5 points, a small drop is proven),"
         " exact match -6.2 points (-9.1 to -3.4), 312 items; started by hand",
     ),

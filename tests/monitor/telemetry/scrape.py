@@ -21,6 +21,7 @@ from monitor.records import Record, Source
 from monitor.telemetry.counters.experiments import ExperimentMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics, Quality
 from monitor.telemetry.counters.metrics import Metrics, ModelState
+from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
 from monitor.telemetry.exporter import MetricsCollector
 from monitor.telemetry.health import Health
 from tests.monitor.experiments.decisions.looks import (
@@ -31,6 +32,7 @@ from tests.monitor.experiments.decisions.looks import (
     normal,
     run,
 )
+from tests.monitor.notify.replay_events import replayed
 from tests.monitor.telemetry.counted import count_event
 
 decode = decoder("native", metadata=False)
@@ -128,6 +130,16 @@ def everything() -> Metrics:
     m.judging = judged()
     m.exposures_without_unit["prompt"] += 3
     m.experiments = compared()
+    m.replay = replayed_once()
+    return m
+
+
+def replayed_once() -> ReplayMetrics:
+    """Return the metrics of a replay role in which every family has a sample."""
+    m = ReplayMetrics(queue=QueueState({"queued": 2, "running": 1}, 61.5, 3, 10.0))
+    m.count_run(replayed())
+    m.report_progress("llama", "frozen", 0.25)
+    m.actions["roll_back", "delivered"] += 1
     return m
 
 

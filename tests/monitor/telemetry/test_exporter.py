@@ -27,6 +27,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 STREAM = {"model", "feature", "drift_type"}
 ARM = {"experiment", "variant"}
+TASK = {"model", "task", "metric"}
 CONTRACT = {  # of the design, as far as it is implemented
     "records_consumed_total": {"topic"},
     "records_rejected_total": {"reason"},
@@ -89,10 +90,22 @@ CONTRACT = {  # of the design, as far as it is implemented
     "experiment_goal": {"experiment", "metric"},
     "experiment_srm_status": {"experiment", "status"},
     "experiment_srm_evalue": {"experiment"},
+    "replay_runs_total": {"model", "verdict"},
+    "replay_score": TASK,
+    "replay_delta": TASK,
+    "replay_delta_lower": TASK,
+    "replay_delta_upper": TASK,
+    "replay_seconds_bucket": {"le"},
+    "replay_gpu_seconds_total": set(),
+    "replay_progress": {"model", "task"},
+}
+HISTOGRAMS = {
+    f"plumbline_{name}" for name in ("inference_latency_seconds", "judge_score", "replay_seconds")
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
 LABELS |= {"statistic", "drift_type", "topic", "partition", "reason", "outcome", "role", "target"}
 LABELS |= {"judge", "rubric", "kind", "source", *ARM, "metric", "verdict", "state"}
+LABELS |= {"task", "action"}
 
 
 def test_names_and_labels_are_those_of_the_contract() -> None:
@@ -105,12 +118,12 @@ def test_names_and_labels_are_those_of_the_contract() -> None:
 
 
 def test_kinds_are_those_of_the_contract() -> None:
-    """Totals are counters, latency and scores are histograms, all others are gauges."""
+    """Totals are counters, distributions are histograms, all others are gauges."""
     text = generate_latest(registry(everything())).decode()
     for family in parse_classic(text):
         totals = {s.name.endswith("_total") for s in family.samples}
         expected = "counter" if totals == {True} else "gauge"
-        if family.name in {"plumbline_inference_latency_seconds", "plumbline_judge_score"}:
+        if family.name in HISTOGRAMS:
             expected = "histogram"
         assert family.type == expected, family.name
         assert family.documentation

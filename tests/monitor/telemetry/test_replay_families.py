@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from monitor.events.replay import ReplayedTask
 from monitor.telemetry.counters.metrics import Metrics
-from monitor.telemetry.counters.replay import MAX_MODELS, QueueState, ReplayMetrics
+from monitor.telemetry.counters.replay import MAX_MODELS, REASONS, QueueState, ReplayMetrics
 from monitor.telemetry.exporter import MetricsCollector
+from replay.results import ErrorReason
 from tests.monitor.notify.replay_events import replayed
 from tests.monitor.telemetry.scrape import get, samples
 
@@ -38,6 +41,13 @@ def test_a_run_is_counted_with_its_numbers() -> None:
     assert get(found, "replay_seconds_sum") == 43
     assert get(found, "replay_seconds_bucket", le="10.0") == 1
     assert get(found, "replay_seconds_bucket", le="60.0") == 2
+
+
+def test_every_reason_is_counted_from_zero() -> None:
+    """The series of a reason exists before its first error, so that its increase is seen."""
+    assert get_args(ErrorReason) == REASONS
+    found = samples(Metrics(replay=ReplayMetrics()))
+    assert {get(found, "replay_errors_total", reason=name) for name in REASONS} == {0}
 
 
 def test_progress_lasts_as_long_as_its_run() -> None:

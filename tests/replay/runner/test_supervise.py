@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
+import random
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.errors import UserError
-from replay.results import ErrorReason, RunError
+from replay.results import RunError
 from replay.runner.chunk import Chunk, finished_items
 from replay.runner.supervise import LOG, run
+from tests.long_form import long_only
 from tests.replay import openai_server as server_faults
-from tests.replay.openai_server import Fault, OpenAIServer
+from tests.replay.openai_server import OpenAIServer
 from tests.replay.runner.toy import Collector, add, plan, write_sums
 
 KEY = "sk-run-0123456789"
@@ -26,7 +30,10 @@ def test_a_run_hands_over_every_item_once(tmp_path: Path, monkeypatch: pytest.Mo
     write_sums(tmp_path / "tasks")
     monkeypatch.setenv("TOY_KEY", KEY)
     wrong = {"What is 3 + 3?", "What is 8 + 3?"}
-    answer = lambda prompt: "no" if prompt in wrong else add(prompt)  # noqa: E731
+
+    def answer(prompt: str) -> str:
+        return "no" if prompt in wrong else add(prompt)
+
     with OpenAIServer(answer=answer, key=KEY) as server:
         chunks = Collector()
         done = plan(tmp_path, server.url, model={"api_key_env": "TOY_KEY"})
@@ -45,79 +52,6 @@ def test_a_run_hands_over_every_item_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_chunks_and_concurrency_do_not_change_scores(tmp_path: Path) -> None:
-    """Hashes and scores are those of a run in one chunk, with few-shot examples as well."""
-    write_sums(tmp_path / "tasks", fewshot_split="test", num_fewshot=2)
-    found = []
-    with OpenAIServer(answer=add) as server:
-        for number, (size, concurrency) in enumerate([(3, 1), (100, 8)]):
-            chunks = Collector()
-            order = plan(
-                tmp_path / str(number),
-                server.url,
-                tmp_path / "tasks",
-                chunk_size=size,
-                model={"concurrency": concurrency},
-            )
-            run(order, {}, chunks)
-            found.append(sorted(chunks.scores, key=lambda score: score.doc_id))
-    assert found[0] == found[1]
-    assert len({score.prompt_hash for score in found[0]}) == 12
-
-
-FAULTS: list[tuple[Fault, ErrorReason]] = [
-    (server_faults.UNAUTHORIZED, "unauthorized"),
-    (server_faults.BUSY, "rate_limited"),
-    (server_faults.BROKEN, "endpoint_unavailable"),
-    (server_faults.DEAD, "endpoint_unavailable"),
-    (server_faults.HANG, "deadline"),
-    (server_faults.NO_JSON, "invalid_responses"),
-    (server_faults.WRONG_JSON, "invalid_responses"),
-    (server_faults.NULL, "invalid_responses"),
-    (server_faults.TOO_LONG, "invalid_responses"),
-]
-
-
-@pytest.mark.parametrize(("fault", "reason"), FAULTS, ids=lambda value: str(value)[:40])
-def test_a_fault_during_a_run_has_a_name(tmp_path: Path, fault: Fault, reason: ErrorReason) -> None:
-    """Every fault of the endpoint after the check is an error, and never a score of 0."""
-    write_sums(tmp_path / "tasks", items=3)
-    chunks = Collector()
-    with OpenAIServer(answer=add, disturb=lambda number, _: fault if number else None) as server:
-        order = plan(tmp_path, server.url, model={"request_timeout_s": 0.5, "retries": 0})
-        with pytest.raises(RunError) as caught:
-            run(order, {}, chunks)
-    assert caught.value.reason == reason, caught.value
-    assert not [score for score in chunks.scores if score.metrics]
-
-
-def test_a_busy_endpoint_is_waited_for(tmp_path: Path) -> None:
-    """An endpoint that answers one request in three with 429 does not fail the run."""
-    write_sums(tmp_path / "tasks", items=9)
-    chunks = Collector()
-    busy = server_faults.BUSY
-    with OpenAIServer(answer=add, disturb=lambda n, _: busy if n % 3 == 2 else None) as server:
-        run(plan(tmp_path, server.url), {}, chunks)
-    assert sum(score.metrics["exact_match"] for score in chunks.scores) == 9
-
-
-def test_single_unusable_answers_are_failed_items(tmp_path: Path) -> None:
-    """Below the limit they are marked with their reason and have no score."""
-    write_sums(tmp_path / "tasks", items=6)
-    faults = {
-        "What is 1 + 1?": server_faults.NULL,
-        "What is 2 + 2?": server_faults.WRONG_JSON,
-        "What is 3 + 3?": server_faults.TOO_LONG,
-    }
-    answer = lambda prompt: " " if prompt == "What is 4 + 4?" else add(prompt)  # noqa: E731
-    with OpenAIServer(answer=answer, disturb=lambda _, prompt: faults.get(prompt)) as server:
-        chunks = Collector()
-        run(plan(tmp_path, server.url, max_failed=0.7), {}, chunks)
-    failed = {score.doc_id: score.failed for score in chunks.scores if score.failed}
-    assert failed == {1: "null", 2: "invalid", 3: "http_400", 4: "empty"}
-    assert all(not score.metrics for score in chunks.scores if score.failed)
-
-
 def test_a_run_stops_early(tmp_path: Path) -> None:
     """A callback that returns False ends the run without an error and without a process."""
     write_sums(tmp_path / "tasks")
@@ -128,32 +62,71 @@ def test_a_run_stops_early(tmp_path: Path) -> None:
     assert len(chunks.chunks) == 1
 
 
-@pytest.mark.parametrize("kill_after", [0, 1, 2])
-def test_a_killed_run_resumes(tmp_path: Path, kill_after: int) -> None:
-    """After kill -9 at any chunk no finished item is repeated, and none is missing."""
-    write_sums(tmp_path / "tasks")
-    chunks = Collector()
-    asked: list[str] = []
+class Killer:
+    """Kills the process of a run with SIGKILL at chosen moments.
 
-    def disturb(_number: int, prompt: str) -> None:
-        asked.append(prompt)
-        if len(chunks.chunks) == kill_after and not killed and "+" in prompt:
-            killed.append(True)
+    moments: numbers of received chunks and, in that chunk, of requests, at which to kill once.
+    """
+
+    def __init__(self, chunks: Collector, moments: list[tuple[int, int]]) -> None:
+        self.asked: list[str] = []
+        self.reasons: list[str] = []
+        self._chunks = chunks
+        self._moments = moments
+        self._seen = (0, 0)
+
+    def __call__(self, _number: int, prompt: str) -> None:
+        """Look at a request."""
+        if "+" not in prompt:
+            return  # the check of the endpoint
+        self.asked.append(prompt)
+        chunk, request = self._seen
+        received = len(self._chunks.chunks)
+        self._seen = (received, request + 1 if received == chunk else 1)
+        if self._moments and self._seen >= self._moments[0]:
+            self._moments.pop(0)
             os.kill(child_of(os.getpid()), signal.SIGKILL)
 
-    killed: list[bool] = []
-    with OpenAIServer(answer=add, disturb=disturb) as server:
-        order = plan(tmp_path, server.url)
-        with pytest.raises(RunError) as caught:
-            run(order, {}, chunks)
-        assert caught.value.reason == "killed"
-        assert len(chunks.chunks) == kill_after
-        finished = finished_items(task for chunk in chunks.chunks for task in chunk.tasks)
-        asked.clear()
-        run(order, finished, chunks)
+
+def run_until_done(tmp_path: Path, moments: list[tuple[int, int]]) -> tuple[Collector, Killer]:
+    """Run with kills, and resume with what was finished, until there is nothing to do."""
+    chunks = Collector()
+    killer = Killer(chunks, list(moments))
+    with OpenAIServer(answer=add, disturb=killer) as server:
+        order = plan(tmp_path, server.url, chunk_size=4, model={"concurrency": 2})
+        for _ in range(len(moments) + 1):
+            done = finished_items(task for chunk in chunks.chunks for task in chunk.tasks)
+            try:
+                run(order, done, chunks)
+                break
+            except RunError as error:
+                killer.reasons.append(error.reason)
+    return chunks, killer
+
+
+def check_complete(chunks: Collector, killer: Killer, kills: int) -> None:
+    """Every item has one score; only the items of interrupted chunks were asked for again."""
     assert sorted(score.doc_id for score in chunks.scores) == list(range(12))
-    assert len([prompt for prompt in asked if "+" in prompt]) == 12 - 5 * kill_after
-    assert chunks.chunks[-1].done == chunks.chunks[-1].planned == 12
+    assert {score.metrics["exact_match"] for score in chunks.scores} == {1.0}
+    assert [chunk.done for chunk in chunks.chunks] == [4, 8, 12]
+    assert killer.reasons == ["killed"] * kills
+    assert 12 < len(killer.asked) <= 12 + 4 * kills
+
+
+def test_a_killed_run_resumes(tmp_path: Path) -> None:
+    """After kill -9 in its first and in a later chunk no item is scored twice or is missing."""
+    write_sums(tmp_path / "tasks")
+    check_complete(*run_until_done(tmp_path, [(0, 2), (2, 1)]), kills=2)
+
+
+@long_only
+@pytest.mark.parametrize("seed", range(8))
+def test_a_run_that_is_killed_anywhere_resumes(tmp_path: Path, seed: int) -> None:
+    """The same for kills at random requests of every chunk."""
+    write_sums(tmp_path / "tasks")
+    draw = random.Random(seed)
+    moments = [(chunk, draw.randint(1, 4)) for chunk in range(3)]
+    check_complete(*run_until_done(tmp_path, moments), kills=3)
 
 
 def child_of(parent: int) -> int:
@@ -177,12 +150,20 @@ def test_the_deadline_holds_while_the_model_is_silent(tmp_path: Path) -> None:
         with pytest.raises(RunError, match="took longer") as caught:
             run(plan(tmp_path, server.url, deadline_s=4.0), {}, Collector())
         assert caught.value.reason == "deadline"
+
+
+@long_only
+def test_silence_has_a_limit(tmp_path: Path) -> None:
+    """A process that makes no progress is ended before the deadline."""
+    write_sums(tmp_path / "tasks", items=2)
+    hang = server_faults.HANG
     with OpenAIServer(answer=add, disturb=lambda n, _: hang if n else None) as server:
         with pytest.raises(RunError, match="has not answered for 3 s") as caught:
             run(plan(tmp_path, server.url, silence_s=3.0), {}, Collector())
         assert caught.value.reason == "deadline"
 
 
+@long_only
 def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
     """If a chunk cannot be stored, its error is raised and the process is gone."""
     write_sums(tmp_path / "tasks")
@@ -198,16 +179,10 @@ def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
 
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
     """A supervisor that is killed leaves no process behind."""
-    import subprocess
-    import sys
-    import time
-
     write_sums(tmp_path / "tasks")
     with OpenAIServer(answer=add, delay=0.2) as server:
         order = plan(tmp_path, server.url, chunk_size=1, model={"concurrency": 1})
         path = tmp_path / "plan.json"
-        import msgspec
-
         path.write_bytes(msgspec.json.encode(order))
         code = (
             "import msgspec, sys; from replay.runner.supervise import run; "
@@ -227,46 +202,22 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
         assert not Path(f"/proc/{child}").exists()
 
 
-def test_a_full_disk_has_a_name(tmp_path: Path) -> None:
-    """A write of the process that fails because a disk is full ends in disk_full."""
-    folder = write_sums(tmp_path / "tasks")
-    (folder / "utils.py").write_text(
-        "def docs(dataset):\n    with open('/dev/full', 'w') as file:\n"
-        "        file.write('x')\n    return dataset\n"
-    )
-    add_function(folder, "process_docs", "utils.docs")
-    assert reason(tmp_path) == "disk_full"
-
-
-def test_memory_that_runs_out_has_a_name(tmp_path: Path) -> None:
-    """An allocation that fails ends in out_of_memory."""
-    folder = write_sums(tmp_path / "tasks")
-    (folder / "utils.py").write_text("def docs(dataset):\n    return bytearray(1 << 60)\n")
-    add_function(folder, "process_docs", "utils.docs")
-    assert reason(tmp_path) == "out_of_memory"
-
-
 def test_a_process_that_dies_by_itself_has_a_name(tmp_path: Path) -> None:
-    """An exit without a message is an error that names the log."""
+    """An exit without a message is an error that names the log; the sandbox has started it."""
     folder = write_sums(tmp_path / "tasks")
     (folder / "utils.py").write_text("import os\n\ndef docs(dataset):\n    os._exit(3)\n")
     add_function(folder, "process_docs", "utils.docs")
+    marker = tmp_path / "sandboxed"
+    sandbox = ("/bin/sh", "-c", 'touch "$0"; exec "$@"', str(marker))
     with OpenAIServer(answer=add) as server, pytest.raises(RunError, match=f"status 3.*{LOG}"):
-        run(plan(tmp_path, server.url), {}, Collector())
+        run(plan(tmp_path, server.url, sandbox=sandbox), {}, Collector())
+    assert marker.exists()
 
 
 def add_function(folder: Path, key: str, function: str) -> None:
     """Add a function to the configuration of the sums."""
     with (folder / "sums.yaml").open("a") as file:
         file.write(f"{key}: !function {function}\n")
-
-
-def reason(tmp_path: Path, **changes: Any) -> str:
-    """Return the reason of a run that fails."""
-    with OpenAIServer(answer=add) as server, pytest.raises(RunError) as caught:
-        run(plan(tmp_path, server.url, **changes), {}, Collector())
-    assert KEY not in json.dumps(caught.value.detail)
-    return caught.value.reason
 
 
 def test_plans_that_cannot_run_are_errors_of_the_user(tmp_path: Path) -> None:

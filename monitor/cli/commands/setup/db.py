@@ -68,7 +68,7 @@ def add(commands: Any) -> None:
 
 
 def _upgrade(arguments: argparse.Namespace) -> int:
-    config = load_config(arguments).store
+    config = load_config(arguments, secrets=False).store
     applied = store_module().upgrade(config.url, password(config))
     if arguments.json:
         return print_json({"applied": list(applied)})
@@ -77,7 +77,7 @@ def _upgrade(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    config = load_config(arguments).store
+    config = load_config(arguments, secrets=False).store
     module = store_module()
     from replay.store.queries.integrity import verify
 
@@ -94,7 +94,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _erase(arguments: argparse.Namespace) -> int:
-    config = load_config(arguments).store
+    config = load_config(arguments, secrets=False).store
     module = store_module()
     from replay.store import results
 

@@ -61,7 +61,7 @@ class ReplayModelConfig(Section):
     device: NonEmpty | None = Field(
         default=None,
         description="Device of loaded weights: `cpu`, `cuda:0`, or `auto` to spread them. A GPU"
-        " that is named and absent is an error. Default: a GPU if there is one.",
+        " that is absent is an error. Default: the GPU that the run is given.",
     )
     dtype: NonEmpty | None = Field(
         default=None, description="Type of loaded weights, such as `bfloat16`."

@@ -51,9 +51,10 @@ class ReplayBudgetConfig(Section):
     )
     gpus_per_host: int = Field(
         default=1,
-        ge=1,
+        ge=0,
         le=64,
-        description="GPUs of a host that runs may use at the same time.",
+        description="GPUs of a host that runs may use at the same time. With 0, its workers leave"
+        " runs that need a GPU to others.",
     )
 
 
@@ -75,14 +76,12 @@ class ReplayItemsConfig(Section):
         le=5_000,
         description="Items of the drifted traffic that are scored as well. 0: none.",
     )
-    scoring: Literal["exact_match", "token_f1", "rouge_1", "rouge_2", "rouge_l", "bleu"] = Field(
-        default="token_f1", description="Score of an answer against the accepted one."
-    )
-    holdout: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Share of the items that is held out of the set, by a hash.",
+    scoring: Literal["auto", "exact_match", "token_f1", "rouge_1", "rouge_2", "rouge_l", "bleu"] = (
+        Field(
+            default="auto",
+            description="Score of an answer against the accepted one. `auto`: exact match of short"
+            " ones, F1 of the words of longer ones.",
+        )
     )
 
     @field_validator("least")
@@ -167,6 +166,23 @@ class ReplayConfig(Section):
         le=16,
         description="Runs at the same time in a process of the role. 0: runs are only queued, for"
         " `plumbline replay work`.",
+    )
+    directory: NonEmptyPath | None = Field(
+        default=None,
+        description="Folder of running replays and of lm-eval's caches. Default: in the temporary"
+        " directory.",
+    )
+    online: bool = Field(
+        default=False, description="Whether tasks and weights may be downloaded from a hub."
+    )
+    allow_code: bool = Field(
+        default=False,
+        description="Whether tasks may run code that the model wrote. They also need a sandbox.",
+    )
+    sandbox: Annotated[tuple[NonEmpty, ...], Field(strict=False)] = Field(
+        default=(),
+        max_length=50,
+        description="Command that runs lm-eval isolated, such as [bwrap, --ro-bind, /, /].",
     )
     budget: ReplayBudgetConfig = Field(
         default=ReplayBudgetConfig(), description=ReplayBudgetConfig.__doc__

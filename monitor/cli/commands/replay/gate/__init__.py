@@ -98,7 +98,7 @@ def _gate(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, criteria: Criteria, sha256: str) -> int:
     import sys
 
-    from monitor.cli.commands.replay.gate.inputs import gate_inputs, user
+    from monitor.cli.commands.replay.gate.inputs import gate_inputs, needs_store, user
     from monitor.cli.commands.replay.gate.outputs import encode, text_report, write_reports
     from replay.gate import audit
     from replay.gate.stages.sequence import run_gate
@@ -107,7 +107,7 @@ def _run(arguments: argparse.Namespace, criteria: Criteria, sha256: str) -> int:
         raise UserError(f"--until: the criteria have no stage {arguments.until}")
     if arguments.audit is not None:
         audit.check(arguments.audit)  # before the runs: a broken trail must not end a long gate
-    config = load_config(arguments, secrets=False)
+    config = load_config(arguments, secrets=needs_store(criteria))
     inputs = gate_inputs(criteria, config, arguments.work, arguments.labels)
     origin = audit.origin(os.environ, user())
     result = run_gate(criteria, sha256, inputs, origin, arguments.until)

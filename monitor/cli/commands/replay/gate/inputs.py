@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
 from judges.checks.build import Check
+from monitor.cli.commands.setup.db import password, store_module
 from monitor.cli.console.daemon import get
 from monitor.config.schema import Config
+from monitor.config.sections.replay.store import StoreConfig
 from monitor.errors import UserError
 from monitor.events.wording.drift import printable
 from monitor.experiments.decisions.result import Result, ResultError, decode_result
@@ -54,7 +57,7 @@ def gate_inputs(criteria: Criteria, config: Config, folder: Path, labels: Path |
         folder=folder,
         samples=(samples[0], samples[1]),
         checks=checks,
-        stored=stored_run,
+        stored=partial(stored_run, config.store),
         canary=read_canary,
         labels=labels,
         clock=WallClock(),
@@ -62,12 +65,12 @@ def gate_inputs(criteria: Criteria, config: Config, folder: Path, labels: Path |
     )
 
 
-def stored_run(run: str) -> tuple[TaskScores, ...]:
+def stored_run(config: StoreConfig, run: str) -> tuple[TaskScores, ...]:
     """Return the scores of a finished run of the result store. Raises UserError."""
-    from replay.store import open_store, queue, results
+    opened = store_module().open_store(config.url, password(config))
+    from replay.store import queue, results
 
-    url = os.environ.get("PLUMBLINE__STORE__URL", "sqlite:///plumbline.db")
-    with open_store(url) as store, store.read() as connection:
+    with opened as store, store.read() as connection:
         found = queue.find(connection, run)
         if found is None:
             raise UserError(f"store {store.place} has no run {printable(run)}")
@@ -158,6 +161,12 @@ def reading(result: Result, variant: str) -> Reading:
         guardrails=tuple(harmed),
         split="block" if arm.in_doubt else result.srm.status,
     )
+
+
+def needs_store(criteria: Criteria) -> bool:
+    """Return whether a side is a run of the result store, whose password is then needed."""
+    sides = (criteria.candidate, criteria.baseline)
+    return any(side is not None and side.run is not None for side in sides)
 
 
 def user() -> str:

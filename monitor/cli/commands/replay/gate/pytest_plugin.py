@@ -162,9 +162,11 @@ class Plumbline:
     def _config(self) -> Config:
         import argparse
 
+        from monitor.cli.commands.replay.gate.inputs import needs_store
         from monitor.cli.options import load_config
 
-        return load_config(argparse.Namespace(config=self._config_path), secrets=False)
+        arguments = argparse.Namespace(config=self._config_path)
+        return load_config(arguments, secrets=needs_store(self.criteria))
 
 
 @pytest.fixture

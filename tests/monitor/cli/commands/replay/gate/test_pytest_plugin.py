@@ -83,6 +83,7 @@ def outcomes(project: pytest.Pytester, source: str, *words: str) -> dict[str, in
         *options, "--strict-markers", "-p", "no:cacheprovider", *words
     )
     found: dict[str, int] = result.parseoutcomes()
+    found.pop("warnings", None)  # the plugin's module may have been imported before
     found["status"] = int(result.ret)
     return found
 
@@ -157,7 +158,7 @@ def test_the_fixture_needs_criteria(pytester: pytest.Pytester) -> None:
     """Without criteria a test that uses the fixture is an error, and others run."""
     pytester.makepyfile("def test_a(plumbline): pass\ndef test_b(): pass")
     result = pytester.runpytest_inprocess("-p", "no:plumbline", "-p", PLUGIN)
-    assert result.parseoutcomes() == {"passed": 1, "errors": 1}
+    assert {"passed": 1, "errors": 1}.items() <= result.parseoutcomes().items()
     result.stdout.fnmatch_lines(["*name the criteria: --plumbline-criteria*"])
 
 

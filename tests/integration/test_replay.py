@@ -1,0 +1,203 @@
+"""Replay on a real broker: from drift to a verdict, through lm-eval against a local endpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from monitor.events.replay import ReplayEvent, decode_replay
+from monitor.kafka.topics import Topics
+from monitor.roles.replay_actions import signature
+from replay.store import baselines, chain, open_store, queue, results
+from replay.store.queries.integrity import verify
+from tests.integration.broker import KafkaBroker
+from tests.integration.harness import Daemon, produce, read_all
+from tests.monitor.notify.receiver import Receiver, Reply
+from tests.replay.openai_server import OpenAIServer
+
+GOOD, BAD = "steady", "broken"
+HOSTILE = [b"hostile", b'{"type":"replay"}', None]
+SECRET = "a-secret-of-the-actions"
+
+
+def word(text: str) -> str:
+    """Return a word that follows from a text."""
+    return "w" + hashlib.sha256(text.encode()).hexdigest()[:9]
+
+
+def prompt(model: str, number: int) -> str:
+    """Return a question; two of them have hardly a word in common."""
+    return " ".join([model, *(word(f"{number} {part}") for part in range(8))])
+
+
+class Models:
+    """The models behind the endpoint: both know all answers, until one is broken."""
+
+    def __init__(self) -> None:
+        self.broken = False
+
+    def answer(self, text: str) -> str:
+        """Return the expected word; of the broken model in half of the cases."""
+        lost = self.broken and text.startswith(BAD) and int(word(text)[1:], 16) % 2
+        return "something else" if lost else word(text)
+
+
+def records(model: str, count: int, first: int, factor: float = 1.0) -> Iterator[bytes]:
+    """Yield records with references, whose latency is lognormal times a factor."""
+    numbers = random.Random(f"{model} {first}")
+    for number in range(first, first + count):
+        text = prompt(model, number)
+        yield msgspec.json.encode(
+            {
+                "request_id": f"{model}-{number}",
+                "timestamp": time.time(),
+                "model": model,
+                "prompt": text,
+                "response": word(text),
+                "reference": word(text),
+                "latency_ms": factor * numbers.lognormvariate(5.0, 0.3),
+            }
+        )
+
+
+def sections(tmp_path: Path, server: OpenAIServer, hook: str) -> dict[str, Any]:
+    """Return the parts of the configuration that replay needs."""
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    return {
+        "sampling": {"rate": 0.2},
+        "store": {"url": f"sqlite:///{tmp_path}/store.db"},
+        "replay": {
+            "model": {"base_url": server.url, "max_new_tokens": 16},
+            "items": {"baseline": 60, "least": 40, "drifted": 5},
+            "on": {"severity": "warning", "features": ["latency*"]},
+            "margin": 0.2,
+            "chunk_size": 20,
+            "directory": str(tmp_path / "work"),
+            "actions": {"secret": {"file": str(secret)}, "roll_back": {"url": hook}},
+        },
+    }
+
+
+def events(bootstrap: str, prefix: str) -> list[dict[str, Any]]:
+    """Return the events of the events topic, without what the test itself wrote."""
+    values = [message.value() for message in read_all(bootstrap, Topics(prefix).events)]
+    return [msgspec.json.decode(value) for value in values if value and value not in HOSTILE]
+
+
+def verdicts(bootstrap: str, prefix: str) -> list[ReplayEvent]:
+    """Return the replay events of the events topic."""
+    found = [each for each in events(bootstrap, prefix) if each["type"] == "replay"]
+    return [decode_replay(msgspec.json.encode(each)) for each in found]
+
+
+def alarms(bootstrap: str, prefix: str) -> dict[str, set[str]]:
+    """Return the ids of the alarms of drift by model."""
+    found: dict[str, set[str]] = {}
+    for event in events(bootstrap, prefix):
+        if event["type"] == "drift":
+            found.setdefault(event["model"], set()).add(event["alarm"])
+    return found
+
+
+def test_drift_leads_to_a_verdict(
+    real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
+) -> None:
+    """The model that lost half of its answers has regressed; the one that only slowed has not."""
+    log, models = topic(), Models()
+    with OpenAIServer(answer=models.answer) as server, Receiver(lambda _: Reply(200)) as hook:
+        daemon = Daemon(
+            tmp_path,
+            real_broker.bootstrap,
+            prefix=log,
+            logs=[log],
+            roles="ingest,detect,replay",
+            **sections(tmp_path, server, hook.url),
+        )
+        with daemon:
+            daemon.wait_ready()
+            for model in (GOOD, BAD):
+                produce(real_broker.bootstrap, log, records(model, 2_200, 0))
+            produce(real_broker.bootstrap, Topics(log).events, HOSTILE)
+            daemon.wait_for("warm-up ended, watching", 2)
+            daemon.wait_for("items frozen", 2)
+            daemon.wait_for("baseline ended", 2)
+            models.broken = True
+            for model in (GOOD, BAD):
+                produce(real_broker.bootstrap, log, records(model, 400, 3_000, factor=3.0))
+            daemon.wait(lambda: len(verdicts(real_broker.bootstrap, log)) >= 2, "two verdicts")
+            found = {event.model: event for event in verdicts(real_broker.bootstrap, log)}
+            check_events(found, alarms(real_broker.bootstrap, log))
+            check_metrics(daemon)
+            daemon.wait(lambda: len(hook.received) == 1, "the webhook")
+            check_action(hook.received[0])
+            assert daemon.stop() == 0
+    check_store(tmp_path, found)
+
+
+def check_events(found: dict[str, ReplayEvent], by_model: dict[str, set[str]]) -> None:
+    """The verdicts are right, and linked to the alarms."""
+    assert {model: event.verdict for model, event in found.items()} == {
+        GOOD: "not_regressed",
+        BAD: "regressed",
+    }
+    for model, event in found.items():
+        assert event.alarm in by_model[model]
+        assert event.feature == "latency_ms"
+        assert event.items >= 40
+        assert event.absolute[0].candidate is not None
+    worse = found[BAD]
+    assert worse.severity == "critical"
+    assert worse.metric == "exact_match"
+    assert worse.baseline == 1.0
+    assert worse.delta is not None
+    assert worse.upper is not None
+    assert worse.delta < -0.3
+    assert worse.upper < 0.0
+    assert found[GOOD].delta == 0.0
+
+
+def check_metrics(daemon: Daemon) -> None:
+    """The numbers of the verdicts are in the metrics, and messages that are no events counted."""
+    for model, verdict in ((GOOD, "not_regressed"), (BAD, "regressed")):
+        assert daemon.metric("replay_runs_total", model=model, verdict=verdict) == 1
+    assert daemon.metric("replay_delta", model=BAD) < -0.3
+    assert daemon.metric("replay_score", model=GOOD, metric="exact_match") >= 1.0
+    assert daemon.metric("replay_events_total", outcome="queued") == 2
+    assert daemon.metric("replay_events_total", outcome="baseline") == 2
+    assert daemon.metric("replay_events_total", outcome="unreadable") == 2
+    assert daemon.metric("replay_events_total", outcome="own") >= 1
+    assert daemon.metric("replay_seconds_count") == 2
+    assert daemon.metric("replay_errors_total") == 0
+
+
+def check_action(received: Any) -> None:
+    """The webhook that rolls back has a valid signature."""
+    timestamp = int(received.headers["x-plumbline-timestamp"])
+    signed = signature(SECRET, timestamp, received.body)
+    assert received.headers["x-plumbline-signature"] == f"v1={signed}"
+    body = msgspec.json.decode(received.body)
+    assert (body["action"], body["model"], body["verdict"]) == ("roll_back", BAD, "regressed")
+
+
+def check_store(tmp_path: Path, found: dict[str, ReplayEvent]) -> None:
+    """Runs, baselines, scores and the ledger are in the store."""
+    with open_store(f"sqlite:///{tmp_path}/store.db") as store, store.read() as connection:
+        for model, event in found.items():
+            run = queue.find(connection, event.run)
+            assert run is not None
+            assert (run.verdict, run.alarm) == (event.verdict, event.alarm)
+            baseline = baselines.find(connection, model)
+            assert baseline is not None
+            assert baseline.set_digest == event.set_digest
+            scores = results.load(connection, event.run)
+            assert sum(len(task.scores) for task in scores) >= 40
+            assert len(list(chain.entries(connection, "decision", event.run))) == 1
+        assert verify(connection).broken is None
+    assert not list((tmp_path / "work" / "runs").iterdir())
