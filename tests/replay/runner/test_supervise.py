@@ -163,15 +163,36 @@ def test_silence_has_a_limit(tmp_path: Path) -> None:
         assert caught.value.reason == "deadline"
 
 
+def test_a_run_that_cannot_start_has_a_reason(tmp_path: Path) -> None:
+    """A folder that cannot be made and a sandbox that is absent are errors of the run."""
+    (tmp_path / "file").write_text("")
+    with OpenAIServer() as server:
+        with pytest.raises(RunError, match="file/run"):
+            run(plan(tmp_path, server.url, log_dir=str(tmp_path / "file/run")), {}, Collector())
+        with pytest.raises(RunError, match="no-sandbox"):
+            run(plan(tmp_path, server.url, sandbox=("no-sandbox",)), {}, Collector())
+
+
+def test_a_full_disk_of_the_log_hides_no_reason(tmp_path: Path) -> None:
+    """The reason of an error is known although nothing can be written to the log."""
+    folder = write_sums(tmp_path / "tasks")
+    (folder / "sums.jsonl").unlink()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOG).symlink_to("/dev/full")
+    with OpenAIServer() as server, pytest.raises(RunError, match=r"sums\.jsonl") as caught:
+        run(plan(tmp_path, server.url), {}, Collector())
+    assert caught.value.reason == "broken_task"
+
+
 @long_only
 def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
     """If a chunk cannot be stored, its error is raised and the process is gone."""
     write_sums(tmp_path / "tasks")
 
     def fail(_: Chunk) -> bool:
-        raise ValueError("the store is away")
+        raise ConnectionError("the store is away")
 
-    with OpenAIServer(answer=add) as server, pytest.raises(ValueError, match="the store is away"):
+    with OpenAIServer(answer=add) as server, pytest.raises(ConnectionError, match="the store"):
         run(plan(tmp_path, server.url), {}, fail)
     with pytest.raises(AssertionError, match="no run is active"):
         child_of(os.getpid())
@@ -203,12 +224,15 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_by_itself_has_a_name(tmp_path: Path) -> None:
-    """An exit without a message is an error that names the log."""
+    """An exit without a message is an error that names the log; the sandbox has started it."""
     folder = write_sums(tmp_path / "tasks")
     (folder / "utils.py").write_text("import os\n\ndef docs(dataset):\n    os._exit(3)\n")
     add_function(folder, "process_docs", "utils.docs")
+    marker = tmp_path / "sandboxed"
+    sandbox = ("/bin/sh", "-c", 'touch "$0"; exec "$@"', str(marker))
     with OpenAIServer(answer=add) as server, pytest.raises(RunError, match=f"status 3.*{LOG}"):
-        run(plan(tmp_path, server.url), {}, Collector())
+        run(plan(tmp_path, server.url, sandbox=sandbox), {}, Collector())
+    assert marker.exists()
 
 
 def add_function(folder: Path, key: str, function: str) -> None:
