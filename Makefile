@@ -21,6 +21,7 @@ ALERTS_FLAGS ?=
 BENCH_FLAGS ?=
 DETECTOR_FLAGS ?= --form quick
 EXPERIMENT_FLAGS ?=
+REPLAY_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -32,7 +33,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments peers streaming-peers soak lock clean
+.PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments bench-replay peers streaming-peers soak lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +81,9 @@ bench-judges: setup ## Measure the rate of judge calls against the client of the
 
 bench-experiments: setup ## Simulate experiments: false winners, time to a decision (EXPERIMENT_FLAGS=...)
 	$(BIN)/python -m benchmarks.experiments.run $(EXPERIMENT_FLAGS)
+
+bench-replay: setup ## Simulate replays: false verdicts, items until a verdict (REPLAY_FLAGS=...)
+	$(BIN)/python -m benchmarks.replay.run $(REPLAY_FLAGS)
 
 peers: $(PEERS)/peers.stamp ## Install these libraries into .venv-peers, separate from the project
 	@echo "Ready: $(PEERS)"

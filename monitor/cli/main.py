@@ -14,12 +14,13 @@ from typing import Final
 from monitor import __version__
 from monitor.cli.commands import backtest, demo, experiment, judge, reference, run, status
 from monitor.cli.commands.replay import evalset, gate
+from monitor.cli.commands.replay import runs as replay
 from monitor.cli.commands.setup import config, dashboards, db, notify, version
 from monitor.cli.options import Parser, print_error
 from monitor.errors import UserError
 
 COMMANDS: Final = (
-    *(run, demo, backtest, status, reference, judge, experiment, evalset, gate),
+    *(run, demo, backtest, status, reference, judge, experiment, evalset, replay, gate),
     *(config, dashboards, db, notify, version),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeVar
@@ -14,10 +14,10 @@ from monitor.config.schema import Config
 from monitor.roles.replay_samples import SampleReader
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.replay import ReplayMetrics
-from replay.results import RunError
+from replay.results import RunError, TaskScores
 from replay.sets.item import Scoring
 from replay.sets.task.deferred import Scorer
-from replay.store import Store, StoreFull, StoreUnavailable, gpu, queue
+from replay.store import Store, StoreFull, StoreUnavailable, gpu, queue, results
 from replay.store.gpu import Slot
 from replay.store.queue import Claim
 
@@ -143,6 +143,17 @@ class Hold:
                 self._count_error(error)
             if self.place.stop(RETRY_SECONDS):
                 raise StoppingError
+
+    def keep(self, scores: Sequence[TaskScores], progress: tuple[int, int]) -> None:
+        """Store a chunk and the progress, and renew the lease. Raises as `write`."""
+
+        def store(connection: Connection) -> None:
+            results.append(connection, self.lease, scores)
+            self._renew(connection)
+
+        self.progress = progress
+        self.write(store)
+        self._beat_due = time.monotonic() + BEAT_SECONDS
 
     def acquire_gpus(self) -> None:
         """Take the GPUs of the run; wait while others use them. Raises as `check`."""

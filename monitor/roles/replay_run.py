@@ -255,8 +255,7 @@ class Scores:
         """Store a chunk, look at the scores, and return whether to go on."""
         owner = self._owner
         scored = owner.scored(chunk.tasks, self._items)
-        owner.hold.progress = chunk.done, chunk.planned
-        owner.hold.write(lambda c: results.append(c, owner.hold.lease, scored))
+        owner.hold.keep(scored, (chunk.done, chunk.planned))
         self.tasks.extend(scored)
         with owner.place.metrics.lock:
             for task in chunk.tasks:

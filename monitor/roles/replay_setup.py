@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config.schema import Config
 from monitor.errors import UserError
-from monitor.ingest.refusals.classifier import RefusalClassifier
 
 if TYPE_CHECKING:
     from monitor.roles.replay_lease import Workplace
     from monitor.telemetry.counters.metrics import Metrics
-    from replay.sets.item import Scoring
-    from replay.sets.task.deferred import Scorer
     from replay.store import Store
 
 EXTRA: Final = "replays need more packages: pip install 'plumbline-monitor[replay]'"
@@ -71,6 +68,7 @@ def workplace(
     """Return what the runs of this process share. stop: as of a role."""
     from monitor.roles.replay_lease import Workplace  # noqa: PLC0415 - imports sqlalchemy
     from monitor.roles.replay_samples import SampleReader  # noqa: PLC0415 - imports rensa late
+    from monitor.roles.replay_scorers import scorers  # noqa: PLC0415 - with the role only
     from monitor.telemetry.counters.replay import ReplayMetrics  # noqa: PLC0415
 
     counts = metrics.replay or ReplayMetrics()
@@ -90,10 +88,3 @@ def workplace(
 def worker_name(number: int) -> str:
     """Return the name of a worker, which no other worker has."""
     return f"{socket.gethostname()}-{os.getpid()}-{number}-{uuid.uuid4().hex[:6]}"
-
-
-def scorers() -> dict[Scoring, Scorer]:
-    """Return the scorers of refusals; no judge runs in a replay."""
-    from replay.sets.task.deferred import refusal_scorers  # noqa: PLC0415 - with the role only
-
-    return refusal_scorers(RefusalClassifier().flags)

@@ -38,7 +38,7 @@ def sentence(run: RunSummary, decision: Decision | None = None) -> str:
             text += " (a smaller drop is proven)"
     text += f", {task_text(task)}"
     if len(decision.tasks) > 1:
-        text += f", task {name_text(task.task)} of {len(decision.tasks)}"
+        text += f", in task {name_text(task.task)} (of {len(decision.tasks)})"
     if run.verdict == "inconclusive" and task.required_n is not None:
         text += f"; about {task.required_n - task.n:,} more needed"
     return text
@@ -46,10 +46,8 @@ def sentence(run: RunSummary, decision: Decision | None = None) -> str:
 
 def leading_task(decision: Decision) -> TaskDecision:
     """Return the task of the decision's verdict with the largest drop, in margins."""
-    return max(
-        (task for task in decision.tasks if task.verdict == decision.verdict),
-        key=lambda task: drop(task) / task.margin,
-    )
+    deciding = [task for task in decision.tasks if task.verdict == decision.verdict]
+    return max(deciding or decision.tasks, key=lambda task: drop(task) / task.margin)
 
 
 def drop(task: TaskDecision) -> float:
@@ -84,7 +82,7 @@ def interval_text(lower: float | None, upper: float | None, bounded: bool) -> st
 def number_text(value: float, bounded: bool) -> str:
     """Return a difference in points, or in the metric's unit if it is not from 0 to 1."""
     if not bounded:
-        return f"{value:.4g}"
+        return f"{value:.3g}"
     text = f"{100 * value:.1f}"
     return "0.0" if text == "-0.0" else text
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from scipy.stats import binomtest, t
 
 from replay.results import ErrorReason, TaskScores, Verdict
@@ -13,7 +14,7 @@ from replay.verdict.decision import Decision
 from replay.verdict.pairs import merge, usable
 
 
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A run, as far as a report names it.
 
     model: as in the log. candidate, baseline: what was compared, such as a model and its revision.
@@ -59,11 +60,34 @@ class AbsoluteScore(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A report. decision: None if the run ended without one. drifted: absolute scores only."""
+    """A report.
+
+    decision: None if the run ended without one. drifted: absolute scores only.
+    prompts: by item, of items that flipped; shown where there is one.
+    """
 
     run: RunSummary
     decision: Decision | None = None
     drifted: tuple[AbsoluteScore, ...] = ()
+    prompts: dict[str, str] = {}
+
+
+def without_texts(report: Report) -> Report:
+    """Return the report without prompts and responses, for readers who may not see them."""
+    decision = report.decision
+    if decision is not None:
+        tasks = tuple(
+            replace(
+                task,
+                flips=tuple(
+                    replace(flip, baseline_response="", candidate_response="")
+                    for flip in task.flips
+                ),
+            )
+            for task in decision.tasks
+        )
+        decision = replace(decision, tasks=tasks)
+    return replace(report, decision=decision, prompts={})
 
 
 def absolute_scores(scores: Sequence[TaskScores]) -> tuple[AbsoluteScore, ...]:

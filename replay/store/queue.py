@@ -273,11 +273,11 @@ def _finish(connection: Connection, run: str, outcome: Outcome, at: float) -> Ru
         "cost_usd": outcome.cost_usd,
     }
     finished = _updated(connection, run, values)
+    content = {name: getattr(finished, name) for name in CHAINED}
+    content["results"] = results.digest(connection, run)
     if outcome.decision is not None:
         decision = _without_texts(msgspec.to_builtins(outcome.decision))
         chain.append(connection, "decision", run, decision, at)
-    content = {name: getattr(finished, name) for name in CHAINED}
-    content["results"] = results.digest(connection, run)
     chain.append(connection, "finish", run, content, at)
     return finished
 

@@ -19,7 +19,7 @@ from math import log
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 Floats = NDArray[np.float64]
@@ -31,17 +31,30 @@ _STEPS: Final = 40
 """Halvings of the interval that contains a bound: an accuracy of 2e-12."""
 
 
-def log_capital(drops: Floats, counts: ArrayLike, mean: float, hypothesis: Hypothesis) -> Floats:
-    """Return the logarithm of the capital against "the mean drop is at most / at least `mean`".
+def log_growth(drops: Floats, mean: float, hypothesis: Hypothesis) -> Floats:
+    """Return the logarithm of the factor of each bet at each drop: shape (..., bets).
 
-    drops: shape (k,), distinct drops from -1 to 1. counts: shape (..., k), items with each.
-    Returns shape (...). mean: between -1 and 1, both excluded.
+    drops: from -1 to 1. mean: of the hypothesis "the mean drop is at most / at least `mean`",
+    between -1 and 1, both excluded.
     """
     sign = 1 if hypothesis == "at_most" else -1
     ratios = (1 + sign * drops) / (1 + sign * mean)
-    growth = np.log1p(BETS[:, None] * (ratios - 1))
-    found: Floats = logsumexp(np.asarray(counts, np.float64) @ growth.T, axis=-1) - log(len(BETS))
+    found: Floats = np.log1p(BETS * (ratios[..., None] - 1))
     return found
+
+
+def log_capital(growth: Floats) -> Floats:
+    """Return the logarithm of the capital, averaged over bets. growth: sums, shape (..., bets)."""
+    found: Floats = logsumexp(growth, axis=-1) - log(len(BETS))
+    return found
+
+
+def log_evidence(drops: Floats, counts: Floats, mean: float, hypothesis: Hypothesis) -> float:
+    """Return the logarithm of the capital after all items.
+
+    drops, counts: shape (k,): distinct drops, and items with each.
+    """
+    return float(log_capital(counts @ log_growth(drops, mean, hypothesis)))
 
 
 def bound(drops: Floats, counts: Floats, alpha: float, hypothesis: Hypothesis) -> float:
@@ -54,7 +67,7 @@ def bound(drops: Floats, counts: Floats, alpha: float, hypothesis: Hypothesis) -
     rejected, kept = end, -end
     for _ in range(_STEPS):
         middle = (rejected + kept) / 2
-        if log_capital(drops, counts, middle, hypothesis) >= -log(alpha):
+        if log_evidence(drops, counts, middle, hypothesis) >= -log(alpha):
             rejected = middle
         else:
             kept = middle

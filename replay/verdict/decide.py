@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import ceil, exp, isfinite
 
 import numpy as np
-from scipy.stats import norm
 
 from monitor.statistics.paired import holm
 from replay.results import RunError, TaskScores
@@ -59,9 +58,12 @@ def decide(
         _task(pairs, evidence, (result, float(p_adjusted), len(tasks)), criteria)
         for pairs, evidence, result, p_adjusted in zip(tasks, known, results, adjusted, strict=True)
     )
+    names = {task.task for task in decided}
+    missing = [name for name in process.tasks if name not in names] if process else []
+    flags: set[Flag] = {flag for task in decided for flag in task.flags}
     return Decision(
-        verdict=overall([task.verdict for task in decided]),
-        flags=tuple(sorted({flag for task in decided for flag in task.flags})),
+        verdict=overall([task.verdict for task in decided] + ["inconclusive" for _ in missing]),
+        flags=tuple(sorted(flags | ({"stopped_early"} if missing else set()))),
         tasks=decided,
         criteria=criteria,
         looks=process.looks if process else 0,
@@ -86,11 +88,8 @@ def _p_values(pairs: Pairs, margin: float) -> tuple[float, float]:
     """Return the p-values of "no drop" and "a drop of the margin or more", at one look."""
     n = len(pairs.drops)
     if method_of(pairs) == "tango" and n:
-        lost, gained = tango.discordant(pairs.drops)
-        worse = float(norm.sf(tango.score(lost, gained, n, 0.0)))
-        if margin >= 1:
-            return worse, 0.0
-        return worse, float(norm.cdf(tango.score(lost, gained, n, margin)))
+        worse, within = tango.p_values(*tango.discordant(pairs.drops), n, margin)
+        return float(worse), float(within)
     return graded.p_values(pairs.units(), margin, pairs.bounded)
 
 
@@ -196,8 +195,10 @@ def _required(
 ) -> int | None:
     """Return the pairs with which the final test would probably decide, if the drop is as seen.
 
-    It decides in the direction that takes fewer items. The variance is that of the units with two
-    more pairs, so that it is positive if no pair differs.
+    It is the smallest of three numbers: those with which a drop, or one below the margin, is found
+    with `Criteria.power`, and that from which the interval is shorter than the margin, so that it
+    excludes 0 or the margin wherever it lies. The variance is that of the units with two more
+    pairs, so that it is positive if no pair differs.
     looked: whether there were looks, and the number of tasks. None if the verdict is known, or with
     fewer than two units.
     """
@@ -208,11 +209,11 @@ def _required(
     drop, margin = float(units.mean()), criteria.margin_of(pairs.task.task)
     largest = 1.0 if pairs.task.binary else float(np.abs(units).max())
     variance = float((units**2).sum() + 2 * largest**2) / (len(units) + 2) - drop**2
-    distances = (drop, margin - drop)
-    needed = [
-        tango.required_pairs(variance, distance, level, criteria.power)
-        for distance, level in zip(distances, (alpha / looked[1], alpha), strict=True)
-        if distance > 0
-    ]
+    cases = (
+        (drop, alpha / looked[1], criteria.power),
+        (margin - drop, alpha, criteria.power),
+        (margin, alpha / looked[1], 1 - alpha),
+    )
+    needed = [tango.required_pairs(variance, *case) for case in cases if case[0] > 0]
     per_unit = len(pairs.drops) / len(units)
     return max(ceil(min(needed) * per_unit), len(pairs.drops) + 1, criteria.min_items)

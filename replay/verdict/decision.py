@@ -23,7 +23,7 @@ known. `failed_answers`: some answers were unusable, and their items were left o
 Method = Literal["tango", "paired_t", "cluster_t"]
 
 
-class Flip(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Flip(msgspec.Struct, frozen=True, kw_only=True):
     """An item whose score changed. loss: how much worse the candidate is; negative if better.
 
     The responses are cut to `replay.verdict.detail.MAX_TEXT` characters. They are hostile text.

@@ -20,6 +20,8 @@ MAX_GAINS: Final = 20
 """Items that became better, of a task."""
 MAX_TEXT: Final = 2_000
 """Characters of a response."""
+MAX_NAME: Final = 100
+"""Characters of the name and of the value of a slice."""
 MAX_SLICES: Final = 60
 """Slices of a task, the largest ones."""
 
@@ -73,7 +75,8 @@ def slices(
 
 def _slices(now: ItemScore, then: ItemScore) -> dict[str, str]:
     """Return the slices of an item: a run of an older version may have recorded fewer."""
-    return {**then.slices, **now.slices}
+    both = {**then.slices, **now.slices}
+    return {name[:MAX_NAME]: value[:MAX_NAME] for name, value in both.items()}
 
 
 def _scores(

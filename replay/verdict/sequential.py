@@ -22,7 +22,7 @@ import numpy as np
 
 from monitor.statistics.paired import holm
 from replay.results import TaskScores
-from replay.verdict.betting import bound, log_capital
+from replay.verdict.betting import bound, log_evidence
 from replay.verdict.criteria import Criteria
 from replay.verdict.decision import Outcome
 from replay.verdict.pairs import Pairs, check_failed, merge, pair_all
@@ -140,8 +140,8 @@ def _updated(known: TaskEvidence, pairs: Pairs, criteria: Criteria) -> TaskEvide
     drops, numbers = np.unique(pairs.units(only_complete=True), return_counts=True)
     counts = numbers.astype(np.float64)
     margin, alpha = min(criteria.margin_of(pairs.task.task), 1.0), SHARE * criteria.alpha
-    worse = float(log_capital(drops, counts, 0.0, "at_most"))
-    within = float(log_capital(drops, counts, margin, "at_least")) if margin < 1 else 0.0
+    worse = log_evidence(drops, counts, 0.0, "at_most")
+    within = log_evidence(drops, counts, margin, "at_least") if margin < 1 else 0.0
     return msgspec.structs.replace(
         known,
         n=n,

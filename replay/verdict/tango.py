@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
-from scipy.stats import binom, norm
+from scipy.special import bdtr, ndtr
+from scipy.stats import beta, binom, norm
 
 Floats = NDArray[np.float64]
 _EDGE: Final = 1 - 1e-9
@@ -51,8 +52,29 @@ def _most_likely(lost: Floats, gained: Floats, n: Floats, drop: float) -> Floats
     return found
 
 
+def p_values(
+    lost: ArrayLike, gained: ArrayLike, n: ArrayLike, margin: float
+) -> tuple[Floats, Floats]:
+    """Return the p-values of "the drop is at most 0" and "at least `margin`".
+
+    Shapes as in `score`. Where no pair gained, the second is at least that of the binomial test of
+    the pairs that lost: the normal approximation is up to 7 % there instead of 5 %.
+    """
+    worse: Floats = ndtr(-score(lost, gained, n, 0.0))
+    if margin >= 1:
+        return worse, np.zeros_like(worse)
+    within = ndtr(score(lost, gained, n, margin))
+    binomial = bdtr(np.asarray(lost, np.float64), np.asarray(n, np.int64), margin)
+    exact = np.where(np.asarray(gained) == 0, binomial, 0.0)
+    return worse, np.maximum(within, exact)
+
+
 def interval(lost: int, gained: int, n: int, alpha: float) -> tuple[float, float]:
-    """Return the lower and upper bound of the drop, each with the error probability alpha."""
+    """Return the lower and upper bound of the drop, each with the error probability alpha.
+
+    If no pair gained, the upper bound is at least that of Clopper and Pearson for the share that
+    lost; likewise the lower bound if no pair lost.
+    """
     z = float(norm.isf(alpha))
 
     def below(drop: float, target: float) -> float:
@@ -64,6 +86,10 @@ def interval(lost: int, gained: int, n: int, alpha: float) -> tuple[float, float
         lower = float(brentq(below, -_EDGE, estimate, args=(z,), xtol=1e-10))
     if below(_EDGE, -z) < 0 and estimate < _EDGE:
         upper = float(brentq(below, estimate, _EDGE, args=(-z,), xtol=1e-10))
+    if gained == 0 and lost < n:
+        upper = max(upper, float(beta.isf(alpha, lost + 1, n - lost)))
+    if lost == 0 and gained < n:
+        lower = min(lower, -float(beta.isf(alpha, gained + 1, n - gained)))
     return lower, upper
 
 
@@ -75,6 +101,6 @@ def mcnemar(lost: int, gained: int) -> float:
 def required_pairs(variance: float, distance: float, alpha: float, power: float) -> float:
     """Return the pairs at which a one-sided test of level alpha has this power.
 
-    variance: of the difference of a pair. distance: of the true drop from the tested one.
+    variance: of the difference of a pair. distance: of the true drop from the tested one, above 0.
     """
-    return variance * (float(norm.isf(alpha) + norm.ppf(power)) / distance) ** 2 if distance else 0
+    return variance * (float(norm.isf(alpha) + norm.ppf(power)) / distance) ** 2

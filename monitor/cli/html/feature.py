@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from xml.etree.ElementTree import Element
 
-from monitor.cli.html.elements import Child, element, table, unordered
 from monitor.cli.html.incidents import DriftedFeature, Incident
 from monitor.detect.explain.distribution import Distribution
 from monitor.events.types import DriftEvent, Severity
@@ -19,6 +18,7 @@ from monitor.events.wording.drift import (
     shares_text,
     since_text,
 )
+from monitor.events.wording.markup import Child, element, table, unordered
 
 MAX_INCIDENTS = 5
 """Alarms of a feature that are shown in full, the newest ones."""

@@ -14,7 +14,6 @@ from xml.etree.ElementTree import Element
 from monitor import __version__
 from monitor.cli.console import budget_text, dropped_text
 from monitor.cli.html import incidents
-from monitor.cli.html.elements import Child, document, element, table, unordered
 from monitor.cli.html.experiment.summary import experiments_section
 from monitor.cli.html.feature import badge, section
 from monitor.cli.html.incidents import DriftedFeature
@@ -22,6 +21,7 @@ from monitor.cli.html.timeline import timeline
 from monitor.cli.report import Report
 from monitor.detect.explain.distribution import Distribution
 from monitor.events.types import pages
+from monitor.events.wording.markup import Child, document, element, table, unordered
 
 MAX_SECTIONS = 300
 """Features with a section, over all models; the others are counted."""

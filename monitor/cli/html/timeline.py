@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
-from monitor.cli.html.elements import element
 from monitor.cli.html.incidents import DriftedFeature, Incident
 from monitor.events.types import DriftEvent
+from monitor.events.wording.markup import element
 
 HEIGHT = 26
 """Height of a row, in CSS pixels."""

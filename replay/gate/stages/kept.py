@@ -44,8 +44,12 @@ class KeptScores:
     def _open(self, subject: str) -> Iterator[Line]:
         lines, whole = read_lines(self._path) if self._path.exists() else ([], 0)
         if not lines:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_bytes(msgspec.json.encode(Line(subject=subject)) + b"\n")
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_bytes(msgspec.json.encode(Line(subject=subject)) + b"\n")
+            except OSError as error:
+                reason = os_error_reason(error)
+                raise UserError(f"{self._path}: cannot be written: {reason}") from None
             return
         if lines[0].subject != subject:
             raise UserError(

@@ -81,9 +81,16 @@ def draw(
 
 
 def export(path: Path, pairs: Sequence[Pair]) -> int:
-    """Write the pairs whose answers differ as JSON lines. Return their number."""
+    """Write the pairs whose answers differ as JSON lines. Return their number.
+
+    The folder is made if it is absent. Raises UserError if the file cannot be written.
+    """
     shown = [pair.exported for pair in pairs if pair.first != pair.second]
-    path.write_bytes(b"".join(msgspec.json.encode(pair) + b"\n" for pair in shown))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(msgspec.json.encode(pair) + b"\n" for pair in shown))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {os_error_reason(error)}") from None
     return len(shown)
 
 

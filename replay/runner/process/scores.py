@@ -81,12 +81,12 @@ def _prompt(sample: Mapping[str, Any]) -> str:
     argument = sample["arguments"][0][0]
     if isinstance(argument, str):
         return argument
-    try:
-        messages = json.loads(argument.prompt)
+    try:  # chat messages, or a tuple with their JSON
+        messages = json.loads(argument[0]) if isinstance(argument[0], str) else argument
         if len(messages) == 1:
             return str(messages[0]["content"])
         return "\n\n".join(f"{each['role']}: {each['content']}" for each in messages)
-    except (AttributeError, TypeError, ValueError, KeyError):
+    except (LookupError, TypeError, ValueError):
         return ""
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import lm_eval.tasks
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._index import TaskIndex
 from lm_eval.tasks._yaml_loader import load_yaml
@@ -18,6 +20,8 @@ from replay.runner.plan import RunPlan
 from replay.runner.reasons import reason_of
 from replay.runner.suites import STANDARD, expand
 
+TASKS: Final = Path(lm_eval.tasks.__file__).parent
+_named: Final = re.compile(r"^\s*(?:-|task:|group:|tag:)\s*(\S.*)$", re.MULTILINE)
 SEED: Final = 1234
 """Seed of few-shot examples, as lm-eval's own."""
 
@@ -50,15 +54,31 @@ def load(plan: RunPlan) -> tuple[LoadedTask, ...]:
     names = expand(plan.tasks)
     for folder in plan.include_paths:
         check_folder(Path(folder))
-    manager = TaskManager(
-        include_path=list(plan.include_paths),
-        include_defaults=any(name in STANDARD for name in names),
-    )
-    missing = [name for name in names if name not in manager.all_tasks]
+    folders = list(plan.include_paths)
+    manager = TaskManager(include_path=folders, include_defaults=False)
+    others = [name for name in names if name not in manager.all_tasks]
+    missing = absent(name for name in others if name not in STANDARD)
     if missing:
-        where = ", ".join(plan.include_paths) or "lm-eval's own tasks"
+        where = " and ".join((*folders, "lm-eval's own tasks"))
         raise RunError("missing_task", f"task {missing[0]} does not exist in {where}")
+    if others:
+        manager = TaskManager(include_path=folders, include_defaults=True)
     return tuple(task for name in names for task in _load_one(manager, name, plan))
+
+
+def absent(names: Iterable[str]) -> list[str]:
+    """Return the names that no task file of lm-eval mentions as a task, group or tag.
+
+    That is a search in 14,000 files, which takes a ninth of the time of lm-eval's own index.
+    """
+    left = set(names)
+    files = TASKS.rglob("*.yaml") if left else ()
+    for path in files:
+        found = _named.findall(path.read_text(encoding="utf-8", errors="replace"))
+        left -= {name for line in found for name in re.split(r"[\s,\[\]\"']+", line)}
+        if not left:
+            break
+    return sorted(left)
 
 
 def check_folder(folder: Path) -> None:
@@ -125,6 +145,12 @@ def _configure(task: Any, plan: RunPlan) -> None:
             "broken_task",
             f"task {task.task_name} needs log probabilities, which chat endpoints do not give: "
             "rewrite it as a question whose answer is a letter, or use local-completions",
+        )
+    if getattr(task, "UNSAFE_CODE", False) and not (plan.allow_code and plan.sandbox):
+        raise RunError(
+            "broken_task",
+            f"task {task.task_name} runs code that the model wrote: it needs allow_code and a "
+            "sandbox",
         )
     if plan.few_shot is not None and task.get_config("num_fewshot") != 0:
         task.set_config(key="num_fewshot", value=plan.few_shot)

@@ -23,6 +23,7 @@ from benchmarks.detectors.protocol import (
     first_after,
 )
 from benchmarks.detectors.streams import CHANGES, NUMERIC, STREAMS, Trial, change_trial, null_trial
+from tests.long_form import long_only
 
 
 class Random(ScoreBased):
@@ -282,10 +283,14 @@ def test_the_textbook_recipe_detects_a_shift_and_a_new_category() -> None:
     assert shares.psi(np.array([0.0, 1.0, 7.0])) > 1
 
 
+SHORT_FORM = {"plumbline", "river_adwin"}
+"""Contestants of this environment that `make test` runs, one of ours and one of others."""
+
+
 @pytest.mark.parametrize(
     "name",
     [
-        name
+        pytest.param(name, marks=() if name in SHORT_FORM else long_only)
         for name, contestant in CONTESTANTS.items()
         if contestant.environment == PROJECT_ENVIRONMENT
     ],

@@ -203,12 +203,15 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_by_itself_has_a_name(tmp_path: Path) -> None:
-    """An exit without a message is an error that names the log."""
+    """An exit without a message is an error that names the log; the sandbox has started it."""
     folder = write_sums(tmp_path / "tasks")
     (folder / "utils.py").write_text("import os\n\ndef docs(dataset):\n    os._exit(3)\n")
     add_function(folder, "process_docs", "utils.docs")
+    marker = tmp_path / "sandboxed"
+    sandbox = ("/bin/sh", "-c", 'touch "$0"; exec "$@"', str(marker))
     with OpenAIServer(answer=add) as server, pytest.raises(RunError, match=f"status 3.*{LOG}"):
-        run(plan(tmp_path, server.url), {}, Collector())
+        run(plan(tmp_path, server.url, sandbox=sandbox), {}, Collector())
+    assert marker.exists()
 
 
 def add_function(folder: Path, key: str, function: str) -> None:

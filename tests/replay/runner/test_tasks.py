@@ -12,7 +12,7 @@ import pytest
 from replay.results import ErrorReason, RunError
 from replay.runner.process.digest import task_digest
 from replay.runner.process.scores import choose_metric
-from replay.runner.process.tasks import load
+from replay.runner.process.tasks import absent, load
 from replay.runner.reasons import is_out_of_memory, reason_of
 from tests.replay.openai_server import OpenAIServer
 from tests.replay.runner.in_process import evaluate_here, keep_caches
@@ -58,6 +58,7 @@ BROKEN: list[tuple[str, Callable[[Path], Any], ErrorReason, str]] = [
     ("function is absent", append("process_docs: !function utils.none\n"), "broken_task", "utils"),
     ("data are absent", lambda f: (f / "sums.jsonl").unlink(), "broken_task", "sums.jsonl"),
     ("data are empty", lambda f: (f / "sums.jsonl").write_text(""), "broken_task", "sums"),
+    ("code of the model", append("unsafe_code: true\n"), "broken_task", "sandbox"),
     ("task is absent", lambda f: (f / "sums.yaml").unlink(), "missing_task", "sums"),
     ("folder is absent", lambda f: f.rename(f.with_name("gone")), "missing_task", "folder"),
 ]
@@ -76,6 +77,11 @@ def test_a_folder_with_a_broken_file_is_an_error(
         load(plan(tmp_path, URL))
     assert caught.value.reason == reason
     assert text in caught.value.detail
+
+
+def test_names_in_lm_eval_are_found() -> None:
+    """Tasks, groups and tags of lm-eval exist; other names are absent."""
+    assert absent(["boolq", "arc_easy", "mmlu", "truthfulqa", "no_such_task"]) == ["no_such_task"]
 
 
 def test_templates_and_other_tasks_are_allowed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
 
 from monitor.errors import UserError
 from replay.store import (
@@ -17,15 +19,18 @@ from replay.store import (
     StoreError,
     StoreFull,
     StoreUnavailable,
+    baselines,
+    gpu,
     open_store,
     outbox,
     queue,
     upgrade,
 )
 from replay.store.database import opening
+from replay.store.database.leases import Lease
 from replay.store.database.tables import METADATA
 from tests.replay.store.postgresql import PASSWORD, Postgresql, running
-from tests.replay.store.runs import append, claimed, enqueue, request, scores
+from tests.replay.store.runs import append, claimed, enqueue, finish, request, scores
 
 
 def test_the_migrations_create_the_tables(store: Store) -> None:
@@ -62,6 +67,44 @@ def test_postgresql_is_upgraded_by_the_command_only(postgresql: Postgresql) -> N
         open_store(url, PASSWORD)
     assert upgrade(url, PASSWORD) == opening.REVISIONS
     open_store(url, PASSWORD).close()
+
+
+def test_an_account_without_the_right_to_change_tables_works(postgresql: Postgresql) -> None:
+    """It opens the store and writes, with the rights that the guide names, and keeps triggers."""
+    url = postgresql.create_database()
+    upgrade(url, PASSWORD)
+    with postgresql.connect(str(make_url(url).database)) as connection:
+        connection.execute("CREATE ROLE worker LOGIN PASSWORD 'other'")
+        rights = "SELECT, INSERT, UPDATE, DELETE ON ALL TABLES"
+        connection.execute(f"GRANT {rights} IN SCHEMA public TO worker")
+        connection.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO worker")
+    with open_store(url.replace("plumbline@", "worker@"), "other") as store:
+        lease = claimed(store)
+        append(store, lease, scores(0, 2))
+        finish(store, lease)
+        with store.write() as connection:
+            outbox.add(connection, "e", "", b"", 0.0)
+            baselines.accept(connection, lease.run, 1.0)
+            assert gpu.acquire(connection, "host", 1, claimed_again(connection), 9.0, 1.0)
+        with pytest.raises(StoreError, match="must be owner"), store.write() as connection:
+            connection.execute(text("DROP TRIGGER keep_runs_delete ON runs"))
+
+
+def claimed_again(connection: Connection) -> Lease:
+    """Insert and claim another run."""
+    queue.enqueue(connection, request("again"), 2.0)
+    found = queue.claim(connection, "worker", 3.0, 60.0)
+    assert found is not None
+    return found.lease
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    """Each thread has a connection of its own."""
+    with ThreadPoolExecutor(4) as pool:
+        inserted = list(pool.map(lambda number: enqueue(store, f"a{number % 10}"), range(40)))
+    assert len({run for (run,) in inserted}) == 10
+    with store.read() as connection:
+        assert queue.state(connection).queued == 10
 
 
 def test_a_failed_upgrade_changes_nothing(

@@ -35,6 +35,22 @@ def test_a_task_that_changed_is_refused(store: Store) -> None:
         assert results.done(connection, lease.run) == {"traffic": {0}}
 
 
+@pytest.mark.parametrize("order", [(1.0, 0.5), (0.5, 1.0)])
+def test_a_task_is_binary_if_all_of_its_chunks_are(
+    store: Store, order: tuple[float, float]
+) -> None:
+    """A chunk of graded scores may hold 0 and 1 only, whichever comes first."""
+    lease = claimed(store)
+    for number, value in enumerate(order):
+        chunk = scores(number, number + 1, value=value)
+        append(store, lease, msgspec.structs.replace(chunk, binary=value == 1.0))
+        with store.read() as connection:
+            (task,) = results.load(connection, lease.run)
+            assert task.binary == all(value == 1.0 for value in order[: number + 1])
+    with store.read() as connection:
+        assert len(results.load(connection, lease.run)[0].scores) == 2
+
+
 def test_hostile_texts_and_missing_scores_are_stored(store: Store) -> None:
     """NUL and lone surrogates become U+FFFD; everything else stays. NaN stays missing."""
     lease = claimed(store)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from monitor.cli.html.elements import Child, element, table
 from monitor.cli.html.experiment.chart import effect_chart, has_margin
 from monitor.cli.html.experiment.distribution import distribution_chart
 from monitor.events.wording.experiments import share
+from monitor.events.wording.markup import Child, element, table
 from monitor.experiments.decisions.result import Arm, Comparison, Result
 from monitor.experiments.report import wording
 from monitor.experiments.report.wording import (

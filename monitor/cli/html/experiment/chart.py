@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from monitor.cli.html.elements import element
 from monitor.events.wording.experiments import percent
+from monitor.events.wording.markup import element
 from monitor.experiments.decisions.result import Point
 
 WIDTH: Final = 400

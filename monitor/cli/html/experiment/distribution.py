@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 from xml.etree.ElementTree import Element
 
-from monitor.cli.html.elements import element
 from monitor.events.wording.drift import number_text
+from monitor.events.wording.markup import element
 from monitor.experiments.decisions.result import Distribution
 
 WIDTH: Final = 400

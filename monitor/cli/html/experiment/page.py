@@ -6,9 +6,9 @@ from importlib.resources import files
 from xml.etree.ElementTree import Element
 
 from monitor import __version__
-from monitor.cli.html.elements import Child, document, element, table, unordered
 from monitor.cli.html.experiment.card import card, users_text
 from monitor.events.wording.experiments import share
+from monitor.events.wording.markup import Child, document, element, table, unordered
 from monitor.experiments.decisions.result import Result
 from monitor.experiments.report.wording import (
     DAYS,

@@ -7,9 +7,9 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from monitor.cli.console import experiment_text
-from monitor.cli.html.elements import Child, element, table
 from monitor.cli.html.experiment.card import CLASSES
 from monitor.events.wording.experiments import interval, p_text, percent
+from monitor.events.wording.markup import Child, element, table
 from monitor.experiments.report.wording import mean_text
 
 

@@ -50,6 +50,8 @@ def test_other_models_and_damaged_files_are_refused(tmp_path: Path) -> None:
         KeptScores(path, "model a")
     with pytest.raises(UserError, match="cannot be read"):
         read_scores(tmp_path / "absent")
+    with pytest.raises(UserError, match="cannot be written"):
+        KeptScores(path / "more" / "new.jsonl", "model a")
     KeptScores(tmp_path / "empty.jsonl", "model a")
     with pytest.raises(UserError, match="has no scores"):
         read_scores(tmp_path / "empty.jsonl")

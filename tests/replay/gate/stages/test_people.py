@@ -28,8 +28,11 @@ def test_the_export_is_blind_and_repeatable(tmp_path: Path) -> None:
     """A pair has prompt and answers in an order that hides the model; a repeat gives the same."""
     pairs = draw((NEW,), (OLD,), 30)
     assert pairs == draw((NEW,), (OLD,), 30)
-    assert export(tmp_path / "pairs.jsonl", pairs) == 30
-    found = lines(tmp_path / "pairs.jsonl")
+    path = tmp_path / "new" / "pairs.jsonl"
+    assert export(path, pairs) == 30
+    found = lines(path)
+    with pytest.raises(UserError, match="cannot be written"):
+        export(path / "more", pairs)
     assert {*found[0]} == {"pair", "task", "prompt", "first", "second"}
     assert all(each["prompt"].split()[1] == each["first"].split()[1] for each in found)
     first = sum(each["first"].startswith("new") for each in found)

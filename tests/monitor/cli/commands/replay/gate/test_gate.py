@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from replay.gate.audit import check as check_audit
+from replay.gate.stages.kept import read_scores
 from tests.long_form import long_only
 from tests.monitor.cli.command_line import PLUMBLINE, ROOT, run
 from tests.replay.openai_server import OpenAIServer
@@ -30,6 +31,11 @@ def degraded(prompt: str) -> str:
     """Answer every second question wrongly."""
     words = prompt.rstrip("?").split()
     return "7000" if "+" in words and int(words[-3]) % 2 else add(prompt)
+
+
+def question(number: int) -> str:
+    """Return the prompt of an item."""
+    return f"What is {number} + {number % 5}?"
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +110,8 @@ def test_the_same_model_passes(
     (check,) = result["stages"][0]["checks"]
     assert (check["items"], check["value"], check["baseline"]) == (ITEMS, 1.0, 1.0)
     assert kinds(tmp_path) == []
+    (kept, *_) = read_scores(folder / "work" / "candidate.jsonl")
+    assert {score.prompt for score in kept.scores} <= {question(n) for n in range(ITEMS)}
     (entry,) = check_audit(tmp_path / "audit")
     assert (entry.outcome, entry.exit_status, entry.candidate) == ("passed", 0, "new")
     written = [path for path in (*tmp_path.rglob("*"), *folder.rglob("*")) if path.is_file()]

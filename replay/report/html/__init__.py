@@ -1,0 +1,1 @@
+"""The report as a page without a script and without any request."""

@@ -1,0 +1,150 @@
+"""`plumbline replay`: a baseline and replays by hand, and what the store has of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitor.roles import replay_worker
+from replay.results import RunError
+from replay.runner import supervise
+from replay.sets.item_set import approve
+from replay.sets.versions import freeze
+from tests.monitor.cli.command_line import error, run
+from tests.monitor.roles.replay_runs import Runner, half, items
+
+pytestmark = pytest.mark.usefixtures("runner")
+
+
+@pytest.fixture
+def runner(monkeypatch: pytest.MonkeyPatch) -> Runner:
+    """A stand-in for the process of lm-eval."""
+    made = Runner()
+    monkeypatch.setattr(supervise, "run", made.run)
+    return made
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A configuration with a store in the test's folder."""
+    path = tmp_path / "plumbline.yaml"
+    sections = {
+        "store": {"url": f"sqlite:///{tmp_path}/store.db"},
+        "replay": {
+            "model": {"base_url": "http://127.0.0.1:9/v1"},
+            "margin": 0.2,
+            "chunk_size": 10,
+            "directory": str(tmp_path / "work"),
+        },
+    }
+    path.write_text(yaml.safe_dump(sections))
+    return path
+
+
+@pytest.fixture
+def evalset(tmp_path: Path) -> str:
+    """The name of a frozen evaluation set."""
+    freeze(tmp_path / "sets", "support", approve(items(), "a person"), 1.0)
+    return str(tmp_path / "sets" / "support")
+
+
+Out = Callable[[], str]
+
+
+@pytest.fixture
+def out(capsys: pytest.CaptureFixture[str]) -> Out:
+    """Return what was printed since the last call, without the log."""
+
+    def lines() -> str:
+        text = capsys.readouterr().out
+        return "\n".join(line for line in text.splitlines() if "[info " not in line)
+
+    return lines
+
+
+def test_a_baseline_and_replays_by_hand(
+    configured: Path, evalset: str, runner: Runner, out: Out
+) -> None:
+    """The exit status is the verdict; the results are listed, shown, compared and exported."""
+    options = ("-c", configured)
+    assert run("replay", "run", "chat", "--baseline", "--set", evalset, *options) == 0
+    assert "baseline of chat: 60 items" in out()
+    assert run("replay", "run", "chat", *options) == 0
+    assert "not regressed" in out()
+    runner.score = half
+    assert run("replay", "run", "chat", "--json", *options) == 1
+    assert json.loads(out())["verdict"] == "regressed"
+    assert run("replay", "list", "--json", *options) == 0
+    listed = json.loads(out())
+    assert sorted(each["verdict"] for each in listed) == [
+        "inconclusive",
+        "not_regressed",
+        "regressed",
+    ]
+    by_verdict = {each["verdict"]: each["id"] for each in listed}
+    assert run("replay", "list", "--verdict", "regressed", *options) == 0
+    assert by_verdict["regressed"][:12] in out()
+    html = configured.with_name("report.html")
+    identity = by_verdict["regressed"][:8]
+    assert run("replay", "show", identity, "--html", html, *options) == 0
+    assert "regressed" in out()
+    assert html.read_bytes().startswith(b"<!DOCTYPE html>")
+    assert run("replay", "show", identity, "--json", *options) == 0
+    assert json.loads(out())["run"]["verdict"] == "regressed"
+    assert run("replay", "compare", by_verdict["inconclusive"], identity, *options) == 0
+    assert "changed" in out()
+    assert run("replay", "compare", identity, *options) == 1
+    assert "not reproduced" in out()
+    assert run("replay", "export", identity, *options) == 0
+    kinds = {json.loads(line)["type"] for line in out().splitlines()}
+    assert kinds == {"run", "task", "item", "ledger"}
+
+
+def test_a_queued_run_is_done_by_a_worker(configured: Path, evalset: str, out: Out) -> None:
+    """`--queue` ends at once; `work --once` does one run."""
+    options = ("-c", configured)
+    assert run("replay", "run", "chat", "--baseline", "--queue", "--set", evalset, *options) == 0
+    identity = out().strip()
+    assert run("replay", "work", "--once", *options) == 0
+    out()
+    assert run("replay", "list", "--json", *options) == 0
+    (listed,) = json.loads(out())
+    assert (listed["id"], listed["state"]) == (identity, "finished")
+
+
+def test_an_inconclusive_run_has_a_status_of_its_own(
+    configured: Path, evalset: str, runner: Runner
+) -> None:
+    """Few items do not decide; a run without a verdict is an error."""
+    options = ("-c", configured)
+    text = configured.read_text().replace("margin: 0.2", "margin: 0.01")
+    configured.write_text(text)
+    assert run("replay", "run", "chat", "--baseline", "--set", evalset, *options) == 0
+    assert run("replay", "run", "chat", *options) == 3
+
+    def fail(_: int) -> None:
+        raise RunError("unauthorized", "401")
+
+    runner.before = fail
+    assert run("replay", "run", "chat", *options) == 2
+
+
+def test_errors_are_one_line(
+    configured: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Without a baseline, a model, a run or a set, the message says what to do."""
+    options = ("-c", configured)
+    assert "has no baseline to compare with" in error(capsys, "replay", "run", "chat", *options)
+    assert "there are no items" in error(capsys, "replay", "run", "chat", "--baseline", *options)
+    missing = ("--baseline", "--set", tmp_path / "none")
+    assert "has no frozen version" in error(capsys, "replay", "run", "chat", *missing, *options)
+    assert "no run begins with 'abc'" in error(capsys, "replay", "show", "abc", *options)
+    assert "is not DIR/NAME" in error(capsys, "replay", "run", "m", "--set", "a/b@x", *options)
+    empty = tmp_path / "empty.yaml"
+    empty.write_text(f"store: {{url: 'sqlite:///{tmp_path}/store.db'}}\n")
+    assert "replay.model is missing" in error(capsys, "replay", "run", "chat", "-c", empty)
+    assert replay_worker.MAX_ATTEMPTS > 1
