@@ -102,3 +102,28 @@ def test_templates_that_require_root_are_reported(
     monkeypatch.setattr(Path, "symlink_to", deny)
     with pytest.raises(ProgramUnavailable, match="install the Debian package"):
         debian._link_templates(tmp_path, tmp_path / "target")
+
+
+def test_the_server_of_postgresql_comes_with_missing_libraries(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its package has the version of Debian; installed libraries and LLVM are not fetched."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    fetched = bare.parent / "fetched"
+    script(
+        bare,
+        "apt-get",
+        f'shift 2; echo "$@" >> {fetched}; for name in "$@"; do echo > "$name.deb"; done',
+    )
+    script(bare, "apt-cache", "printf 'postgresql-17\\nlibpq5\\nlibldap2\\nlibllvm19\\n  libx\\n'")
+    script(bare, "dpkg-query", "printf 'libldap2:amd64\\nlibc6:amd64\\n'")
+    script(
+        bare,
+        "dpkg-deb",
+        'if [ "$1" = -f ]; then echo "postgresql-17 (>= 17), tzdata"; exit; fi\n'
+        "/bin/mkdir -p usr/lib/postgresql/17/bin",
+    )
+    folder = debian.unpacked_server()
+    assert folder.is_dir()
+    assert folder.parts[-4:] == ("lib", "postgresql", "17", "bin")
+    assert fetched.read_text().splitlines() == ["postgresql", "postgresql-17 libpq5"]

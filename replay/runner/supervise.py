@@ -6,6 +6,7 @@ has a process group, which is killed when the run ends, for whatever reason.
 
 from __future__ import annotations
 
+import math
 import os
 import selectors
 import signal
@@ -58,12 +59,12 @@ def run(
     started = time.monotonic()
     try:
         make_folders(plan)
-        if plan.model.is_endpoint:
-            check_endpoint(plan.model)
-        with _Process(plan, done) as process:
-            return _Watch(plan, process, started).follow(on_chunk, keep_going)
     except OSError as error:
         raise _os_error(error) from error
+    if plan.model.is_endpoint:
+        check_endpoint(plan.model)
+    with _Process(plan, done) as process:
+        return _Watch(plan, process, started).follow(on_chunk, keep_going)
 
 
 class _Process:
@@ -92,9 +93,9 @@ class _Process:
                     pass_fds=(write,),
                     start_new_session=True,
                 )
-        except OSError:
+        except OSError as error:
             os.close(self.pipe)
-            raise
+            raise _os_error(error) from error
         finally:
             os.close(write)
         self._send()
@@ -136,7 +137,7 @@ class _Watch:
         self._plan = plan
         self._process = process
         self._deadline = started + plan.deadline_s
-        self._silence = time.monotonic() + plan.silence_s
+        self._silence = math.inf  # until the model is loaded, which may take long
         self._decoder = msgspec.json.Decoder(Message)
         self._rest = bytearray()
 

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from typing import IO
 
 import msgspec
@@ -46,7 +47,8 @@ def main() -> int:
 
         evaluate(order, output.send)
     except BaseException as error:
-        traceback.print_exc()
+        with suppress(OSError):  # the disk of the log may be full
+            traceback.print_exc()
         output.send(Failed(reason_of(error), _detail(error)))
         return 1
     return 0
@@ -69,6 +71,7 @@ def _detail(error: BaseException) -> str:
 
 if __name__ == "__main__":
     status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)  # lm-eval and its libraries leave threads behind

@@ -163,15 +163,36 @@ def test_silence_has_a_limit(tmp_path: Path) -> None:
         assert caught.value.reason == "deadline"
 
 
+def test_a_run_that_cannot_start_has_a_reason(tmp_path: Path) -> None:
+    """A folder that cannot be made and a sandbox that is absent are errors of the run."""
+    (tmp_path / "file").write_text("")
+    with OpenAIServer() as server:
+        with pytest.raises(RunError, match="file/run"):
+            run(plan(tmp_path, server.url, log_dir=str(tmp_path / "file/run")), {}, Collector())
+        with pytest.raises(RunError, match="no-sandbox"):
+            run(plan(tmp_path, server.url, sandbox=("no-sandbox",)), {}, Collector())
+
+
+def test_a_full_disk_of_the_log_hides_no_reason(tmp_path: Path) -> None:
+    """The reason of an error is known although nothing can be written to the log."""
+    folder = write_sums(tmp_path / "tasks")
+    (folder / "sums.jsonl").unlink()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOG).symlink_to("/dev/full")
+    with OpenAIServer() as server, pytest.raises(RunError, match=r"sums\.jsonl") as caught:
+        run(plan(tmp_path, server.url), {}, Collector())
+    assert caught.value.reason == "broken_task"
+
+
 @long_only
 def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
     """If a chunk cannot be stored, its error is raised and the process is gone."""
     write_sums(tmp_path / "tasks")
 
     def fail(_: Chunk) -> bool:
-        raise ValueError("the store is away")
+        raise ConnectionError("the store is away")
 
-    with OpenAIServer(answer=add) as server, pytest.raises(ValueError, match="the store is away"):
+    with OpenAIServer(answer=add) as server, pytest.raises(ConnectionError, match="the store"):
         run(plan(tmp_path, server.url), {}, fail)
     with pytest.raises(AssertionError, match="no run is active"):
         child_of(os.getpid())
