@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replay.results import RunError, TaskScores
@@ -84,6 +84,7 @@ def test_a_restart_continues_identically() -> None:
     assert again == msgspec.structs.replace(straight, looks=straight.looks + 1)
 
 
+@settings(max_examples=20)
 @given(st.permutations(range(40)))
 def test_the_order_within_a_look_does_not_matter(order: list[int]) -> None:
     """The evidence depends on the set of items that were answered."""
