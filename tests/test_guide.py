@@ -41,7 +41,7 @@ from monitor.telemetry.http.assignments import OPENFEATURE, assignments
 from tests.test_documents import DOCUMENTS, ROOT, blocks
 
 DOCS = ROOT / "docs"
-CONFIGURED = ("quickstart.md", "connect.md", "windows-and-references.md")
+CONFIGURED = ("quickstart.md", "connect.md", "replay.md", "windows-and-references.md")
 
 
 def links(path: Path) -> list[tuple[Path, str]]:
@@ -95,7 +95,7 @@ def test_configurations_are_valid(page: str, tmp_path: Path) -> None:
     for text in found:
         file = tmp_path / "plumbline.yaml"
         file.write_text(text)
-        load(file, {})
+        load(file, {}, secrets=False)
 
 
 def test_configuration_of_judges_is_valid(tmp_path: Path) -> None:

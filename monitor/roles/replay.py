@@ -30,7 +30,12 @@ from monitor.kafka.topics import partition_of
 from monitor.roles.lag import LagMeter
 from monitor.roles.names import REPLAY as ROLE
 from monitor.roles.replay_actions import ActionSender
-from monitor.roles.replay_baselines import FIRST, freeze, reference_items, unfrozen_items
+from monitor.roles.replay_baselines import (
+    RETRY_SECONDS,
+    freeze,
+    reference_items,
+    unfrozen_items,
+)
 from monitor.roles.replay_consumer import Decoded, Trigger, decode
 from monitor.roles.replay_outbox import send_events
 from monitor.roles.replay_samples import SampleReader
@@ -295,20 +300,21 @@ class Replay(Role):
         return (self.topics.events, 0) in self.assigned
 
     def _search(self) -> None:
-        """Freeze items of the models of this process that have none yet.
+        """Freeze items of the models of this process that have no baseline yet.
 
         A model with an open alarm waits: its present traffic is no reference.
         """
         if not any(topic == self.topics.events for topic, _ in self.assigned):
             return
         alarmed = list(self.trigger.alarms.models())
-        found = unfrozen_items(self._reader(), self.config, self.place.store, alarmed)
+        now, store = self.place.clock(), self.place.store
+        found = unfrozen_items(self._reader(), self.config, store, now, alarmed)
         for model, items in found.items():
             number = partition_of(model.encode("utf-8", "surrogatepass"), self.partitions)
             if (self.topics.events, number) in self.assigned:
-                now = self.place.clock()
-                with self.place.store.write() as connection:
-                    outcome = freeze(connection, self.config, (model, items), FIRST, now)
+                key = f"first {int(now // RETRY_SECONDS)}"
+                with store.write() as connection:
+                    outcome = freeze(connection, self.config, (model, items), key, now)
                 self._count({outcome: 1})
 
     # --- rebalances -------------------------------------------------------------------------------

@@ -13,15 +13,15 @@ from monitor.roles.replay_plan import replay_plan, run_request, set_name
 from monitor.roles.replay_samples import SampleReader, Span, accepted_items
 from replay.sets.item import Item
 from replay.sets.item_set import make_set
-from replay.store import Store, queue, sets
+from replay.store import Store, baselines, queue, sets
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 log = structlog.get_logger(__name__)
 
-FIRST: Final = "first"
-"""Key of the baseline of a model that had no frozen items."""
+RETRY_SECONDS: Final = 3600.0
+"""Time after which a first baseline that has failed is tried again, with new items."""
 
 
 def reference_items(reader: SampleReader, config: Config, answer: Answer) -> tuple[Item, ...]:
@@ -32,11 +32,12 @@ def reference_items(reader: SampleReader, config: Config, answer: Answer) -> tup
 
 
 def unfrozen_items(
-    reader: SampleReader, config: Config, store: Store, skipped: Sequence[str] = ()
+    reader: SampleReader, config: Config, store: Store, at: float, skipped: Sequence[str] = ()
 ) -> Mapping[str, tuple[Item, ...]]:
-    """Return enough items of each model that can be replayed and has no frozen items.
+    """Return enough items of each model that can be replayed and has no baseline.
 
-    skipped: models to leave out, such as those with an open alarm.
+    skipped: models to leave out, such as those with an open alarm. at: epoch seconds; a model whose
+    baseline has failed within RETRY_SECONDS, or is queued, is left out as well.
     """
     found = accepted_items(reader, Span(), config.replay.items)
     wanted = {
@@ -52,7 +53,8 @@ def unfrozen_items(
         return {
             model: items
             for model, items in wanted.items()
-            if sets.find(connection, set_name(model)) is None
+            if baselines.find(connection, model) is None
+            and queue.latest(connection, model, at - RETRY_SECONDS, "baseline") is None
         }
 
 

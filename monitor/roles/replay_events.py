@@ -26,7 +26,7 @@ from replay.verdict.decision import Decision, TaskDecision
 class Result:
     """How a run ended, and the numbers behind it.
 
-    set_name: name of its items, with their version. absolute: scores of drifted items.
+    set_name, set_digest: of its items, with their version. absolute: scores of drifted items.
     environment: None if the run ended before its model was known.
     """
 
@@ -37,6 +37,7 @@ class Result:
     absolute: tuple[AbsoluteScore, ...] = ()
     environment: RunEnvironment | None = None
     set_name: str = ""
+    set_digest: str = ""
 
 
 def replay_event(run: Run, result: Result | None = None) -> ReplayEvent:
@@ -64,7 +65,7 @@ def replay_event(run: Run, result: Result | None = None) -> ReplayEvent:
         margin=plan.criteria.margin,
         alpha=plan.criteria.alpha,
         item_set="" if result is None else result.set_name,
-        set_digest=run.set_digest,
+        set_digest=run.set_digest if result is None else result.set_digest or run.set_digest,
         absolute=() if result is None else tuple(map(_absolute, result.absolute)),
         seconds=0.0 if run.started_at is None else max(0.0, finished - run.started_at),
         gpu_seconds=run.gpu_seconds,

@@ -48,14 +48,15 @@ class ReplayRun:
         self.details = msgspec.convert(hold.run.details, ReplayDetails)
         self.folder = place.directory / "runs" / hold.run.id
         self.environment: RunEnvironment | None = None
+        self.set_digest = hold.run.set_digest
 
     def execute(self) -> Result:
         """Return how the run ended. Raises RunError, UserError, LeaseLost and StoppingError."""
         self.hold.acquire_gpus()
         if self.hold.was_cancelled():
             return _CANCELLED
-        item_set = self._item_set()
         baseline = self._baseline()
+        item_set = self._item_set()
         if baseline is None and self.run.trigger != "baseline":
             return self._without_baseline(item_set)
         plan = self._run_plan(item_set)
@@ -84,22 +85,31 @@ class ReplayRun:
             absolute=() if compared else absolute_scores(drifted.tasks),
             environment=self.environment,
             set_name=name,
+            set_digest=self.set_digest,
         )
 
     # --- what is run ------------------------------------------------------------------------------
 
     def _item_set(self) -> ItemSet | None:
         """Return the frozen items; None for a run of tasks of lm-eval alone."""
-        if not self.run.set_digest:
+        if not self.set_digest:
             return None
         with self.place.store.read() as connection:
-            return sets.load(connection, self.run.set_digest)
+            return sets.load(connection, self.set_digest)
 
     def _baseline(self) -> tuple[TaskScores, ...] | None:
-        """Return the scores of the baseline; None if there is none."""
+        """Return the scores of the baseline; None if there is none.
+
+        A run that was inserted before the first baseline of its model had ended uses its items.
+        """
+        if self.run.trigger == "baseline":
+            return None
         with self.place.store.read() as connection:
-            found = baselines.find(connection, self.run.model, self.run.set_digest)
-            return None if found is None else results.load(connection, found.run)
+            found = baselines.find(connection, self.run.model, self.set_digest)
+            if found is None:
+                return None
+            self.set_digest = found.set_digest
+            return results.load(connection, found.run)
 
     def _run_plan(self, item_set: ItemSet | None) -> RunPlan:
         """Return the plan of the frozen items and of the configured tasks."""
@@ -125,7 +135,7 @@ class ReplayRun:
             few_shot=self.plan.few_shot,
             limit=self.plan.limit,
             chunk_size=self.plan.chunk_size,
-            seed=int((self.run.set_digest or "0")[:8], 16),
+            seed=int((self.set_digest or "0")[:8], 16),
             deadline_s=self.plan.deadline_s,
             max_failed=self.plan.criteria.max_failed,
             online=self.plan.online,

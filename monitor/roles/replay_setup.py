@@ -8,6 +8,7 @@ import socket
 import tempfile
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,8 +25,15 @@ _PACKAGES: Final = ("lm_eval", "sqlalchemy", "alembic", "rensa")
 
 
 def check(config: Config) -> None:
-    """Raise UserError if the replay role could not start: a package is missing, or a variable."""
+    """Raise UserError if the replay role could not start: a package is missing, or a variable.
+
+    A store that is not available is no error: the role waits for it.
+    """
     check_packages()
+    from replay.store import StoreUnavailable  # noqa: PLC0415 - imports sqlalchemy
+
+    with suppress(StoreUnavailable):
+        open_configured(config).close()
     replay = config.replay
     models = [replay.model, *replay.models.values(), replay.baseline_model]
     for model in models:

@@ -25,7 +25,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     base_url: of an endpoint, such as "http://host:8000/v1"; without credentials.
     api_key_env: environment variable that holds the key; the key itself is never part of a plan.
     revision, dtype: of weights. device: such as "cpu" or "cuda:0"; "auto" spreads the weights
-    over the devices there are.
+    over the GPUs there are.
     batch_size: of weights; halved when memory runs out. concurrency: of requests to an endpoint.
     max_new_tokens: longest response; None: as the task says.
     request_timeout_s, retries: of one request to an endpoint.

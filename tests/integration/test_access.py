@@ -34,7 +34,7 @@ from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-ROLES = ("ingest", "detect", "judge", "experiment", "notify")
+ROLES = ("ingest", "detect", "judge", "experiment", "notify", "replay")
 LOGS = "inference-logs"
 EXPERIMENTS = {
     "exp": {
@@ -47,6 +47,12 @@ EXPERIMENTS = {
 }
 """An experiment whose variants do not differ."""
 CHECKS = {"checks": {"short": {"kind": "length", "max_chars": 10}}}
+REPLAY = {
+    "model": {"base_url": "http://127.0.0.1:9/v1"},
+    "on": {"severity": "info"},
+    "items": {"least": 20},
+}
+"""A model that does not answer: a run without a baseline ends with an event all the same."""
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
     r" on resource = (\w+):\w+:(\S+) for request"
@@ -188,6 +194,7 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         secret = tmp_path / "url"
         secret.write_text(program.url)
         target = {"program": {"kind": "webhook", "url": {"file": str(secret)}}}
+        replays = {"replay": REPLAY, "store": {"url": f"sqlite:///{tmp_path}/store.db"}}
 
         def daemon(role: str) -> Daemon:
             key = tmp_path / f"{role}.key"
@@ -204,6 +211,7 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
                 notifications={"targets": target},
                 experiments=EXPERIMENTS,
                 **({"judges": JUDGES | CHECKS} if role in {"ingest", "judge"} else {}),
+                **(replays if role == "replay" else {}),
             )
 
         ingest = stack.enter_context(daemon("ingest"))
@@ -211,7 +219,7 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         others = [stack.enter_context(daemon(role)) for role in ROLES[1:]]
         for each in others:
             each.wait_ready()
-        detect, judge, experiment, notify = others
+        detect, judge, experiment, notify, replay = others
         produce(broker.bootstrap, LOGS, [b"no record"])
         for first in range(0, len(lines), 1_500):  # `accept` selects whole chunks: keep them small
             produce(broker.bootstrap, LOGS, lines[first : first + 1_500])
@@ -221,12 +229,14 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         detect.wait_metric("records_watched_total", len(lines))
         judge.wait_metric("judge_unscored_total", 1)  # nothing answers the calls
         experiment.wait_for("experiment verdict")
+        _wait_for_outcome(replay, "own")  # its event was sent, and read
         accept(broker, tmp_path / "operator.yaml")
+        _wait_for_outcome(replay, "baseline", "too_few_items")  # the answer to the command
         assert detect.stop() == 0
         detect = stack.enter_context(daemon("detect"))
         detect.wait_for("state restored")
-        running = (ingest, detect, judge, experiment, notify)
-        assert [each.stop() for each in running] == [0] * 5
+        running = (ingest, detect, judge, experiment, notify, replay)
+        assert [each.stop() for each in running] == [0] * 6
         asked = set(broker.audit())
     assert {each for each in asked if each[1] == "Denied"} == set()
     used = [what for what in asked if what[1] == "Allowed"]
@@ -234,6 +244,12 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         right for right in rights if not any(right.covers(role, *what) for role, _, *what in used)
     ]
     assert idle == []
+
+
+def _wait_for_outcome(replay: Daemon, *outcomes: str) -> None:
+    """Wait until the role has read a message with one of these outcomes."""
+    name = "replay_events_total"
+    replay.wait(lambda: any(replay.metric(name, outcome=each) for each in outcomes), str(outcomes))
 
 
 UNWRITABLE = (

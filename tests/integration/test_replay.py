@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import yaml
 
+from monitor.config.load import load
 from monitor.events.replay import ReplayEvent, decode_replay
 from monitor.kafka.topics import Topics
 from monitor.roles.replay_actions import signature
-from replay.store import baselines, chain, open_store, queue, results
+from monitor.roles.replay_lease import LEASE_SECONDS
+from monitor.roles.replay_setup import workplace
+from monitor.roles.replay_worker import ReplayWorker
+from monitor.telemetry.counters.metrics import Metrics
+from replay.sets.item import Item, Provenance
+from replay.sets.versions import freeze
+from replay.store import Store, baselines, chain, open_store, outbox, queue, results
 from replay.store.queries.integrity import verify
+from replay.store.queries.runs import Filter, list_runs
 from tests.integration.broker import KafkaBroker
-from tests.integration.harness import Daemon, produce, read_all
+from tests.integration.harness import ROOT, Daemon, produce, read_all, until
+from tests.monitor.cli.command_line import run
 from tests.monitor.notify.receiver import Receiver, Reply
 from tests.replay.openai_server import OpenAIServer
 
@@ -201,3 +216,64 @@ def check_store(tmp_path: Path, found: dict[str, ReplayEvent]) -> None:
             assert len(list(chain.entries(connection, "decision", event.run))) == 1
         assert verify(connection).broken is None
     assert not list((tmp_path / "work" / "runs").iterdir())
+
+
+def test_a_killed_worker_is_continued(tmp_path: Path) -> None:
+    """After SIGKILL amid lm-eval another worker ends the run: each item once, one verdict."""
+    models, folder = Models(), tmp_path / "sets"
+    with OpenAIServer(answer=models.answer, delay=0.05) as server:
+        path = tmp_path / "plumbline.yaml"
+        path.write_text(yaml.safe_dump(sections(tmp_path, server, "http://127.0.0.1:9/")))
+        freeze(folder, "kept", frozen_items(60), 1.0)
+        options = ("-c", path)
+        assert run("replay", "run", GOOD, "--baseline", "--set", folder / "kept", *options) == 0
+        assert run("replay", "run", GOOD, "--queue", *options) == 0
+        answered = len(server.received)
+        with open_store(f"sqlite:///{tmp_path}/store.db") as store:
+            kill_amid(store, path)
+            config = load(path, {})
+            place = workplace(config, store, Metrics(), lambda _: False)
+            later = replace(place, clock=lambda: time.time() + 2 * LEASE_SECONDS)
+            assert ReplayWorker(later, "second").work_once()
+            with store.read() as connection:
+                (found,) = list_runs(connection, Filter(verdict="not_regressed"))
+                scores = results.load(connection, found.id)
+                assert len(outbox.pending(connection)) == 1
+                assert verify(connection).broken is None
+    assert found.attempts == 2
+    ids = [score.doc_id for task in scores for score in task.scores]
+    assert len(ids) == len(set(ids)) >= 40
+    assert len(server.received) - answered < 60 + 20 + 4, "chunks that were stored are not repeated"
+
+
+def frozen_items(count: int) -> list[Item]:
+    """Return approved items of the model that stays good."""
+    return [
+        Item(
+            prompt=prompt(GOOD, number),
+            scoring="exact_match",
+            target=word(prompt(GOOD, number)),
+            approved="a person",
+            provenance=Provenance(origin="file"),
+        )
+        for number in range(count)
+    ]
+
+
+def kill_amid(store: Store, path: Path) -> None:
+    """Let a worker process begin the queued run; kill it after its first chunk."""
+    main = "import sys; from monitor.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", main, "replay", "work", "--once", "-c", str(path)]
+    process = subprocess.Popen(command, cwd=ROOT, start_new_session=True)
+
+    def begun() -> bool:
+        assert process.poll() is None, "the worker has ended"
+        with store.read() as connection:
+            (found,) = list_runs(connection, Filter(state="running")) or (None,)
+        return found is not None and found.done >= 20
+
+    try:
+        until(begun, "the first chunk")
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(60)

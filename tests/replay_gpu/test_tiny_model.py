@@ -15,6 +15,7 @@ import torch
 from replay.results import RunError, TaskScores
 from replay.runner.chunk import RunEnvironment, merge
 from replay.runner.plan import ModelSpec, RunPlan
+from replay.runner.process.model import check_device
 from replay.runner.supervise import run
 from replay.verdict.criteria import Criteria
 from replay.verdict.decide import decide
@@ -151,10 +152,13 @@ def test_the_environment_names_weights_and_libraries(runs: Runs) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_an_absent_gpu_is_an_error(runs: Runs) -> None:
-    """cuda:0 without a GPU does not run on the CPU instead."""
+    """cuda:0 without a GPU does not run on the CPU instead; auto and vLLM need one as well."""
     with pytest.raises(RunError) as caught:
         run(plan(runs.folder, "before", device="cuda:0"), {}, Collector())
     assert caught.value.reason == "gpu_absent"
+    for spec in (ModelSpec(kind="hf", name="m", device="auto"), ModelSpec(kind="vllm", name="m")):
+        with pytest.raises(RunError, match="gpu_absent"):
+            check_device(spec)
 
 
 def test_batches_shrink_when_memory_runs_out(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:

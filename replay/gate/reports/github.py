@@ -22,9 +22,9 @@ def commands(result: GateResult) -> list[str]:
         return [command("notice", "plumbline gate", headline(result))]
     found: dict[str, list[tuple[str, str]]] = {"error": [], "warning": []}
     for stage in result.stages:
-        if stage.reason:
-            level = _LEVELS.get(stage.outcome, "warning")
-            text = f"{stage.reason}: {stage.detail}"
+        text = ": ".join(plain(part) for part in (stage.reason, stage.detail) if part)
+        if text and stage.outcome in _LEVELS:
+            level = _LEVELS[stage.outcome]
             found[level].append((f"{stage.name}: {stage.outcome}", text))
         for check in stage.checks:
             if check.required and check.outcome in _LEVELS and stage.outcome != "passed":

@@ -23,12 +23,21 @@ StoredRun = Callable[[str], tuple[TaskScores, ...]]
 
 
 class Scores:
-    """Gives the scores of candidate and baseline. folder: of the gate."""
+    """Gives the scores of candidate and baseline.
 
-    def __init__(self, criteria: Criteria, folder: Path, stored: StoredRun) -> None:
+    folder: of the gate. commit: of the pipeline; scores that were kept at another one are refused,
+    because an endpoint may serve another model under the same name.
+    reused: sides whose scores an earlier command kept, so that their model was not run.
+    """
+
+    def __init__(
+        self, criteria: Criteria, folder: Path, stored: StoredRun, commit: str = ""
+    ) -> None:
         self._criteria = criteria
         self._folder = folder
         self._stored = stored
+        self._commit = commit
+        self.reused: set[str] = set()
         self._given: dict[str, tuple[TaskScores, ...]] = {}
 
     def tier(self, limit: int) -> Sides:
@@ -65,8 +74,10 @@ class Scores:
 
     def _run(self, name: str, model: Model, limit: int) -> tuple[TaskScores, ...]:
         plan = run_plan(self._criteria, model, self._folder / name, limit)
-        kept = KeptScores(self._folder / f"{name}.jsonl", _subject(plan))
-        if not kept.complete(limit):
+        kept = KeptScores(self._folder / f"{name}.jsonl", _subject(plan, self._commit))
+        if kept.complete(limit):
+            self.reused.add(name)
+        else:
 
             def on_chunk(chunk: Chunk) -> bool:
                 kept.add(limit, chunk.tasks)
@@ -106,10 +117,10 @@ def run_plan(criteria: Criteria, model: Model, folder: Path, limit: int) -> RunP
     )
 
 
-def _subject(plan: RunPlan) -> str:
-    """Return all of a plan that answers depend on, as text."""
+def _subject(plan: RunPlan, commit: str) -> str:
+    """Return the commit and all of a plan that answers depend on, as text."""
     kept = ("model", "tasks", "include_paths", "metrics", "few_shot", "seed")
-    subject = {name: getattr(plan, name) for name in kept}
+    subject = {name: getattr(plan, name) for name in kept} | {"commit": commit}
     return msgspec.json.encode(subject, order="deterministic").decode()
 
 

@@ -56,7 +56,7 @@ def run_gate(
     started = inputs.time()
     stages: list[Stage] = []
     names = _wanted(criteria, until)
-    running = _Stages(criteria, inputs)
+    running = _Stages(criteria, inputs, origin.commit)
     for position, name in enumerate(names):
         begun = inputs.time()
         stage = running.run(name)
@@ -97,10 +97,10 @@ def _outcome(stages: Sequence[Stage]) -> Outcome:
 class _Stages:
     """Runs single stages."""
 
-    def __init__(self, criteria: Criteria, inputs: Inputs) -> None:
+    def __init__(self, criteria: Criteria, inputs: Inputs, commit: str) -> None:
         self._criteria = criteria
         self._inputs = inputs
-        self._scores = Scores(criteria, inputs.folder, inputs.stored)
+        self._scores = Scores(criteria, inputs.folder, inputs.stored, commit)
 
     def run(self, name: StageName) -> Stage:
         """Return the stage; a run that breaks is an error with its reason."""
@@ -118,7 +118,10 @@ class _Stages:
             self._samples(self._inputs.samples[0], sides.candidate),
             self._samples(self._inputs.samples[1], sides.baseline),
         )
-        return _stage(name, evaluate(self._criteria, Evidence(sides, samples, self._inputs.checks)))
+        checks = evaluate(self._criteria, Evidence(sides, samples, self._inputs.checks))
+        reused = ", ".join(sorted(self._scores.reused))
+        detail = f"scores that an earlier command kept: {reused}" if reused else ""
+        return msgspec.structs.replace(_stage(name, checks), detail=detail)
 
     def _samples(self, records: Sequence[Sample], scores: Sequence[TaskScores]) -> list[Sample]:
         """Return the records, or the responses of the run if there are none."""

@@ -30,7 +30,7 @@ def build_model(spec: ModelSpec, generates: bool, answered: Callable[[], None]) 
 
 def check_device(spec: ModelSpec) -> None:
     """Raise RunError if a GPU is asked for and absent: lm-eval would use the CPU instead."""
-    if spec.kind == "hf" and not spec.device.startswith("cuda"):
+    if spec.kind == "hf" and spec.device != "auto" and not spec.device.startswith("cuda"):
         return
     try:
         import torch  # noqa: PLC0415 - some gigabytes, only for weights

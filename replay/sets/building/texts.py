@@ -49,20 +49,26 @@ def text_hash(text: str) -> str:
 
 def jaccard(first: set[str], second: set[str]) -> float:
     """Return the size of the intersection over that of the union; 0 if both are empty."""
-    union = len(first | second)
-    return len(first & second) / union if union else 0.0
+    common = len(first & second)
+    union = len(first) + len(second) - common
+    return common / union if union else 0.0
 
 
 def prompt_text(item: Item) -> str:
-    """Return the prompt as one text; of chat messages, their contents."""
+    """Return the prompt as one text; of chat messages, all but those of the system.
+
+    Many items share the text of the system, so it says nothing about their similarity.
+    """
     if isinstance(item.prompt, str):
         return item.prompt
-    return "\n".join(message.content for message in item.prompt)
+    return "\n".join(each.content for each in item.prompt if each.role != "system")
 
 
 def whole_prompt(item: Item) -> str:
     """Return all that the model reads: contexts, prompt and choices."""
-    return "\n".join((*item.contexts, prompt_text(item), *item.choices))
+    prompt = item.prompt
+    messages = [prompt] if isinstance(prompt, str) else [each.content for each in prompt]
+    return "\n".join((*item.contexts, *messages, *item.choices))
 
 
 def _unspaced(character: str) -> bool:

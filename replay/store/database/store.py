@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event
@@ -114,6 +115,7 @@ def make_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
     delete the rows that refer to it.
     """
     if url.drivername == "sqlite":
+        _create_private(str(url.database))
         engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_S})
         event.listen(engine, "connect", lambda raw, _: _prepare(raw, foreign_keys))
         event.listen(engine, "begin", _begin)
@@ -130,6 +132,12 @@ def make_engine(url: URL, *, foreign_keys: bool = True) -> Engine:
             "options": f"-c lock_timeout={BUSY_TIMEOUT_S}s -c timezone=UTC",
         },
     )
+
+
+def _create_private(file: str) -> None:
+    """Create a file of SQLite that only its owner reads: it holds texts. WAL files follow it."""
+    with suppress(OSError):  # it exists, or SQLite reports why it cannot be created
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _prepare(raw: sqlite3.Connection, foreign_keys: bool) -> None:

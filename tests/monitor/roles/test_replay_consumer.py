@@ -18,11 +18,12 @@ from monitor.events.replay import encode_replay
 from monitor.events.types import DriftEvent
 from monitor.roles import replay
 from monitor.roles.replay import Replay
-from monitor.roles.replay_baselines import unfrozen_items
+from monitor.roles.replay_baselines import freeze, unfrozen_items
 from monitor.roles.replay_consumer import Trigger, decode
 from monitor.roles.replay_trigger import starts_replay
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
+from replay.results import RunError
 from replay.store import StoreUnavailable, baselines, queue, sets
 from replay.store.queries.runs import Filter, list_runs
 from tests.monitor.notify.drift_events import event
@@ -185,8 +186,23 @@ def test_models_without_items_are_found(place: Bench, monkeypatch: pytest.Monkey
     """Those with enough accepted samples and without an open alarm."""
     found = {MODEL: items(), "new": items(), "few": items(39), "alarmed": items()}
     monkeypatch.setattr("monitor.roles.replay_baselines.accepted_items", lambda *_: found)
-    chosen = unfrozen_items(None, place.place.config, place.store, ["alarmed"])  # type: ignore[arg-type] # not read
-    assert [*chosen] == ["new"]
+
+    def search() -> list[str]:
+        settings = place.place.config
+        return [*unfrozen_items(None, settings, place.store, place.now[0], ["alarmed"])]  # type: ignore[arg-type] # not read
+
+    assert search() == ["new"]
+    with place.store.write() as connection:
+        freeze(connection, place.place.config, ("new", items()), "k", place.now[0])
+    assert search() == [], "its baseline is queued"
+
+    def fail(_: int) -> None:
+        raise RunError("unauthorized", "401")
+
+    place.runner.before = fail
+    assert place.work()
+    place.now[0] += HOUR + 1
+    assert search() == ["new"], "its baseline has failed, an hour ago"
 
 
 def test_a_schedule_starts_runs_of_models_with_a_baseline(place: Bench) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.errors import UserError
 from monitor.roles import replay_lease, replay_worker
+from monitor.roles.replay_baselines import freeze
 from monitor.roles.replay_worker import MAX_ATTEMPTS, TRIES, ReplayWorker
 from replay.results import RunError
+from replay.runner import supervise
+from replay.runner.plan import RunPlan
 from replay.store import StoreFull, StoreUnavailable, baselines, gpu, queue, results
 from replay.store.queries.integrity import verify
-from tests.monitor.roles.replay_runs import MODEL, Bench, bench, config, half
+from tests.monitor.roles.replay_runs import MODEL, Bench, bench, config, half, items
 
 
 class Killed(BaseException):
@@ -176,6 +180,79 @@ def test_without_a_baseline_there_is_no_verdict(
         made.enqueue()
         assert made.work()
         assert [event["reason"] for event in made.events()] == ["no_baseline"]
+
+
+def test_a_run_that_waited_for_the_first_baseline_uses_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drift fired before the baseline had ended: the run has a verdict all the same."""
+    with bench(tmp_path, monkeypatch) as made:
+        made.now[0] += 1
+        run = made.enqueue()
+        with made.store.write() as connection:
+            plan = made.place.config
+            freeze(connection, plan, (MODEL, items()), "first", made.now[0] - 1)
+        assert made.work()
+        assert made.work()
+        assert made.run(run).verdict == "not_regressed"
+
+
+# --- drifted items ----------------------------------------------------------------------------
+
+
+def drifting(place: Bench, monkeypatch: pytest.MonkeyPatch, **replay: Any) -> None:
+    """Let a window of drifted traffic have five items."""
+    object.__setattr__(place.place, "config", config(**replay))
+    object.__setattr__(place.place, "reader", lambda _: None)
+    monkeypatch.setattr("monitor.roles.replay_run.drifted_items", lambda *_: items(65)[60:])
+
+
+def test_drifted_items_have_scores_and_no_verdict(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model fails on all drifted items; the verdict is that of the frozen ones."""
+    drifting(place, monkeypatch)
+    place.runner.score = lambda text: float(int(text.split()[1]) < 60)
+    place.enqueue(since=1.0, until=2.0)
+    assert place.work()
+    (event,) = place.events()
+    assert event["verdict"] == "not_regressed"
+    (absolute,) = event["absolute"]
+    assert (absolute["task"], absolute["candidate"]) == ("drifted-exact_match", 0.0)
+    assert [task["task"] for task in event["tasks"]] != [absolute["task"]]
+
+
+def test_a_failure_on_drifted_items_leaves_the_verdict(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their scores are missing, and nothing else is."""
+    drifting(place, monkeypatch)
+    place.enqueue(since=1.0, until=2.0)
+    run = place.runner.run
+
+    def failing(plan: RunPlan, *others: Any) -> Any:
+        if plan.tasks[0].startswith("drifted"):
+            raise RunError("deadline", "silent")
+        return run(plan, *others)
+
+    monkeypatch.setattr(supervise, "run", failing)
+    assert place.work()
+    (event,) = place.events()
+    assert (event["verdict"], event["absolute"]) == ("not_regressed", [])
+
+
+def test_where_the_old_model_answers_drifted_items_are_compared(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old model is right on them: they are a task of the decision."""
+    old = {"base_url": "http://127.0.0.1:9/v1", "name": "old"}
+    drifting(place, monkeypatch, baseline_model=old)
+    place.enqueue(since=1.0, until=2.0)
+    assert place.work()
+    (event,) = place.events()
+    assert {task["task"].partition("-")[0] for task in event["tasks"]} == {"traffic", "drifted"}
+    assert event["absolute"] == []
+    assert place.runner.plans[-1].model.name == "old"
 
 
 def test_a_cancelled_run_stops(place: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

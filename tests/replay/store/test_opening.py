@@ -60,6 +60,14 @@ def test_a_newer_schema_is_refused(url: str, store: Store) -> None:
             connection.execute(text("UPDATE schema_version SET version_num = :revision"), newest)
 
 
+def test_a_file_of_sqlite_is_private(tmp_path: Path) -> None:
+    """Only its owner reads the texts, also in the files beside it."""
+    with open_store(f"sqlite:///{tmp_path / 'new.db'}") as store:
+        enqueue(store, "a")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == dict.fromkeys(("new.db", "new.db-wal", "new.db-shm"), 0o600)
+
+
 def test_postgresql_is_upgraded_by_the_command_only(postgresql: Postgresql) -> None:
     """Its account may lack the permission, so opening names the command."""
     url = postgresql.create_database()

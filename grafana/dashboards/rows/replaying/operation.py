@@ -164,7 +164,7 @@ def _events() -> Timeseries:
             "Events that the role has read within the last hour: those that queued a replay, and"
             " why the others did not.",
             "Mostly filtered, of another type, or its own.",
-            "No baseline: the model has no frozen items yet. Cooldown: lower"
+            "Too few items: too few samples were accepted for a baseline. Cooldown: lower"
             " `replay.cooldown_minutes` if verdicts are missing. Unreadable: another version"
             " writes events.",
         ),

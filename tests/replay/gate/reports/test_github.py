@@ -34,6 +34,13 @@ def test_a_broken_run_has_an_annotation_with_its_reason() -> None:
     assert line == "::error title=L0%3A error::deadline: after 60 s"
 
 
+def test_a_stage_that_waits_for_labels_has_a_warning() -> None:
+    """What is to be done next is in the message."""
+    waiting = stage("L3", "inconclusive", detail="100 pairs wait for labels")
+    (line,) = commands(result("inconclusive", waiting))
+    assert line == "::warning title=L3%3A inconclusive::100 pairs wait for labels"
+
+
 def test_annotations_are_limited() -> None:
     """GitHub shows ten of a kind: the last one counts the others."""
     many = [check(f"task {i}", "regressed") for i in range(25)]

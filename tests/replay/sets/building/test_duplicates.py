@@ -3,13 +3,15 @@ from __future__ import annotations
 from random import Random
 
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
+from monitor.records import ChatMessage
 from replay.sets.building.duplicates import without_duplicates
 from replay.sets.building.near import SimilarTexts
 from replay.sets.building.texts import jaccard, shingles, words
 from replay.sets.item import Item, Provenance
-from tests.replay.sets.items import item, item_lists
+from tests.replay.sets.items import item, item_lists, prompts
 
 WORDS = [f"word{i}" for i in range(500)]
 LONG = " ".join(WORDS[:40])
@@ -90,3 +92,50 @@ def test_similar_texts_are_found_as_measured() -> None:
     assert found >= 297
     assert index.find("", 0.0) == []
     assert SimilarTexts().find(LONG, 0.0) == []
+
+
+def test_questions_in_a_common_frame_are_different() -> None:
+    """A long frame makes no duplicates of its questions, and a system text does not count."""
+    frame = " ".join(WORDS[100:400])
+    asked = [item(f"{frame} {' '.join(WORDS[at : at + 9])}") for at in range(0, 90, 9)]
+    assert len(without_duplicates(asked).items) == 10
+    edited = [item(f"{frame} {' '.join(WORDS[:9])}"), item(f"{frame} {' '.join(WORDS[:8])} other")]
+    assert len(without_duplicates(edited).items) == 1
+    chats = [
+        Item(
+            prompt=(ChatMessage("system", frame), ChatMessage("user", question)),
+            scoring="token_f1",
+            target="yes",
+            provenance=Provenance(origin="sample"),
+        )
+        for question in ("Where is Rome now?", "Who built the tower?", "where is rome now")
+    ]
+    assert len(without_duplicates(chats).items) == 2
+
+
+def test_passages_and_short_targets_make_another_question() -> None:
+    """Of traffic the same question with other passages is one item; sums have other targets."""
+    passages = [item(LONG, contexts=("one",)), item(LONG, contexts=("two",))]
+    assert len(without_duplicates(passages).items) == 2
+    sampled = Provenance(origin="sample")
+    traffic = [structs.replace(each, provenance=sampled) for each in passages]
+    assert len(without_duplicates(traffic).items) == 1
+    sums = [item(f"{LONG} {n}", f"{n}") for n in range(3)]
+    assert len(without_duplicates(sums).items) == 3
+    graded = [structs.replace(each, scoring="token_f1") for each in sums]
+    assert len(without_duplicates(graded).items) == 1
+
+
+@given(st.lists(prompts, min_size=1, max_size=15), st.sampled_from([0.3, 0.5, 0.8]))
+@settings(max_examples=60)
+def test_the_filter_of_candidates_loses_nothing(texts: list[str], least: float) -> None:
+    """What is found are all texts of some equal band that are similar enough."""
+    index = SimilarTexts()
+    for text in texts:
+        index.add(text)
+    for text in texts:
+        grams = shingles(words(text))
+        banded = set(index._index.query(index._signature(grams)))
+        exact = [(n, jaccard(grams, shingles(words(each)))) for n, each in enumerate(texts)]
+        expected = [(n, found) for n, found in exact if n in banded and found >= least]
+        assert index.find(text, least) == expected

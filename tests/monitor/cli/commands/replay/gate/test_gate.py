@@ -18,7 +18,7 @@ import yaml
 from replay.gate.audit import check as check_audit
 from replay.gate.stages.kept import read_scores
 from tests.long_form import long_only
-from tests.monitor.cli.command_line import PLUMBLINE, ROOT, run
+from tests.monitor.cli.command_line import PLUMBLINE, ROOT, one_line_error, run
 from tests.replay.openai_server import OpenAIServer
 from tests.replay.runner.toy import add, write_sums
 
@@ -96,6 +96,8 @@ def passed(
     Only the first one runs the model: the folder keeps its scores.
     """
     monkeypatch.setenv("GATE_KEY", KEY)
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI"):
+        monkeypatch.delenv(name, raising=False)
     good = servers["good"]
     criteria = write_criteria(folder, model(good), model(good, "old"))
     return gate(tmp_path, criteria, folder / "work")
@@ -116,6 +118,9 @@ def test_the_same_model_passes(
     assert (entry.outcome, entry.exit_status, entry.candidate) == ("passed", 0, "new")
     written = [path for path in (*tmp_path.rglob("*"), *folder.rglob("*")) if path.is_file()]
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
+    _, again = gate(tmp_path, folder / "criteria.yaml", folder / "work")
+    (stage,) = again["stages"]
+    assert stage["detail"] == "scores that an earlier command kept: baseline, candidate"
 
 
 def test_a_degraded_model_is_regressed(
@@ -131,6 +136,13 @@ def test_a_degraded_model_is_regressed(
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(step))
     monkeypatch.setenv("GITHUB_SHA", "c0ffee")
+    same = model(servers["good"])
+    text = one_line_error(
+        capsys,
+        *("gate", "--work", folder / "work", "--criteria"),
+        write_criteria(folder, same, model(servers["good"], "old")),
+    )
+    assert "another model" in text  # of another commit
     baseline = {"results": str(folder / "work" / "baseline.jsonl")}
     criteria = write_criteria(folder, model(servers["bad"]), baseline)
     status, result = gate(tmp_path, criteria, tmp_path / "work")

@@ -76,7 +76,7 @@ def test_examples_are_valid() -> None:
         assert callable(getattr(Plumbline, name))
 
 
-@pytest.mark.parametrize(("n", "margin"), [(50, 0.052), (500, 0.006)])
+@pytest.mark.parametrize(("n", "margin"), [(50, 0.059), (500, 0.006)])
 def test_what_a_tier_proves_at_best(n: int, margin: float) -> None:
     """Without a single difference, the stated margin is proven and one a little smaller is not."""
     same = (scores([1.0] * n),)
