@@ -20,7 +20,16 @@ from monitor.roles.replay_lease import LEASE_SECONDS, Hold, StoppingError, Workp
 from monitor.roles.replay_plan import ReplayPlan
 from monitor.roles.replay_run import ReplayRun
 from replay.results import ErrorReason, RunError
-from replay.store import LeaseLost, StoreError, baselines, gpu, outbox, queue
+from replay.store import (
+    LeaseLost,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    baselines,
+    gpu,
+    outbox,
+    queue,
+)
 from replay.store.queue import Claim, Outcome, Run
 
 if TYPE_CHECKING:
@@ -129,12 +138,10 @@ def _result(work: ReplayRun) -> Result:
         return work.execute()
     except RunError as error:
         reason, detail = error.reason, error.detail
-    except StoreError:
+    except (StoreUnavailable, StoreFull, StoppingError, LeaseLost):
         raise
     except UserError as error:
         reason, detail = "failed", str(error)
-    except (StoppingError, LeaseLost):
-        raise
     except Exception as error:
         log.exception("run failed", run=work.run.id)
         reason, detail = "failed", f"{type(error).__name__}: {error}"

@@ -6,10 +6,12 @@ import hashlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import msgspec
 import yaml
 
 from monitor.config.load import load
+from monitor.events.codec import encode_event
 from monitor.events.replay import ReplayEvent, decode_replay
 from monitor.kafka.topics import Topics
 from monitor.roles.replay_actions import signature
@@ -32,7 +35,9 @@ from replay.store.queries.integrity import verify
 from replay.store.queries.runs import Filter, list_runs
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import ROOT, Daemon, produce, read_all, until
+from tests.long_form import long_only
 from tests.monitor.cli.command_line import run
+from tests.monitor.notify.drift_events import event as drift_event
 from tests.monitor.notify.receiver import Receiver, Reply
 from tests.replay.openai_server import OpenAIServer
 
@@ -277,3 +282,47 @@ def kill_amid(store: Store, path: Path) -> None:
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait(60)
+
+
+@long_only
+def test_outages_of_broker_and_store_lose_nothing(tmp_path: Path) -> None:
+    """The role goes on: what it read before, meanwhile and afterwards is in the queue once."""
+    names = [f"m{number}" for number in range(6)]
+
+    def drift(model: str) -> bytes:
+        return encode_event(drift_event(model=model, alarm=f"alarm-{model}"))
+
+    with OpenAIServer() as server, KafkaBroker(tmp_path / "kafka") as own:
+        chosen = sections(tmp_path, server, "http://127.0.0.1:9/")
+        chosen["replay"] |= {"workers": 0, "on": {}}
+        topic = Topics("outage").events
+        own.create_topic(topic, 2)
+        daemon = Daemon(
+            tmp_path, own.bootstrap, prefix="outage", logs=["x"], roles="replay", **chosen
+        )
+
+        def write(*models: str) -> None:
+            produce(own.bootstrap, topic, map(drift, models), key=lambda _: b"k")
+
+        def queued() -> float:
+            return daemon.metric("replay_queue_runs", state="queued")
+
+        with daemon:
+            daemon.wait_ready()
+            write(*names[:2])
+            daemon.wait(lambda: queued() == 2, "the first runs")
+            own.kill()
+            time.sleep(5)
+            assert daemon.get("/healthz")[0] == 200
+            own.restart()
+            write(*names[2:4])
+            daemon.wait(lambda: queued() == 4, "runs after the outage of the broker")
+            with closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as lock:
+                lock.execute("BEGIN EXCLUSIVE")
+                write(*names[4:])
+                daemon.wait_metric("replay_store_errors_total", 1)
+                lock.execute("ROLLBACK")
+            daemon.wait(lambda: queued() == 6, "runs after the outage of the store")
+            assert daemon.metric("replay_events_total", outcome="queued") == 6
+            assert daemon.metric("replay_events_total", outcome="duplicate") == 0
+            assert daemon.stop() == 0

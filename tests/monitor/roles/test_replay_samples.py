@@ -17,7 +17,7 @@ from monitor.records import Inclusion, Sample
 from monitor.roles import replay_samples
 from monitor.roles.replay_samples import SampleReader, Span, accepted_items, drifted_items
 
-ITEMS = ReplayItemsConfig(baseline=20, least=20, drifted=3)
+ITEMS = ReplayItemsConfig(baseline=30, least=30, drifted=3)
 START = 1_790_000_000.0
 
 
@@ -153,13 +153,13 @@ def test_items_are_limited_and_the_same_each_time(
     topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest messages are read, and the choice among them does not depend on their order."""
-    monkeypatch.setattr(replay_samples, "MAX_MESSAGES", 25)
-    for number in range(60):
+    monkeypatch.setattr(replay_samples, "MAX_MESSAGES", 35)
+    for number in range(80):
         topics.add(number)
     found = accepted_items(reader(), Span(), ITEMS)["chat"]
     assert len(found) == ITEMS.baseline
     assert min(numbers(found)) >= 10
-    topics.values["samples"][-50:] = topics.values["samples"][-50:][::-1]
+    topics.values["samples"][-70:] = topics.values["samples"][-70:][::-1]
     assert accepted_items(reader(), Span(), ITEMS)["chat"] == found
 
 

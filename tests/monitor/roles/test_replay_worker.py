@@ -17,7 +17,7 @@ from monitor.roles.replay_worker import MAX_ATTEMPTS, TRIES, ReplayWorker
 from replay.results import RunError
 from replay.runner import supervise
 from replay.runner.plan import RunPlan
-from replay.store import StoreFull, StoreUnavailable, baselines, gpu, queue, results
+from replay.store import StoreFull, StoreUnavailable, baselines, gpu, queue, results, sets
 from replay.store.queries.integrity import verify
 from tests.monitor.roles.replay_runs import MODEL, Bench, bench, config, half, items
 
@@ -135,6 +135,16 @@ def test_an_error_is_named_and_is_no_verdict(place: Bench, error: Exception, rea
     assert (event["verdict"], event["reason"], event["severity"]) == ("error", reason, "warning")
     assert place.run(run).reason == reason
     assert place.place.counts.errors[reason] == 1
+
+
+def test_items_whose_texts_were_erased_are_an_error(place: Bench) -> None:
+    """A set that cannot be run any more ends its runs, and is not tried again."""
+    run = place.enqueue()
+    with place.store.write() as connection:
+        assert sets.erase_texts(connection, [items()[0].id]) == 1
+    assert place.work()
+    assert [event["reason"] for event in place.events()] == ["failed"]
+    assert "were erased" in place.run(run).detail
 
 
 def test_a_dead_endpoint_is_tried_again_and_then_an_error(place: Bench) -> None:

@@ -11,7 +11,7 @@ from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.replay.actions import ActionsConfig
 from monitor.config.sections.replay.model import ReplayModelConfig
 
-LEAST_ITEMS: Final = 20
+LEAST_ITEMS: Final = 30
 """Fewer items than this decide nothing."""
 _Limit = Annotated[int, Field(ge=1, le=100_000)]
 
