@@ -210,6 +210,18 @@ def test_contaminated_items_are_found(
     assert report["contamination"]["documents"] == 1
 
 
+def test_paraphrases_are_found_for_review(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The installed embedding finds a paraphrase, which is no contamination and no exit status."""
+    rows = [{"prompt": "Which river flows through the city of Vienna?", "target": "Danube"}]
+    frozen(capsys, write(folder / "p.jsonl", *rows))
+    text = {"text": "Through the city of Vienna, which river is flowing?"}
+    train = write(folder / "train.jsonl", text, {"text": "Bake the bread for forty minutes."})
+    words = ("evalset", "check", "s", "--against", train, "--embeddings", "--json")
+    found = read_json(capsys, *words)["contamination"]
+    assert (found["contaminated"], len(found["review"])) == ([], 1)
+    assert [hit["place"] for hit in found["hits"]] == ["train.jsonl:1"]
+
+
 def scores(path: Path, right: dict[str, float]) -> Path:
     """Write the scores of a run."""
     task = TaskScores(
