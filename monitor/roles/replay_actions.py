@@ -36,7 +36,7 @@ PREFIX: Final = "action "
 """Begins the id of an action in the outbox; it is followed by its name and the id of the event."""
 VERSION: Final = 1
 POLL_SECONDS: Final = 1.0
-_MOST: Final = 1_000
+_MOST: Final = 5_000
 """Rows of the outbox that are read at once."""
 
 

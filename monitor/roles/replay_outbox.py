@@ -16,6 +16,9 @@ log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS: Final = 10.0
 MOST: Final = 200
+"""Events that are sent at once."""
+READ: Final = 5_000
+"""Rows that are read: actions that wait for their target must not hide events."""
 KEEP_SECONDS: Final = 30 * 86_400.0
 """Time for which sent rows are kept: an event that is found again is not sent again."""
 
@@ -27,7 +30,7 @@ def send_events(store: Store, producer: Producer, topic: str, clock: Callable[[]
     id. Raises the errors of the store.
     """
     with store.read() as connection:
-        rows = [row for row in outbox.pending(connection, MOST) if not is_action(row)]
+        rows = [row for row in outbox.pending(connection, READ) if not is_action(row)][:MOST]
     if not rows:
         return 0
     sent: list[int] = []

@@ -95,7 +95,15 @@ class ReplayRun:
         if not self.set_digest:
             return None
         with self.place.store.read() as connection:
-            return sets.load(connection, self.set_digest)
+            found = sets.load(connection, self.set_digest)
+        judged = sum(item.scoring == "judge" for item in found.items)
+        if judged:
+            raise RunError(
+                "broken_task",
+                f"{judged} items of {_set_text(found)} are scored by a judge, and no judge runs in"
+                " a replay: freeze a version without them",
+            )
+        return found
 
     def _baseline(self) -> tuple[TaskScores, ...] | None:
         """Return the scores of the baseline; None if there is none.

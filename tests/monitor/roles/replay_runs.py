@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -169,11 +171,20 @@ class Bench:
             return [msgspec.json.decode(row.payload) for row in outbox.pending(connection, 1_000)]
 
 
+@cache
+def _empty_store() -> bytes:
+    """Return the file of an empty store: its migrations run once for all tests."""
+    with TemporaryDirectory() as folder:
+        open_store(f"sqlite:///{folder}/store.db").close()
+        return (Path(folder) / "store.db").read_bytes()
+
+
 @contextmanager
 def bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chosen: Config | None = None
 ) -> Iterator[Bench]:
     """Yield a bench with an empty store."""
+    (tmp_path / "store.db").write_bytes(_empty_store())
     runner, stopping, now = Runner(), threading.Event(), [NOW]
     monkeypatch.setattr(supervise, "run", runner.run)
     with open_store(f"sqlite:///{tmp_path}/store.db") as store:

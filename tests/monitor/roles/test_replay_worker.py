@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from monitor.errors import UserError
@@ -195,6 +196,21 @@ def test_a_run_that_waited_for_the_first_baseline_uses_it(
         assert made.work()
         assert made.work()
         assert made.run(run).verdict == "not_regressed"
+
+
+def test_items_for_a_judge_end_a_run_before_it_costs_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No judge runs in a replay; the error says so, and lm-eval is not started."""
+    with bench(tmp_path, monkeypatch) as made:
+        judged = tuple(msgspec.structs.replace(item, scoring="judge") for item in items())
+        with made.store.write() as connection:
+            freeze(connection, made.place.config, (MODEL, judged), "first", made.now[0])
+        assert made.work()
+        (event,) = made.events()
+        assert (event["verdict"], event["reason"]) == ("error", "broken_task")
+        assert made.runner.calls == 0
+        assert "no judge runs in a replay" in made.run(event["run"]).detail
 
 
 # --- drifted items ----------------------------------------------------------------------------

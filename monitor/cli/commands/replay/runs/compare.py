@@ -34,9 +34,9 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from replay.store.queries import parity, runs
-
     with opened(load_config(arguments)) as store, store.read() as connection:
+        from replay.store.queries import parity, runs
+
         first = runs.resolve(connection, arguments.first)
         if arguments.second is None:
             audit = parity.audit(connection, first.id)

@@ -26,10 +26,10 @@ def add(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from replay.store.queries.export import export
-    from replay.store.queries.runs import resolve
-
     with opened(load_config(arguments)) as store, store.read() as connection:
+        from replay.store.queries.export import export
+        from replay.store.queries.runs import resolve
+
         ids = [resolve(connection, each).id for each in arguments.runs]
         for line in export(connection, ids, texts=arguments.texts):
             print(line)

@@ -39,10 +39,10 @@ def add(commands: Any) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from replay.store.queries.runs import Filter, list_runs
-
-    wanted = Filter(model=arguments.model, alarm=arguments.alarm, verdict=arguments.verdict)
     with opened(load_config(arguments)) as store, store.read() as connection:
+        from replay.store.queries.runs import Filter, list_runs
+
+        wanted = Filter(model=arguments.model, alarm=arguments.alarm, verdict=arguments.verdict)
         found = list_runs(connection, wanted, arguments.limit)
     if arguments.json:
         return print_json(msgspec.to_builtins(found))

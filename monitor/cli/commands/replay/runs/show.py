@@ -37,9 +37,10 @@ def _show(arguments: argparse.Namespace) -> int:
     from replay.report.document import encode_report
     from replay.report.html.page import page
     from replay.report.markdown import markdown
-    from replay.store.queries.runs import resolve
 
     with opened(load_config(arguments)) as store:
+        from replay.store.queries.runs import resolve
+
         with store.read() as connection:
             run = resolve(connection, arguments.identity)
         report = run_report(store, run.id)

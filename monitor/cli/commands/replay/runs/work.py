@@ -29,13 +29,14 @@ def add(commands: Any) -> None:
 
 def _work(arguments: argparse.Namespace) -> int:
     from monitor.roles import replay_setup
-    from monitor.roles.replay_worker import ReplayWorker
     from monitor.telemetry import logging
     from monitor.telemetry.counters.metrics import Metrics
 
     config = load_config(arguments)
     logging.configure(config.log)
     replay_setup.check(config)
+    from monitor.roles.replay_worker import ReplayWorker
+
     stopping = threading.Event()
     with opened(config) as store, stopped_by_signals(stopping):
         place = replay_setup.workplace(config, store, Metrics(), stopping.wait)

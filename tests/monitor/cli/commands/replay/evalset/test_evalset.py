@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from monitor.cli.commands.replay.evalset.scores import read_run
+from monitor.errors import UserError
 from monitor.events.evaluations import encode_evaluation
 from monitor.ingest.sampling.codec import encode_sample
 from monitor.ingest.sampling.cut import MARKER
@@ -311,3 +313,19 @@ def test_an_error_is_one_line(
     """What a user can correct is one line and exit status 2."""
     (folder / "bad.jsonl").write_text(f"[{HOSTILE}\n")
     assert problem in one_line_error(capsys, "evalset", *words)
+
+
+def test_an_exported_run_has_scores(tmp_path: Path) -> None:
+    """The JSON lines of `plumbline replay export` are read; two runs in one file are an error."""
+    task = {"type": "task", "run": "r", "task": "t", "metric": "m", "binary": True}
+    hashes = {"prompt_hash": "p", "target_hash": "t", "doc_id": 0}
+    row = {"type": "item", "run": "r", "task": "t", "item": "a", "metrics": {"m": 1.0}} | hashes
+    failed = row | {"item": "b", "failed": "empty"}
+    path = write(tmp_path / "run.jsonl", {"type": "run", "id": "r"}, task, row, failed)
+    assert read_run(path) == {"a": 1.0}
+    path = write(tmp_path / "run.jsonl", {"type": "run"}, task, row, task | {"run": "q"})
+    with pytest.raises(UserError, match="several runs"):
+        read_run(path)
+    path = write(tmp_path / "run.jsonl", {"type": "run"}, {"run": "q"})
+    with pytest.raises(UserError, match="has no scores of tasks"):
+        read_run(path)

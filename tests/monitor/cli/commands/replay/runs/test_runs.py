@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitor.roles import replay_worker
+from monitor.roles import replay_setup, replay_worker
 from replay.results import RunError
 from replay.runner import supervise
 from replay.sets.item_set import approve
@@ -148,3 +148,26 @@ def test_errors_are_one_line(
     empty.write_text(f"store: {{url: 'sqlite:///{tmp_path}/store.db'}}\n")
     assert "replay.model is missing" in error(capsys, "replay", "run", "chat", "-c", empty)
     assert replay_worker.MAX_ATTEMPTS > 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "chat"),
+        ("list",),
+        ("show", "a"),
+        ("compare", "a"),
+        ("export", "a"),
+        ("work", "--once"),
+    ],
+)
+def test_a_plain_installation_names_the_extra(
+    configured: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+) -> None:
+    """Without its packages each command says how to install them."""
+    monkeypatch.setattr(replay_setup, "_PACKAGES", ("not_installed",))
+    text = error(capsys, "replay", *words, "-c", configured)
+    assert "pip install 'plumbline-monitor[replay]' (not_installed is missing)" in text
