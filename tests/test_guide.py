@@ -36,6 +36,7 @@ from monitor.kafka.topics import DAY_MS, Topics
 from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.replay import ReplayMetrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.http.assignments import OPENFEATURE, assignments
 from tests.test_documents import DOCUMENTS, ROOT, blocks
@@ -208,7 +209,7 @@ def test_figures_of_judged_samples_are_those_measured() -> None:
 
 def test_symptoms_exist() -> None:
     """Each term in troubleshooting.md is a metric, a setting, a topic or a text of the program."""
-    judged = Metrics(judging=JudgeMetrics(remaining=1.0))
+    judged = Metrics(judging=JudgeMetrics(remaining=1.0), replay=ReplayMetrics())
     families = [family.name for family in registry(judged).collect()]
     metrics = {name.removeprefix("plumbline_") for name in families}
     settings = {".".join(map(str, key)) for key in KNOWN_KEYS}

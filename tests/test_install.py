@@ -33,7 +33,7 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
-VALUES, ADDITIONS, JUDGES = (yaml.safe_load(block) for block in blocks("yaml"))
+VALUES, ADDITIONS, JUDGES, REPLAY, REPLAY_JOBS = (yaml.safe_load(b) for b in blocks("yaml"))
 MINIMAL = {"image": {"repository": "a"}, "config": {"kafka": {"bootstrap_servers": "a:1"}}}
 
 
@@ -81,12 +81,12 @@ def docker(words: list[str]) -> None:
         assert [word for word in words[2:] if not word.startswith("-")] in ([], ["plumbline"])
         assert "plumbline" in SERVICES
         return
-    [image] = [word for word in words if re.fullmatch(r"plumbline(-replay)?:.+", word)]
-    suffix = "-judge" if "judge" in words else ""  # as the chart names this image
-    assert image.endswith(f":{__version__}{suffix}")
+    [image] = [word for word in words if word.startswith("plumbline:")]
+    target = words[words.index("--target") + 1] if "--target" in words else "plumbline"
+    suffix = "" if target == "plumbline" else f"-{target}"  # as the chart names these images
+    assert image == f"plumbline:{__version__}{suffix}"
     if words[0] == "build":
         assert words[-1] == "."
-        target = words[words.index("--target") + 1] if "--target" in words else "plumbline"
         assert target in STAGES
         return
     mounted = words[words.index("--volume") + 1].split(":")[1]
@@ -127,6 +127,7 @@ def test_shown_errors_are_those_of_the_chart() -> None:
     """The shown error messages equal the messages of Helm."""
     wrong: list[dict[str, Any]] = [
         {"config": {"kafka": {"bootstrap_servers": ""}}},
+        merged(REPLAY, {"pods": {"together": {"replicas": 2}}}),
         {"fullnameOverride": "drift.watch"},
         {"mode": "split", "pods": {"detect": {"replicas": 9}}},
         {"credentials": {"existingSecret": "a", "inline": {"sasl.password": "b"}}},
@@ -150,6 +151,14 @@ def test_values_of_judges_are_accepted() -> None:
     found = of_kind(manifests(merged(VALUES, JUDGES)), "Deployment")
     names = [each["metadata"]["name"] for each in found]
     assert [name.rpartition("-")[2] for name in names] == ["ingest", "detect", "judge"]
+
+
+def test_values_of_replays_are_accepted() -> None:
+    """The chart accepts the shown values of replays: pods of the role, or jobs on the queue."""
+    found = of_kind(manifests(merged(VALUES, REPLAY)), "Deployment")
+    assert [each["metadata"]["name"].rpartition("-")[2] for each in found][-1] == "replay"
+    [job] = of_kind(manifests(merged(MINIMAL, REPLAY_JOBS)), "ScaledJob")
+    assert job["spec"]["maxReplicaCount"] == REPLAY_JOBS["pods"]["replayJob"]["replicas"]
 
 
 def test_addresses_are_those_of_compose() -> None:

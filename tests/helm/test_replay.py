@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from helm.build import CHART
+from monitor.cli.main import parser
 from replay.store import Store, gpu, open_store, queue, upgrade
 from replay.store.queue import Outcome, RunRequest
 from tests.helm.render import Manifest, manifests, merged, of_kind, render, values_of
@@ -82,6 +83,20 @@ def test_jobs_have_the_gpu_and_the_role_only_queues() -> None:
     [upgrading] = role["initContainers"]
     assert upgrading["args"][:2] == ["db", "upgrade"]
     assert "initContainers" not in work
+
+
+@pytest.mark.parametrize("values", [SQLITE, JOBS], ids=["file", "jobs"])
+def test_the_command_line_accepts_the_arguments_of_the_pods(values: dict[str, Any]) -> None:
+    """Roles, jobs and the upgrade of the store are commands of this version."""
+    found = [
+        container["args"]
+        for pod in pods(manifests(values))
+        for container in (*pod["containers"], *pod.get("initContainers", []))
+    ]
+    assert {arguments[0] for arguments in found} <= {"run", "replay", "db"}
+    for arguments in found:
+        parsed = parser().parse_args(arguments)
+        assert str(parsed.config) == "/etc/plumbline/plumbline.yaml"
 
 
 def test_an_authentication_of_the_user_replaces_that_of_the_chart() -> None:

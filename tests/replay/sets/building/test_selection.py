@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from replay.sets.building.selection import select
+from replay.sets.item import Item
 from tests.replay.sets.items import questions
 
 ITEMS = [
@@ -16,7 +17,7 @@ ITEMS = [
 
 
 @given(st.permutations(ITEMS), st.integers(0, 45), st.sampled_from(["", "language"]))
-def test_selection_does_not_depend_on_the_order(items: list, count: int, by: str) -> None:  # type: ignore[type-arg]
+def test_selection_does_not_depend_on_the_order(items: list[Item], count: int, by: str) -> None:
     """The same items give the same selection, of the number that was asked for."""
     found = select(items, count, by=by)
     assert found == select(ITEMS, count, by=by)
