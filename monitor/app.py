@@ -32,6 +32,7 @@ from monitor.roles.judge import Judge
 from monitor.roles.names import DETECT, EXPERIMENT, INGEST, JUDGE, NOTIFY, REPLAY
 from monitor.roles.notify import Notify
 from monitor.roles.quality_log import QualityLog
+from monitor.roles.replay_log import ReplayLog
 from monitor.roles.role import Role
 from monitor.telemetry import exporter
 from monitor.telemetry.counters.metrics import Metrics
@@ -107,12 +108,14 @@ class App:
         events = event_log(self.config.kafka, self.stopping.wait)
         assign = Assignments(self.config.experiments)
         results = ExperimentLog(self.config.kafka, self.stopping.wait).results
+        replays = ReplayLog(self.config.kafka, self.stopping.wait).replays
         api = Api(
             events.content,
             self.metrics,
             quality=self.quality.report,
             assign=assign,
             experiments=results if self.config.experiments else None,
+            replays=replays if self.config.replay.enabled else None,
         )
         try:
             return WebServer(http.host, http.port, registry, self.health, api)

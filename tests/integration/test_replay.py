@@ -155,6 +155,9 @@ def test_drift_leads_to_a_verdict(
             found = {event.model: event for event in verdicts(real_broker.bootstrap, log)}
             check_events(found, alarms(real_broker.bootstrap, log))
             check_metrics(daemon)
+            status, page = daemon.get(f"/api/v1/replays?model={BAD}")
+            (shown,) = msgspec.json.decode(page)["replays"]
+            assert (status, shown["verdict"]) == (200, "regressed")
             daemon.wait(lambda: len(hook.received) == 1, "the webhook")
             check_action(hook.received[0])
             assert daemon.stop() == 0

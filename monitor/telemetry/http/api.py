@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -14,8 +14,10 @@ import msgspec
 
 from monitor.events.codec import event_fields
 from monitor.events.history import EventHistory
+from monitor.events.replay import ReplayEvent, replay_fields
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import sentence
+from monitor.events.wording.replay import replay_sentence
 from monitor.experiments.assignment.lookup import UnknownExperimentError
 from monitor.experiments.decisions.result import Result
 from monitor.telemetry.counters.metrics import Metrics
@@ -39,6 +41,9 @@ HistorySource = Callable[[], EventHistory]
 ExperimentSource = Callable[[], Mapping[str, Result]]
 """Returns the last result of each experiment. Raises HistoryUnavailableError."""
 
+ReplaySource = Callable[[], Sequence[ReplayEvent]]
+"""Returns the newest replays, oldest first. Raises HistoryUnavailableError."""
+
 QualitySource = Callable[[], dict[str, Any]]
 """Returns the quality of the models. Raises HistoryUnavailableError."""
 
@@ -49,7 +54,7 @@ class Api:
     """Answers requests with JSON.
 
     clock: returns the seconds since the epoch. quality: absent without judged quality. assign,
-    experiments: absent without experiments.
+    experiments: absent without experiments. replays: absent where nothing is replayed.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class Api:
         quality: QualitySource | None = None,
         assign: AssignmentSource | None = None,
         experiments: ExperimentSource | None = None,
+        replays: ReplaySource | None = None,
     ) -> None:
         self.views: dict[str, Callable[[Mapping[str, str]], Any]] = {
             "status": lambda _: status(history(), metrics, clock()),
@@ -68,6 +74,8 @@ class Api:
         }
         if quality is not None:
             self.views["quality"] = lambda _: quality()
+        if replays is not None:
+            self.views["replays"] = lambda query: {"replays": _replays(replays(), query)}
         self.experiment_views: dict[str, Callable[[str, str], Any]] = {}
         if experiments is not None:
             self.views["experiments"] = lambda _: _overview(experiments())
@@ -122,13 +130,26 @@ def _events(history: EventHistory, query: Mapping[str, str]) -> list[dict[str, A
     Parameters: `limit`, number of events; `model`, name of a model. Raises ValueError if one of
     them is invalid.
     """
+    limit = _limit(query)
+    return [_fields(event) for event in history.newest(limit, model=query.get("model"))]
+
+
+def _replays(found: Sequence[ReplayEvent], query: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the newest replays, oldest first. Parameters: as of `_events`."""
+    limit, model = _limit(query), query.get("model")
+    chosen = [event for event in found if model in {None, event.model}][-limit:]
+    return [{"summary": replay_sentence(event), **replay_fields(event)} for event in chosen]
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    """Return the parameter `limit`. Raises ValueError if it, or another parameter, is invalid."""
     unknown = sorted(query.keys() - {"limit", "model"})
     if unknown:
         raise ValueError(f"unknown parameter {unknown[0]!r}; there are limit and model")
     limit = query.get("limit", str(DEFAULT_EVENTS))
     if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= MAX_EVENTS):
         raise ValueError(f"limit must be a number from 1 to {MAX_EVENTS}")
-    return [_fields(event) for event in history.newest(int(limit), model=query.get("model"))]
+    return int(limit)
 
 
 def _overview(results: Mapping[str, Result]) -> dict[str, Any]:
