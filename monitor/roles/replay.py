@@ -37,19 +37,27 @@ from monitor.roles.replay_baselines import (
     unfrozen_items,
 )
 from monitor.roles.replay_consumer import Decoded, Trigger, decode
+from monitor.roles.replay_counter import RunCounter, queue_state
 from monitor.roles.replay_outbox import send_events
 from monitor.roles.replay_samples import SampleReader
 from monitor.roles.replay_setup import open_configured, worker_name, workplace
 from monitor.roles.replay_worker import ReplayWorker, finish_expired
 from monitor.roles.role import Role
 from monitor.telemetry.counters.metrics import Metrics
-from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
+from monitor.telemetry.counters.replay import ReplayMetrics
 from monitor.telemetry.health import Health
 from replay.sets.item import Item
-from replay.store import Store, StoreError, StoreFull, StoreUnavailable, gpu, outbox, queue
+from replay.store import (
+    Store,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    baselines,
+    queue,
+)
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    pass
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +88,6 @@ class Replay(Role):
     """A member of the replay group.
 
     pending: messages that were read and are not in the store, oldest first.
-    first: whether this process sends the events of the outbox.
     """
 
     name = ROLE
@@ -94,6 +101,7 @@ class Replay(Role):
         self.counts = metrics.replay = ReplayMetrics()
         self.meter = LagMeter()
         self.pending: list[_Read] = []
+        self.runs = RunCounter(metrics, self.counts)
         self.paused = False
         self.assigned: set[tuple[str, int]] = set()
         self.partitions = config.kafka.partitions
@@ -238,6 +246,7 @@ class Replay(Role):
             queue.save_offsets(connection, self.group, offsets)
         del self.pending[: len(batch)]
         self._count(outcomes)
+        self.runs.count(read.content for read in batch)
         self._commit(offsets)
 
     def _items(self, batch: Iterable[_Read]) -> dict[str, tuple[Item, ...]]:
@@ -280,20 +289,12 @@ class Replay(Role):
         if self._is_first():
             send_events(self.place.store, self.producer, self.topics.events, self.place.clock)
         with self.place.store.read() as connection:
-            state = self._queue_state(connection, now)
+            state = queue_state(connection, self.place.gpu_seconds_per_day, now)
+            models = baselines.models(connection)
         with self.metrics.lock:
             self.counts.queue = state
-
-    def _queue_state(self, connection: Connection, now: float) -> QueueState:
-        found = queue.state(connection)
-        unsent, _ = outbox.waiting(connection)
-        cap = self.place.gpu_seconds_per_day
-        return QueueState(
-            {"queued": found.queued, "running": found.running},
-            0.0 if found.oldest_queued is None else max(0.0, now - found.oldest_queued),
-            unsent,
-            None if cap is None else max(0.0, cap - gpu.used(connection, now)),
-        )
+            for model in models:
+                self.counts.start(model)
 
     def _is_first(self) -> bool:
         """Return whether this process does what only one needs to do."""

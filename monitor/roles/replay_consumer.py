@@ -12,6 +12,7 @@ from monitor.config.schema import Config
 from monitor.events.codec import UnknownEventType, decode_event
 from monitor.events.commands import AcceptReference, Answer, CommandError, decode_command
 from monitor.events.replay import TYPE as OWN
+from monitor.events.replay import ReplayEvent, decode_replay
 from monitor.events.types import DriftEvent
 from monitor.roles.replay_baselines import freeze
 from monitor.roles.replay_events import replay_event
@@ -30,7 +31,7 @@ log = structlog.get_logger(__name__)
 MAX_ALARMS: Final = 10_000
 """Open alarms that are remembered."""
 
-Decoded = DriftEvent | Answer | str
+Decoded = DriftEvent | ReplayEvent | Answer | str
 """An event, the answer to a command, or why a message is neither: an outcome."""
 
 
@@ -39,15 +40,25 @@ def decode(value: bytes | None, *, command: bool) -> Decoded:
     content = value or b""
     try:
         if not command:
-            return decode_event(content)
+            return _event(content)
         found = decode_command(content)
-    except UnknownEventType as unknown:
-        return "own" if unknown.type == OWN else "other_type"
+    except UnknownEventType:
+        return "other_type"
     except (CommandError, ValueError, ArithmeticError, RecursionError):
         return "unreadable"
     if isinstance(found, AcceptReference) or found.outcome != "applied":
         return "other_type"
     return found
+
+
+def _event(content: bytes) -> DriftEvent | ReplayEvent:
+    """Return an event of a type that the role reads. Raises UnknownEventType and ValueError."""
+    try:
+        return decode_event(content)
+    except UnknownEventType as unknown:
+        if unknown.type != OWN:
+            raise
+    return decode_replay(content)
 
 
 class OpenAlarms:
@@ -111,6 +122,8 @@ class Trigger:
         """Apply a message; return its outcome. items: of references, by the id of the command."""
         if isinstance(message, str):
             return message
+        if isinstance(message, ReplayEvent):
+            return "own"
         if isinstance(message, Answer):
             if self.config.replay.model_for(message.model) is None:
                 return "filtered"

@@ -208,14 +208,10 @@ def _stop(hold: Hold) -> None:
 
 
 def _report(place: Workplace, event: ReplayEvent, result: Result) -> None:
-    """Count a run and log how it ended."""
-    baseline = event.trigger == "baseline" and event.verdict != "error"
-    with place.metrics.lock:
-        if baseline:
+    """Log how a run ended. The role counts it when it reads its event; a baseline has none."""
+    if event.trigger == "baseline" and event.verdict != "error":
+        with place.metrics.lock:
             place.counts.keep_scores(event)
-        else:
-            place.counts.count_run(event)
-    if baseline:
         log.info("baseline ended", run=event.run, model=event.model)
     else:
         text, detail = replay_sentence(event), result.detail

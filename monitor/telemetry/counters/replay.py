@@ -102,10 +102,10 @@ class ReplayMetrics:
     def count_run(self, event: ReplayEvent) -> None:
         """Count a run that ended, and keep its numbers."""
         self.durations[bisect_left(RUN_BUCKETS, event.seconds)] += 1
-        self.seconds += event.seconds
-        self.gpu_seconds += event.gpu_seconds
+        self.seconds += max(0.0, event.seconds)
+        self.gpu_seconds += max(0.0, event.gpu_seconds)
         if event.verdict == "error":
-            self.errors[event.reason] += 1
+            self.errors[event.reason if event.reason in REASONS else "failed"] += 1
         if not self._has_room(event.model):
             return
         if all((event.model, verdict) not in self.runs for verdict in REPLAY_VERDICTS):

@@ -108,7 +108,8 @@ def test_any_bytes_are_decoded_or_named(value: bytes | None, command: bool) -> N
 
 def test_own_events_and_other_types_are_known() -> None:
     """They are counted, and start nothing."""
-    assert decode(encode_replay(replayed()), command=False) == "own"
+    own = replayed()
+    assert decode(encode_replay(own), command=False) == own
     assert decode(b'{"type": "experiment"}', command=False) == "other_type"
     one = event()
     assert decode(encode_event(one), command=False) == one
