@@ -261,7 +261,12 @@ class Scores:
         self.tasks = list(known)
         self.process: EProcess | None = None
         if baseline:
-            self.process = start(baseline, owner.plan.criteria)
+            most = owner.plan.limit
+            planned = {
+                each.task: len(each.scores) if most is None else min(most, len(each.scores))
+                for each in baseline
+            }
+            self.process = start(baseline, owner.plan.criteria, planned)
             if known:
                 self.process = look(self.process, self.tasks, baseline)
 

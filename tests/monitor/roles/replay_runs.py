@@ -86,7 +86,7 @@ class Runner:
         environment = RunEnvironment(versions={}, hardware={}, model=plan.model.name, kind="x")
         (task,) = plan.tasks
         lines = (Path(plan.include_paths[-1]) / f"{task}.jsonl").read_text().splitlines()
-        rows = list(enumerate(map(json.loads, lines)))
+        rows = list(enumerate(map(json.loads, lines)))[: plan.limit]
         left = [row for row in rows if row[0] not in done.get(task, set())]
         count = len(rows) - len(left)
         for number, start in enumerate(range(0, len(left), plan.chunk_size), 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +65,16 @@ def test_the_same_answers_have_not_regressed(place: Bench) -> None:
     place.work()
     (event,) = place.events()
     assert (event["verdict"], event["delta"]) == ("not_regressed", 0.0)
+
+
+def test_a_limit_is_the_planned_end(place: Bench) -> None:
+    """A run of fewer items than the baseline has is decided by the test at its own end."""
+    limited = dataclasses.replace(place.place, config=config(limit=50, margin=0.1))
+    Bench(place.store, limited, place.runner, place.stopping, place.now).enqueue()
+    place.work()
+    (event,) = place.events()
+    assert (event["verdict"], event["items"]) == ("not_regressed", 50)
+    assert "stopped_early" not in event["flags"]
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3])
