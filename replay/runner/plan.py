@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from monitor.errors import UserError
 
@@ -127,6 +129,26 @@ def check_plan(plan: RunPlan) -> None:
             raise UserError(f"{field} of a run must be above 0, and is {value:g}")
     if not 0 <= plan.max_failed < 1:
         raise UserError(f"max_failed of a run must be from 0 to below 1, and is {plan.max_failed}")
+
+
+def absolute(plan: RunPlan) -> RunPlan:
+    """Return the plan with absolute paths: the process has another working directory.
+
+    The names of weights and of a tokenizer are paths if such a folder exists.
+    """
+    model = plan.model
+    name = model.name if model.is_endpoint else _absolute_folder(model.name)
+    return replace(
+        plan,
+        model=replace(model, name=name, tokenizer=_absolute_folder(model.tokenizer)),
+        include_paths=tuple(str(Path(path).absolute()) for path in plan.include_paths),
+        cache_dir=str(Path(plan.cache_dir).absolute()),
+        log_dir=str(Path(plan.log_dir).absolute()),
+    )
+
+
+def _absolute_folder(name: str) -> str:
+    return str(Path(name).absolute()) if name and Path(name).is_dir() else name
 
 
 def _positive(plan: RunPlan) -> dict[str, float]:

@@ -24,7 +24,7 @@ from replay.results import RunError
 from replay.runner.chunk import Chunk, Failed, Finished, Message, Progress, RunEnvironment
 from replay.runner.endpoint import check_endpoint
 from replay.runner.environment import make_folders, process_environment
-from replay.runner.plan import RunPlan, check_plan
+from replay.runner.plan import RunPlan, absolute, check_plan
 from replay.runner.reasons import MemoryKills, reason_of
 from replay.runner.suites import check_code
 
@@ -56,6 +56,7 @@ def run(
     """
     check_plan(plan)
     check_code(plan.tasks, plan.allow_code, plan.sandbox)
+    plan = absolute(plan)
     started = time.monotonic()
     try:
         make_folders(plan)

@@ -10,7 +10,7 @@ import pytest
 from monitor.errors import UserError
 from replay.runner.checkpoints import checkpoint_models, find_checkpoints
 from replay.runner.environment import process_environment
-from replay.runner.plan import ModelSpec, check_plan
+from replay.runner.plan import ModelSpec, absolute, check_plan
 from replay.runner.process.model import vllm_options, weights_hash
 from replay.runner.reasons import MemoryKills
 from replay.runner.suites import STANDARD, check_code, expand
@@ -154,3 +154,21 @@ def test_kills_for_memory_are_counted(tmp_path: Path) -> None:
     assert not MemoryKills(tmp_path / "none").happened()
     assert not MemoryKills().happened()
     assert os.sep in str(MemoryKills()._events)
+
+
+def test_names_of_weights_are_paths_where_there_is_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of a hub stays as it is, and so does that of a model behind an endpoint."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "toy").mkdir(parents=True)
+
+    def names(kind: str, name: str) -> tuple[str, str]:
+        changed = {"kind": kind, "name": name, "tokenizer": name}
+        model = absolute(plan(tmp_path, URL, model=changed)).model
+        return model.name, model.tokenizer
+
+    folder = str(tmp_path / "models" / "toy")
+    assert names("hf", "models/toy") == (folder, folder)
+    assert names("hf", "models/hub") == ("models/hub", "models/hub")
+    assert names("local-completions", "models/toy") == ("models/toy", folder)

@@ -52,6 +52,19 @@ def test_a_run_hands_over_every_item_once(tmp_path: Path, monkeypatch: pytest.Mo
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
+def test_paths_are_relative_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has another one: relative folders of tasks, logs and caches work all the same."""
+    write_sums(tmp_path / "tasks")
+    monkeypatch.chdir(tmp_path)
+    with OpenAIServer(answer=add) as server:
+        chunks = Collector()
+        run(plan(Path(), server.url, limit=5), {}, chunks)
+    assert len(chunks.scores) == 5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "run", "tasks"]
+
+
 def test_a_run_stops_early(tmp_path: Path) -> None:
     """A callback that returns False ends the run without an error and without a process."""
     write_sums(tmp_path / "tasks")
