@@ -26,6 +26,8 @@ def sentence(run: RunSummary, decision: Decision | None = None) -> str:
     Such as "replay: regressed, exact match -6.2 points (-9.1 to -3.4), 312 items". Of several tasks
     it names the one that the verdict follows from.
     """
+    if run.verdict == "inconclusive" and decision is None:
+        return "replay: scores of a baseline, compared with nothing"
     text = f"replay: {VERDICT_TEXT[run.verdict]}"
     if run.verdict == "error":
         return f"{text}, {name_text(run.reason or 'failed')}"

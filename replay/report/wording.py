@@ -52,8 +52,10 @@ def meaning(report: Report) -> list[str]:
     if run.verdict == "error":
         text = "There is no verdict. An error of a run says nothing about the model."
         return [text, *([run.detail] if run.detail else [])]
-    if run.verdict == "cancelled" or decision is None:
+    if run.verdict == "cancelled":
         return ["The run was cancelled before it had a verdict."]
+    if decision is None:
+        return ["Later runs are compared with the scores of this one; it has no verdict itself."]
     task = leading_task(decision)
     margin, alpha = amount_text(task.margin, task), f"{decision.criteria.alpha:.0%}"
     texts = {

@@ -44,9 +44,16 @@ def models(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def find(connection: Connection, model: str, set_digest: str = "") -> Baseline | None:
-    """Return the newest baseline of a model, optionally on one set; None if there is none."""
+def find(
+    connection: Connection, model: str, set_digest: str = "", until: float | None = None
+) -> Baseline | None:
+    """Return the newest baseline of a model, optionally on one set; None if there is none.
+
+    until: only of those that were accepted at this time or earlier.
+    """
     query = select(BASELINES).where(BASELINES.c.model == clean(model))
+    if until is not None:
+        query = query.where(BASELINES.c.created_at <= until)
     if set_digest:
         query = query.where(BASELINES.c.set_digest == set_digest)
     row = connection.execute(query.order_by(BASELINES.c.id.desc()).limit(1)).first()

@@ -65,6 +65,7 @@ class Runner:
 
     score: of an item, by the text of its prompt. before: called with the number of each chunk.
     calls: number of runs. answered: doc ids that were answered, of all runs.
+    response: text of each answer.
     """
 
     score: Callable[[str], float] = lambda _: 1.0
@@ -72,6 +73,7 @@ class Runner:
     calls: int = 0
     answered: list[int] = field(default_factory=list)
     plans: list[RunPlan] = field(default_factory=list)
+    response: str = "text"
 
     def run(
         self,
@@ -113,7 +115,7 @@ class Runner:
             prompt_hash=digest,
             target_hash=row["target"],
             metrics={"exact_match": self.score(row["text"])},
-            response="text",
+            response=self.response,
         )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,62 @@ def test_a_baseline_and_replays_by_hand(
     assert run("replay", "export", identity, *options) == 0
     kinds = {json.loads(line)["type"] for line in out().splitlines()}
     assert kinds == {"run", "task", "item", "ledger"}
+
+
+def test_a_report_has_the_texts_of_items_that_changed(
+    configured: Path, evalset: str, runner: Runner, out: Out
+) -> None:
+    """Prompt, target and both responses are shown: those of the baseline that was compared.
+
+    A newer baseline and erased texts change nothing else; --without-texts leaves texts out.
+    """
+    options = ("-c", configured)
+    baseline = ("replay", "run", "chat", "--baseline", "--set", evalset, *options)
+    runner.response = "old <b>"
+    assert run(*baseline) == 0
+    runner.response, runner.score = "new \x1b[31m", half
+    out()
+    assert run("replay", "run", "chat", "--json", *options) == 1
+    identity = json.loads(out())["id"]
+    runner.response = "newer"
+    assert run(*baseline) == 0
+    out()
+    assert run("replay", "show", identity, *options) == 0
+    shown = out()
+    assert "question" in shown
+    assert "Expected: answer" in shown
+    assert "old <b>" in shown
+    assert "new " in shown
+    assert "newer" not in shown
+    assert "\x1b" not in shown
+    assert run("replay", "show", identity, "--json", *options) == 0
+    (task,) = json.loads(out())["decision"]["tasks"]
+    assert {flip["baseline_response"] for flip in task["flips"]} == {"old <b>"}
+    assert run("replay", "show", identity, "--without-texts", *options) == 0
+    without = out()
+    assert "question" not in without
+    assert "old <b>" not in without
+    with closing(sqlite3.connect(configured.with_name("store.db"))) as connection, connection:
+        connection.execute("DELETE FROM responses")
+        connection.execute("DELETE FROM item_texts")
+    assert run("replay", "show", identity, *options) == 0
+    assert out() == without
+
+
+def test_a_run_without_a_comparison_is_not_shown_as_an_error(
+    configured: Path, evalset: str, out: Out, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run in the queue has no report yet; that of a baseline says what it is."""
+    options = ("-c", configured)
+    assert run("replay", "run", "chat", "--baseline", "--queue", "--set", evalset, *options) == 0
+    identity = out().strip()
+    assert "is queued: it has no report yet" in error(capsys, "replay", "show", identity, *options)
+    assert run("replay", "work", "--once", *options) == 0
+    out()
+    assert run("replay", "show", identity, *options) == 0
+    shown = out()
+    assert "scores of a baseline" in shown
+    assert "cancelled" not in shown
 
 
 def test_a_queued_run_is_done_by_a_worker(configured: Path, evalset: str, out: Out) -> None:
