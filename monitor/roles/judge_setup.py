@@ -46,7 +46,7 @@ CRITICAL_REASONS = frozenset({"open_alarm", "negative_feedback"})
 """Why a sample was boosted that is judged from the reserve for critical cases."""
 MAX_GOLDEN = 500
 """Records of the golden set that are judged; the first ones of its file."""
-_EXTRA = "judges need more packages: pip install 'plumbline-monitor[judges]'"
+_EXTRA = "judges need more packages: pip install '.[judges]' in a checkout"
 
 
 def build_judging(config: JudgesConfig, meter: Meter) -> Judging:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Final
 
 from monitor.config.schema import Config
 from monitor.errors import UserError
+from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.counters.replay import ReplayMetrics
 
 if TYPE_CHECKING:
     from monitor.roles.replay_lease import Workplace
-    from monitor.telemetry.counters.metrics import Metrics
     from replay.store import Store
 
-EXTRA: Final = "replays need more packages: pip install 'plumbline-monitor[replay]'"
+EXTRA: Final = "replays need more packages: pip install '.[replay]' in a checkout"
 _PACKAGES: Final = ("lm_eval", "sqlalchemy", "alembic", "rensa")
 
 
@@ -77,7 +78,6 @@ def workplace(
     from monitor.roles.replay_lease import Workplace  # noqa: PLC0415 - imports sqlalchemy
     from monitor.roles.replay_samples import SampleReader  # noqa: PLC0415 - imports rensa late
     from monitor.roles.replay_scorers import scorers  # noqa: PLC0415 - with the role only
-    from monitor.telemetry.counters.replay import ReplayMetrics  # noqa: PLC0415
 
     counts = metrics.replay or ReplayMetrics()
     return Workplace(

@@ -24,6 +24,7 @@ from tests.integration.experiments import (
     results,
 )
 from tests.integration.harness import SHORT_SESSION, Daemon, produce, read_all, until
+from tests.long_form import LONG
 
 SECTIONS = {"experiments": {NAME: EXPERIMENT}, "state": {"checkpoint_seconds": 0.5}}
 CONFIG = Config.model_validate(SECTIONS)
@@ -90,19 +91,20 @@ def test_a_killed_process_loses_and_repeats_nothing(
     real_broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path
 ) -> None:
     """Three processes, of which one is killed while records arrive, have the sums of a file."""
-    log, values = topic(partitions=3), experiment_records(15_000, seed=1)
+    part = 20_000 if LONG else 5_000
+    log, values = topic(partitions=3), experiment_records(3 * part, seed=1)
     expected = local(CONFIG, values, tmp_path).by_name[NAME]
     assert expected.data is not None
     with ExitStack() as stack:
         daemons = [start(real_broker, tmp_path, log, stack, "ingest,experiment") for _ in range(3)]
         for daemon in daemons:
             daemon.wait_ready()
-        produce(real_broker.bootstrap, log, values[:5_000])
+        produce(real_broker.bootstrap, log, values[:part])
         until(lambda: requests(real_broker, log) > 0, "the first sums")
-        produce(real_broker.bootstrap, log, values[5_000:10_000])
+        produce(real_broker.bootstrap, log, values[part : 2 * part])
         daemons[0].kill()
-        produce(real_broker.bootstrap, log, values[10_000:])
-        until(lambda: requests(real_broker, log) == 15_000, "all sums")
+        produce(real_broker.bootstrap, log, values[2 * part :])
+        until(lambda: requests(real_broker, log) == 3 * part, "all sums")
         assert [daemon.stop() for daemon in daemons[1:]] == [0, 0]
     data = published(CONFIG, real_broker.bootstrap, log)
     assert_same_sums(data, expected.data)

@@ -287,7 +287,7 @@ def _print_distribution(console: Console, watches: Sequence[Watch]) -> None:
 def _print_quality(console: Console, daemon: App) -> None:
     """Print the judged quality by model, with the number of samples and who judged."""
     if daemon.metrics.judging is None:
-        text = "not judged: pip install 'plumbline-monitor[judges]'"
+        text = "not judged: pip install '.[judges]' in a checkout"
         _print_line(console, "quality", escape(text), "yellow")
         return
     for (model, rubric), counts in sorted(daemon.metrics.judging.scores.items()):

@@ -87,7 +87,7 @@ def _package() -> Any:
         import rensa  # an extra
     except ImportError:
         raise UserError(
-            "evaluation sets need more packages: pip install 'plumbline-monitor[replay]' (rensa is"
+            "evaluation sets need more packages: pip install '.[replay]' in a checkout (rensa is"
             " missing)"
         ) from None
     return rensa

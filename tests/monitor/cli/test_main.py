@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_help_shows_a_valid_example(
     example = text.rpartition("example: ")[2]
     assert example.startswith(" ".join(["plumbline", *words]))
     arguments = example.split(" > ")[0].split()[1:]
-    for name in ("plumbline.yaml", "logs.jsonl", "labels.jsonl", "a.jsonl", "b.jsonl"):
+    for name in re.findall(r"[a-z_]+\.(?:yaml|jsonl?)", example):
         Path(name).touch()
     parsed = main.parser().parse_args(arguments)
     assert callable(parsed.run)

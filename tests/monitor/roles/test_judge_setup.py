@@ -86,7 +86,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("no module", name="aiohttp")
 
     monkeypatch.setattr(judge_setup, "connect", absent)
-    with pytest.raises(UserError, match=r"pip install 'plumbline-monitor\[judges\]' .aiohttp"):
+    with pytest.raises(UserError, match=r"pip install '\.\[judges\]' in a checkout .aiohttp"):
         judge_setup.check(Config(judges=judges()))
 
 

@@ -345,7 +345,7 @@ def test_a_store_that_is_down_is_waited_for(place: Bench, monkeypatch: pytest.Mo
     def flaky(*arguments: object) -> int:
         if failures:
             raise failures.pop()
-        return append(*arguments)  # type: ignore[arg-type]
+        return append(*arguments)  # type: ignore[arg-type]  # of any signature
 
     monkeypatch.setattr(results, "append", flaky)
     place.enqueue()

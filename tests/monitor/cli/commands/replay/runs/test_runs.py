@@ -228,4 +228,4 @@ def test_a_plain_installation_names_the_extra(
     """Without its packages each command says how to install them."""
     monkeypatch.setattr(replay_setup, "_PACKAGES", ("not_installed",))
     text = error(capsys, "replay", *words, "-c", configured)
-    assert "pip install 'plumbline-monitor[replay]' (not_installed is missing)" in text
+    assert "pip install '.[replay]' in a checkout (not_installed is missing)" in text
