@@ -156,6 +156,14 @@ def digest(connection: Connection, run: str) -> str:
 
 def summarize(connection: Connection, run: str) -> tuple[TaskMean, ...]:
     """Compute the score of each task of a run, and store it. Called when a run finishes."""
+    means = compute_means(connection, run)
+    rows = [{"run": run, **_finite(msgspec.structs.asdict(mean))} for mean in means]
+    insert_new(connection, TASK_SCORES, rows)
+    return means
+
+
+def compute_means(connection: Connection, run: str) -> tuple[TaskMean, ...]:
+    """Return the score of each task and filter of a run, from the results of its items."""
     metrics = {
         row.task: row.metric
         for row in connection.execute(select(RUN_TASKS).where(RUN_TASKS.c.run == run))
@@ -163,12 +171,9 @@ def summarize(connection: Connection, run: str) -> tuple[TaskMean, ...]:
     groups = defaultdict(list)
     for task, score in _scores(connection, run):
         groups[task, score.filter].append(score)
-    means = tuple(
+    return tuple(
         _mean(task, name, metrics[task], groups[task, name]) for task, name in sorted(groups)
     )
-    rows = [{"run": run, **_finite(msgspec.structs.asdict(mean))} for mean in means]
-    insert_new(connection, TASK_SCORES, rows)
-    return means
 
 
 def _mean(task: str, name: str, metric: str, scores: list[ItemScore]) -> TaskMean:

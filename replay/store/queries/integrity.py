@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Table, select
 
 from replay.store import results, sets
@@ -70,6 +71,11 @@ def _finished(connection: Connection) -> Iterator[Broken]:
         yield from _differences("runs", run, content, wanted)
         if digest != results.digest(connection, run):
             yield Broken("item_results", run, "results of this run differ from the ledger")
+        # as sets, because databases order texts differently; as JSON, because NaN equals nothing
+        stored = map(msgspec.json.encode, results.means(connection, run))
+        computed = map(msgspec.json.encode, results.compute_means(connection, run))
+        if set(stored) != set(computed):
+            yield Broken("task_scores", run, "the scores of its tasks differ from its results")
 
 
 def _environments(connection: Connection) -> Iterator[Broken]:

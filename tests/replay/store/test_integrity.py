@@ -113,6 +113,8 @@ TAMPERED = [
     ("UPDATE item_results SET metrics = '{\"exact_match\":0.0}' WHERE doc_id = 4", "results"),
     ("DELETE FROM item_results WHERE doc_id = 4", "results of this run differ"),
     ("UPDATE run_tasks SET metric = 'f1'", "results of this run differ"),
+    ("UPDATE task_scores SET mean = 0.123", "scores of its tasks differ"),
+    ("DELETE FROM task_scores", "scores of its tasks differ"),
     ("UPDATE environments SET content = '{}'", "environments"),
     ("UPDATE set_items SET content = '{}'", "items differ from the ledger"),
     ("UPDATE baselines SET created_at = 11", "baselines"),
