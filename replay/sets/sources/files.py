@@ -13,6 +13,7 @@ from monitor.errors import UserError, os_error_reason
 from monitor.records import ChatMessage
 from replay.sets.item import Item, Provenance, Scoring
 from replay.sets.sources.samples import scoring_of
+from replay.sets.task.folder import MOST_CHOICES
 
 PROMPT: Final = ("prompt", "question", "user_input", "input", "messages")
 TARGET: Final = ("target", "answer", "reference", "ground_truth", "expected")
@@ -170,7 +171,11 @@ def _scoring(given: Mapping[str, Any], scoring: Scoring | None) -> Scoring:
 
 
 def _check(item: Item) -> None:
-    """Raise ValueError if an item cannot be scored."""
+    """Raise ValueError if an item cannot be asked or scored: as one of a set, it ends each run."""
+    if not isinstance(item.prompt, str) and all(each.role != "user" for each in item.prompt):
+        raise ValueError("the messages have none of a user")
+    if item.scoring == "choice" and not 2 <= len(item.choices) <= MOST_CHOICES:
+        raise ValueError(f"a choice has 2 to {MOST_CHOICES} choices")
     if item.scoring == "choice" and item.target not in item.choices:
         raise ValueError("the target is none of the choices")
     if item.scoring == "format" and "name" not in item.format:

@@ -20,7 +20,7 @@ from replay.sets.task import scoring as scoring_module
 MAX_NEW_TOKENS: Final = 512
 WEIGHTS: Final = frozenset({"hf", "vllm"})
 """Models that give log probabilities. Elsewhere a choice is a question for its letter."""
-_MOST_CHOICES: Final = len(string.ascii_uppercase)
+MOST_CHOICES: Final = len(string.ascii_uppercase)
 
 
 class _Function(str):
@@ -132,8 +132,8 @@ def _row(item: Item, model_kind: str) -> dict[str, Any]:
 
 def _position(item: Item) -> int:
     """Return the position of the correct choice."""
-    if not 2 <= len(item.choices) <= _MOST_CHOICES:
-        raise UserError(f"item {item.id}: a choice has 2 to {_MOST_CHOICES} choices")
+    if not 2 <= len(item.choices) <= MOST_CHOICES:
+        raise UserError(f"item {item.id}: a choice has 2 to {MOST_CHOICES} choices")
     if item.target not in item.choices:
         raise UserError(f"item {item.id}: the target is none of the choices")
     return item.choices.index(item.target)
