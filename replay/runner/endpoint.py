@@ -21,6 +21,16 @@ MAX_WAIT_S: Final = 30.0
 _MAX_BYTES: Final = 1 << 20
 
 
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Makes a redirect an error of its status, because it would send the key elsewhere."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return no request."""
+
+
+_OPENER: Final = urllib.request.build_opener(_NoRedirect)
+
+
 def api_key(spec: ModelSpec) -> str:
     """Return the endpoint's key from the environment; empty if it needs none."""
     if not spec.api_key_env:
@@ -49,7 +59,7 @@ def check_endpoint(spec: ModelSpec) -> None:
 def _attempt(spec: ModelSpec, pause: float) -> tuple[RunError | None, float | None]:
     """Send the request once. Return the error, and the pause before another attempt, if any."""
     try:
-        with urllib.request.urlopen(_request(spec), timeout=spec.request_timeout_s) as response:
+        with _OPENER.open(_request(spec), timeout=spec.request_timeout_s) as response:
             body = response.read(_MAX_BYTES)
     except urllib.error.HTTPError as error:
         with error:

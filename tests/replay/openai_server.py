@@ -70,7 +70,8 @@ class OpenAIServer:
     answer: gives the response to a prompt. likelihood: gives log probabilities for `echo`.
     disturb: gives faults. key: the key that requests must have; empty: any.
     tokenize: whether `/tokenize` is offered. delay: seconds before each answer.
-    received: the valid requests for answers. most_at_once: most that were open together.
+    received: the valid requests for answers. requests: number of all of them.
+    most_at_once: most that were open together.
     """
 
     answer: Answer = lambda _: "OK"
@@ -81,6 +82,7 @@ class OpenAIServer:
     delay: float = 0.0
     received: list[Received] = field(default_factory=list)
     most_at_once: int = 0
+    requests: int = 0
 
     def __enter__(self) -> Self:
         self._lock = threading.Lock()
@@ -112,6 +114,8 @@ class OpenAIServer:
 
     def respond(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> Fault:
         """Return the response to a request."""
+        with self._lock:
+            self.requests += 1
         if not path.endswith(("/completions", "/chat/completions")):
             return self._tokens(path, body)
         if self.key and headers.get("authorization") != f"Bearer {self.key}":

@@ -75,7 +75,10 @@ class Sender:
         """Send once. Return the answer, or the error and the pause before another attempt."""
         where = self._spec.public_url
         try:
-            async with session.post(self._spec.url, json=payload) as response:
+            # a redirect would send the prompts elsewhere, and the items would be answered by it
+            async with session.post(
+                self._spec.url, json=payload, allow_redirects=False
+            ) as response:
                 status = response.status
                 if status in _REQUEST_FAULTS:
                     return f"http_{status}", None, None

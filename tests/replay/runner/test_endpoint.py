@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -11,6 +12,7 @@ from monitor.errors import UserError
 from replay.results import ErrorReason, RunError
 from replay.runner.endpoint import MAX_WAIT_S, api_key, check_endpoint, retry_after
 from replay.runner.plan import ModelKind, ModelSpec
+from replay.runner.process.endpoint import Sender
 from tests.replay import openai_server as faults
 from tests.replay.openai_server import Fault, OpenAIServer
 
@@ -98,3 +100,20 @@ def test_an_absent_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="TOY_KEY is not set"):
         api_key(spec("http://127.0.0.1", api_key_env="TOY_KEY"))
     assert api_key(spec("http://127.0.0.1")) == ""
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_sends_the_key_nowhere(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the check nor the requests of a run follow it."""
+    monkeypatch.setenv("TOY_KEY", "sk-1")
+    with OpenAIServer() as other:
+        address = {"Location": f"{other.url}/chat/completions"}
+        with OpenAIServer(disturb=lambda _n, _p: Fault(status, headers=address)) as server:
+            model = spec(server.url, api_key_env="TOY_KEY", retries=0)
+            with pytest.raises(RunError, match=str(status)):
+                check_endpoint(model)
+            payload = {"model": "toy", "messages": [{"role": "user", "content": "hi"}]}
+            with pytest.raises(RunError, match=str(status)):
+                asyncio.run(Sender(model, "sk-1", lambda: None).send_all([payload]))
+            assert len(server.received) == 2
+        assert other.requests == 0
