@@ -27,7 +27,7 @@ def read_run(path: Path) -> dict[str, float]:
     """
     try:
         content = path.read_bytes()
-        if content.lstrip().startswith(b'{"type"'):
+        if _is_export(content):
             return run_of(_exported(content))
         found = msgspec.json.decode(content, type=_Run | tuple[TaskScores, ...])
     except OSError as error:
@@ -35,6 +35,15 @@ def read_run(path: Path) -> dict[str, float]:
     except (msgspec.MsgspecError, ValueError, KeyError, RecursionError) as error:
         raise UserError(f"{path}: has no scores of tasks: {error}") from None
     return run_of(found.tasks if isinstance(found, _Run) else found)
+
+
+def _is_export(content: bytes) -> bool:
+    """Return whether the first line is a row of `plumbline replay export`."""
+    first = content.lstrip().partition(b"\n")[0]
+    try:
+        return "type" in msgspec.json.decode(first, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return False
 
 
 def _exported(content: bytes) -> list[TaskScores]:

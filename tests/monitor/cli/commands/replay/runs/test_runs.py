@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from monitor.cli.commands.replay.evalset.scores import read_run
 from monitor.roles import replay_setup, replay_worker
 from replay.results import RunError
 from replay.runner import supervise
@@ -102,8 +103,13 @@ def test_a_baseline_and_replays_by_hand(
     assert run("replay", "compare", identity, *options) == 1
     assert "not reproduced" in out()
     assert run("replay", "export", identity, *options) == 0
-    kinds = {json.loads(line)["type"] for line in out().splitlines()}
+    exported = out()
+    kinds = {json.loads(line)["type"] for line in exported.splitlines()}
     assert kinds == {"run", "task", "item", "ledger"}
+    path = configured.with_name("run.json")
+    path.write_text(exported)
+    answered = sum('"type":"item"' in line for line in exported.splitlines())
+    assert len(read_run(path)) == answered > 0
 
 
 def test_a_report_has_the_texts_of_items_that_changed(
