@@ -50,7 +50,7 @@ CHECKS = {"checks": {"short": {"kind": "length", "max_chars": 10}}}
 REPLAY = {
     "model": {"base_url": "http://127.0.0.1:9/v1"},
     "on": {"severity": "info"},
-    "items": {"least": 20},
+    "items": {"least": 30},
 }
 """A model that does not answer: a run without a baseline ends with an event all the same."""
 AUDIT = re.compile(

@@ -235,7 +235,9 @@ def test_a_swap_of_the_model_is_an_event(
     bad = [rng.choice((1, 2, 3, 3, 4)) for _ in range(300)]
     server.respond = lambda request: verdict((good + bad)[number_in(request)])
     with judge(tmp_path, broker, prefix, logs, judges=client(server) | quick) as daemon:
-        produce(broker.bootstrap, logs, records(1_000))
+        produce(broker.bootstrap, logs, records(700))
+        daemon.wait_for("warm-up ended, watching")  # with samples of both partitions
+        produce(broker.bootstrap, logs, records(300, 700))
         opened = daemon.wait_for("drift opened")
         assert opened["feature"] == "judge.answer_quality"
         assert opened["source"] == "judge"

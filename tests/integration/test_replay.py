@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from grafana.alerts.rules import RULES, groups
 from monitor.config.load import load
 from monitor.events.codec import encode_event
 from monitor.events.replay import ReplayEvent, decode_replay
@@ -34,7 +36,9 @@ from replay.store import Store, baselines, chain, open_store, outbox, queue, res
 from replay.store.queries.integrity import verify
 from replay.store.queries.runs import Filter, list_runs
 from tests.integration.broker import KafkaBroker
+from tests.integration.grafana_queries import queries
 from tests.integration.harness import ROOT, Daemon, produce, read_all, until
+from tests.integration.prometheus import Prometheus
 from tests.long_form import long_only
 from tests.monitor.cli.command_line import run
 from tests.monitor.notify.drift_events import event as drift_event
@@ -44,6 +48,13 @@ from tests.replay.openai_server import OpenAIServer
 GOOD, BAD = "steady", "broken"
 HOSTILE = [b"hostile", b'{"type":"replay"}', None]
 SECRET = "a-secret-of-the-actions"
+DASHBOARD = ROOT / "grafana" / "dashboards" / "replay.json"
+SELECTOR = re.compile(r"\bplumbline_replay_\w+\b(?:{[^}]*})?")
+NO_DATA = {
+    "replay_gpu_budget_remaining_seconds": "no GPU time is limited",
+    "replay_errors_total": "no run fails",
+}
+"""Part of a panel's query -> why it has no data."""
 
 
 def word(text: str) -> str:
@@ -140,7 +151,8 @@ def test_drift_leads_to_a_verdict(
             roles="ingest,detect,replay",
             **sections(tmp_path, server, hook.url),
         )
-        with daemon:
+        with daemon, scraping(daemon, tmp_path) as prometheus:
+            begun = time.time()
             daemon.wait_ready()
             for model in (GOOD, BAD):
                 produce(real_broker.bootstrap, log, records(model, 2_200, 0))
@@ -159,6 +171,7 @@ def test_drift_leads_to_a_verdict(
             (shown,) = msgspec.json.decode(page)["replays"]
             assert (status, shown["verdict"]) == (200, "regressed")
             daemon.wait(lambda: len(hook.received) == 1, "the webhook")
+            check_queries(prometheus, begun)
             check_action(hook.received[0])
             assert daemon.stop() == 0
     check_store(tmp_path, found)
@@ -188,16 +201,47 @@ def check_events(found: dict[str, ReplayEvent], by_model: dict[str, set[str]]) -
 
 def check_metrics(daemon: Daemon) -> None:
     """The numbers of the verdicts are in the metrics, and messages that are no events counted."""
+    daemon.wait_metric("replay_seconds_count", 2)  # once their events are read
     for model, verdict in ((GOOD, "not_regressed"), (BAD, "regressed")):
         assert daemon.metric("replay_runs_total", model=model, verdict=verdict) == 1
     assert daemon.metric("replay_delta", model=BAD) < -0.3
     assert daemon.metric("replay_score", model=GOOD, metric="exact_match") >= 1.0
     assert daemon.metric("replay_events_total", outcome="queued") == 2
     assert daemon.metric("replay_events_total", outcome="baseline") == 2
-    assert daemon.metric("replay_events_total", outcome="unreadable") == 2
+    assert daemon.metric("replay_events_total", outcome="unreadable") == 3
     assert daemon.metric("replay_events_total", outcome="own") >= 1
-    assert daemon.metric("replay_seconds_count") == 2
     assert daemon.metric("replay_errors_total") == 0
+
+
+def scraping(daemon: Daemon, folder: Path) -> Prometheus:
+    """Return a Prometheus that scrapes the daemon every second."""
+    port = daemon.wait_for("started")["port"]
+    job = {"job_name": "plumbline", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
+    return Prometheus(folder, {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]})
+
+
+def check_queries(prometheus: Prometheus, begun: float) -> None:
+    """Selectors of the alert rules have series, and panels of the dashboard have data."""
+    rate = f'increase(plumbline_replay_runs_total{{model="{BAD}",verdict="regressed"}}[5m]) > 0'
+    until(lambda: bool(prometheus.query(rate)), "the scrape of the verdict")
+    now = time.time()
+    rules = [rule for group in groups(RULES.read_text()) for rule in group.rules]
+    selectors = [each for rule in rules for each in SELECTOR.findall(rule.expr)]
+    assert len(selectors) >= 4
+    assert [each for each in selectors if not prometheus.query(each)] == []
+    asked = queries(DASHBOARD, prometheus, {"model": BAD}, (begun, now))
+    assert len(asked) > 20
+    without = [
+        (each.panel, each.expression)
+        for each in asked
+        if not any(part in each.expression for part in NO_DATA)
+        and not (
+            prometheus.query(each.expression)
+            if each.instant
+            else prometheus.over(each.expression, begun, now)
+        )
+    ]
+    assert without == []
 
 
 def check_action(received: Any) -> None:
