@@ -124,7 +124,7 @@ class Replay(Role):
                 ReplayWorker(self.place, worker_name(number))
                 for number in range(self.config.replay.workers)
             ]
-            shared = self.metrics, self.counts, self.stop
+            shared = self.metrics, self.counts, self.stop, self._is_first
             sender = ActionSender(store, self.config.replay.actions, *shared)
             for thread in (*threads, sender):
                 thread.start()
@@ -307,9 +307,9 @@ class Replay(Role):
         """
         if not any(topic == self.topics.events for topic, _ in self.assigned):
             return
-        alarmed = list(self.trigger.alarms.models())
-        now, store = self.place.clock(), self.place.store
-        found = unfrozen_items(self._reader(), self.config, store, now, alarmed)
+        reader, now, store = self._reader(), self.place.clock(), self.place.store
+        alarmed = self.trigger.alarms.models() | reader.models_with_alarms()
+        found = unfrozen_items(reader, self.config, store, now, alarmed)
         for model, items in found.items():
             number = partition_of(model.encode("utf-8", "surrogatepass"), self.partitions)
             if (self.topics.events, number) in self.assigned:

@@ -36,6 +36,8 @@ PREFIX: Final = "action "
 """Begins the id of an action in the outbox; it is followed by its name and the id of the event."""
 VERSION: Final = 1
 POLL_SECONDS: Final = 1.0
+TRIGGERS: Final = frozenset({"drift", "schedule"})
+"""What starts the runs that actions follow from: a run by hand is an examination."""
 _MOST: Final = 5_000
 """Rows of the outbox that are read at once."""
 
@@ -43,8 +45,8 @@ _MOST: Final = 5_000
 def add_actions(
     connection: Connection, config: ActionsConfig, event: ReplayEvent, at: float
 ) -> None:
-    """Write the actions that follow from an event to the outbox. A baseline has none."""
-    if event.trigger == "baseline":
+    """Write the actions that follow from an event to the outbox, for the runs of TRIGGERS."""
+    if event.trigger not in TRIGGERS:
         return
     for name, action in config.configured():
         if event.verdict in action.verdicts:
@@ -87,9 +89,11 @@ def _body(name: str, event: ReplayEvent) -> dict[str, Any]:
 
 
 class ActionSender(threading.Thread):
-    """Sends the actions of the outbox, each until it is accepted, rejected or given up.
+    """Sends the actions of the outbox, each until it is accepted, rejected or too old.
 
+    An action that is older than GIVE_UP_SECONDS is not sent: the model may be another one by now.
     stop: waits the given number of seconds and returns whether the process stops.
+    active: whether this process sends; one of all processes of the role does.
     clock: epoch seconds.
     """
 
@@ -100,6 +104,7 @@ class ActionSender(threading.Thread):
         metrics: Metrics,
         counts: ReplayMetrics,
         stop: Callable[[float], bool],
+        active: Callable[[], bool],
         clock: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(name="replay actions", daemon=True)
@@ -109,10 +114,10 @@ class ActionSender(threading.Thread):
         self._metrics = metrics
         self._counts = counts
         self._stop_after = stop
+        self._active = active
         self._clock = clock
         self._attempts: dict[int, int] = {}
         self._due: dict[int, float] = {}
-        self._first_error: dict[int, float] = {}
         with metrics.lock:
             for name in self._actions:
                 for outcome in ("sent", "retried", "failed"):
@@ -122,7 +127,8 @@ class ActionSender(threading.Thread):
         """Send what is due, until the process stops."""
         while not self._stop_after(POLL_SECONDS):
             try:
-                self.send_due()
+                if self._active():
+                    self.send_due()
             except StoreError as error:
                 log.warning("actions not read, retrying", error=str(error))
             except Exception:
@@ -138,7 +144,7 @@ class ActionSender(threading.Thread):
             with self._store.write() as connection:
                 outbox.mark_sent(connection, finished, self._clock())
             for number in finished:
-                for kept in (self._attempts, self._due, self._first_error):
+                for kept in (self._attempts, self._due):
                     kept.pop(number, None)
 
     def _send(self, row: Pending) -> bool:
@@ -147,24 +153,21 @@ class ActionSender(threading.Thread):
         if action is None:
             log.warning("action is not configured any more, dropped", action=row.key)
             return True
+        if self._clock() - row.created_at >= GIVE_UP_SECONDS:
+            self._count(row.key, "failed")
+            log.warning("action given up, it is too old", action=row.key, id=row.event_id)
+            return True
         response = post(action_request(action.url, self._secret, row, self._clock()))
         if response.reason is None:
             self._count(row.key, "sent")
             log.info("action sent", action=row.key, status=response.status)
             return True
-        if response.retryable and not self._expired(row.id, response):
+        if response.retryable:
             self._retry(row, response)
             return False
         self._count(row.key, "failed")
         self._log("action given up", row, response)
         return True
-
-    def _expired(self, number: int, response: Response) -> bool:
-        """Return whether the target has responded with errors for too long."""
-        if response.status is None:
-            return False
-        first = self._first_error.setdefault(number, self._clock())
-        return self._clock() - first >= GIVE_UP_SECONDS
 
     def _retry(self, row: Pending, response: Response) -> None:
         attempts = self._attempts.get(row.id, 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -32,7 +32,7 @@ def reference_items(reader: SampleReader, config: Config, answer: Answer) -> tup
 
 
 def unfrozen_items(
-    reader: SampleReader, config: Config, store: Store, at: float, skipped: Sequence[str] = ()
+    reader: SampleReader, config: Config, store: Store, at: float, skipped: Collection[str] = ()
 ) -> Mapping[str, tuple[Item, ...]]:
     """Return enough items of each model that can be replayed and has no baseline.
 

@@ -163,7 +163,7 @@ class Trigger:
         if queue.find(connection, request.id) is not None:
             return "duplicate"
         since = at - 60.0 * self.config.replay.cooldown_minutes
-        if queue.latest(connection, event.model, since, "drift") is not None:
+        if queue.latest(connection, event.model, since, "drift", failed=False) is not None:
             self.alarms.wait(event)
             return "cooldown"
         return "queued" if queue.enqueue(connection, request, at) else "duplicate"

@@ -162,10 +162,9 @@ class Hold:
             detail = f"the run needs {self._gpus} GPUs, and replay.budget.gpus_per_host is {slots}"
             raise RunError("gpu_absent", detail)
         while len(self._slots) < self._gpus:
-            slot = self.write(self._acquire)
-            if slot is not None:
-                self._slots.append(slot)
-                continue
+            self._slots = self.write(self._acquire)
+            if self._slots:
+                break
             self.place.stop(SLOT_SECONDS)
             self.check()
             if self.ended:
@@ -184,11 +183,19 @@ class Hold:
             gpu.free(connection, slot)
         self._slots = []
 
-    def _acquire(self, connection: Connection) -> Slot | None:
-        now = self.place.clock()
+    def _acquire(self, connection: Connection) -> list[Slot]:
+        """Take all GPUs of the run, or none: two runs must not wait for each other."""
+        now, taken = self.place.clock(), list[Slot]()
         slots = self.place.config.replay.budget.gpus_per_host
-        until = now + LEASE_SECONDS
-        return gpu.acquire(connection, self.place.host, slots, self.lease, until, now)
+        while len(taken) < self._gpus:
+            until = now + LEASE_SECONDS
+            slot = gpu.acquire(connection, self.place.host, slots, self.lease, until, now)
+            if slot is None:
+                for each in taken:
+                    gpu.free(connection, each)
+                return []
+            taken.append(slot)
+        return taken
 
     def _renew(self, connection: Connection) -> None:
         now = self.place.clock()

@@ -18,6 +18,7 @@ from monitor.ingest.sampling.codec import decode_sample
 from monitor.kafka.readers.partitions import PartitionReader
 from monitor.kafka.topics import Topics
 from monitor.records import Sample
+from monitor.roles.open_alarms import add_event
 from replay.sets.building.candidates import build_candidates
 from replay.sets.building.selection import select
 from replay.sets.item import Item
@@ -84,6 +85,13 @@ class SampleReader:
         opinions = Opinions(wanted=request_ids)
         opinions.add_all(self._evaluations(span))
         return opinions
+
+    def models_with_alarms(self) -> set[str]:
+        """Return the models with an open alarm that pages, from the events topic."""
+        alarms: dict[str, str] = {}
+        for value in self._values(self._topics.events, Span()):
+            add_event(alarms, value)
+        return set(alarms.values())
 
     def _evaluations(self, span: Span) -> Iterator[Evaluation]:
         late = None if span.until is None else span.until + LATE_SECONDS

@@ -164,6 +164,8 @@ def _finish(connection: Connection, hold: Hold, result: Result) -> ReplayEvent:
     """Finish a run: verdict, baseline, event and actions, in one transaction."""
     place, now = hold.place, hold.place.clock()
     hold.release_gpus(connection)
+    if not queue.heartbeat(connection, hold.lease, now, LEASE_SECONDS):
+        result = Result("cancelled", environment=result.environment)  # since the last heartbeat
     run = queue.finish(connection, hold.lease, _outcome(result), now)
     if run.trigger == "baseline" and run.verdict == "inconclusive":
         baselines.accept(connection, run.id, now)

@@ -15,12 +15,13 @@ from replay.store.database.tables import OUTBOX
 
 
 class Pending(msgspec.Struct, frozen=True):
-    """An event that is not sent yet. key, payload: of the message."""
+    """An event that is not sent yet. key, payload: of the message. created_at: epoch seconds."""
 
     id: int
     event_id: str
     key: str
     payload: bytes
+    created_at: float
 
 
 def add(connection: Connection, event_id: str, key: str, payload: bytes, at: float) -> bool:
@@ -31,8 +32,8 @@ def add(connection: Connection, event_id: str, key: str, payload: bytes, at: flo
 
 def pending(connection: Connection, limit: int = 100) -> tuple[Pending, ...]:
     """Return the events that are not sent yet, oldest first."""
-    query = select(OUTBOX.c.id, OUTBOX.c.event_id, OUTBOX.c.key, OUTBOX.c.payload)
-    query = query.where(OUTBOX.c.sent_at.is_(None)).order_by(OUTBOX.c.id).limit(limit)
+    columns = (OUTBOX.c[name] for name in Pending.__struct_fields__)
+    query = select(*columns).where(OUTBOX.c.sent_at.is_(None)).order_by(OUTBOX.c.id).limit(limit)
     return tuple(Pending(*row) for row in connection.execute(query))
 
 

@@ -341,10 +341,12 @@ def cancel(connection: Connection, alarm: str, at: float) -> tuple[Run, ...]:
     return tuple(_finish(connection, run, Outcome(verdict="cancelled"), at) for run in queued)
 
 
-def latest(connection: Connection, model: str, since: float, trigger: str = "") -> Run | None:
+def latest(
+    connection: Connection, model: str, since: float, trigger: str = "", *, failed: bool = True
+) -> Run | None:
     """Return the newest run of a model that was inserted at `since` or later: for a cooldown.
 
-    Cancelled runs do not count.
+    Cancelled runs do not count. failed: whether those that ended in an error do.
     """
     wanted = [
         RUNS.c.model == clean(model),
@@ -353,6 +355,8 @@ def latest(connection: Connection, model: str, since: float, trigger: str = "") 
     ]
     if trigger:
         wanted.append(RUNS.c.trigger == trigger)
+    if not failed:
+        wanted.append(RUNS.c.verdict != "error")
     query = select(RUNS).where(*wanted).order_by(RUNS.c.created_at.desc(), RUNS.c.id).limit(1)
     row = connection.execute(query).first()
     return None if row is None else _run(row)

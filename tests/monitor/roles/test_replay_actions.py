@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,10 @@ def actions(url: str, **chosen: Any) -> ActionsConfig:
         ("inconclusive", "drift", set()),
         ("error", "drift", set()),
         ("cancelled", "drift", set()),
+        ("regressed", "schedule", {"roll_back", "retrain"}),
         ("regressed", "baseline", set()),
+        ("regressed", "manual", set()),
+        ("not_regressed", "manual", set()),
     ],
 )
 def test_actions_follow_from_verdicts(
@@ -67,9 +71,8 @@ class Place:
 
     def __init__(self, store: Store, config: ActionsConfig) -> None:
         self.store, self.now, self.counts = store, [1_790_000_000.0], ReplayMetrics()
-        self.sender = ActionSender(
-            store, config, Metrics(), self.counts, lambda _: False, lambda: self.now[0]
-        )
+        shared = Metrics(), self.counts, lambda _: False
+        self.sender = ActionSender(store, config, *shared, lambda: True, lambda: self.now[0])
         with store.write() as connection:
             add_actions(connection, config, replayed("not_regressed"), self.now[0])
 
@@ -123,6 +126,30 @@ def test_an_endpoint_that_only_fails_is_given_up(store: Store) -> None:
         place.now[0] += GIVE_UP_SECONDS
         assert place.send() == 0
         assert place.counts.actions["promote", "failed"] == 1
+
+
+def test_an_old_action_is_not_sent(store: Store) -> None:
+    """A roll-back that nobody could receive for a day would hit another model."""
+    with Receiver(lambda _: Reply(200)) as hook:
+        place = Place(store, actions(hook.url))
+        place.now[0] += GIVE_UP_SECONDS
+        assert place.send() == 0
+        assert hook.received == []
+        assert place.counts.actions["promote", "failed"] == 1
+
+
+def test_one_process_of_several_sends(store: Store) -> None:
+    """The others leave the actions to it."""
+    turns = [False, False, True]
+    with Receiver(lambda _: Reply(200)) as hook:
+        config, counts = actions(hook.url), ReplayMetrics()
+        with store.write() as connection:
+            add_actions(connection, config, replayed("not_regressed"), time.time())
+        sender = ActionSender(
+            store, config, Metrics(), counts, lambda _: not turns, lambda: turns.pop(0)
+        )
+        sender.run()
+        assert len(hook.received) == 1
 
 
 def test_an_action_that_is_not_configured_any_more_is_dropped(store: Store) -> None:

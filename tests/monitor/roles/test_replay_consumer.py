@@ -135,6 +135,19 @@ def test_an_alarm_starts_one_run(place: Bench) -> None:
     assert [digest for (model, _), digest in digests.items() if model == "other"] == [""]
 
 
+def test_a_failed_run_does_not_hold_up_the_next_alarm(place: Bench) -> None:
+    """An endpoint that was down must not leave the model without a verdict for the cooldown."""
+    consumer = Consumer(place)
+    assert consumer.apply(event()) == "queued"
+
+    def fail(_: int) -> None:
+        raise RunError("unauthorized", "status 401")
+
+    place.runner.before = fail
+    assert place.work()
+    assert consumer.apply(event(feature="cost_usd")) == "queued"
+
+
 def test_a_resolved_alarm_cancels_its_run(place: Bench) -> None:
     """The queued run ends as cancelled, with an event; another open alarm then starts one."""
     consumer, first, second = Consumer(place), event(), event(feature="cost_usd")

@@ -11,11 +11,13 @@ from confluent_kafka import KafkaError, KafkaException
 
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.replay.section import ReplayItemsConfig
+from monitor.events.codec import encode_event
 from monitor.events.evaluations import Evaluation, encode_evaluation
 from monitor.ingest.sampling.codec import encode_sample
 from monitor.records import Inclusion, Sample
 from monitor.roles import replay_samples
 from monitor.roles.replay_samples import SampleReader, Span, accepted_items, drifted_items
+from tests.monitor.notify.drift_events import event
 
 ITEMS = ReplayItemsConfig(baseline=30, least=30, drifted=3)
 START = 1_790_000_000.0
@@ -25,7 +27,11 @@ class Topics:
     """The samples and evaluations topics, in two partitions; each value has a time."""
 
     def __init__(self) -> None:
-        self.values: dict[str, list[tuple[float, bytes]]] = {"samples": [], "evaluations": []}
+        self.values: dict[str, list[tuple[float, bytes]]] = {
+            "samples": [],
+            "evaluations": [],
+            "events": [],
+        }
         self.read: list[tuple[str, int, int]] = []
         self.denied = False
 
@@ -172,6 +178,16 @@ def test_drifted_items_are_of_the_window(topics: Topics) -> None:
     assert numbers(found) <= set(range(30, 40))
     assert {item.provenance.window for item in found} == {"drifted"}
     assert drifted_items(reader(), Span(START + 30, None), ITEMS, "unknown") == ()
+
+
+def test_open_alarms_are_found_in_the_history(topics: Topics) -> None:
+    """A process that has just started must not freeze the traffic of an old alarm."""
+    one, two, small = event(model="a"), event(model="b"), event(model="c", severity="info")
+    closed = event("resolved", two.alarm, model="b")
+    for number, each in enumerate((one, two, small, closed)):
+        topics.values["events"].append((START + number, encode_event(each)))
+    topics.values["events"].append((START, b"no event"))
+    assert reader().models_with_alarms() == {"a"}
 
 
 def test_topics_that_cannot_be_read_give_no_items(topics: Topics) -> None:

@@ -14,11 +14,14 @@ import pytest
 from monitor.errors import UserError
 from monitor.roles import replay_lease, replay_worker
 from monitor.roles.replay_baselines import freeze
+from monitor.roles.replay_events import Result
+from monitor.roles.replay_run import ReplayRun
 from monitor.roles.replay_worker import MAX_ATTEMPTS, TRIES, ReplayWorker
 from replay.results import RunError
 from replay.runner import supervise
 from replay.runner.plan import RunPlan
 from replay.store import StoreFull, StoreUnavailable, baselines, gpu, queue, results, sets
+from replay.store.database.tables import GPU_SLOTS
 from replay.store.queries.integrity import verify
 from tests.monitor.roles.replay_runs import MODEL, Bench, bench, config, half, items
 
@@ -306,6 +309,25 @@ def test_a_cancelled_run_stops(place: Bench, monkeypatch: pytest.MonkeyPatch) ->
     assert (event["verdict"], place.run(run).verdict) == ("cancelled", "cancelled")
 
 
+def test_a_run_cancelled_after_its_last_heartbeat_has_no_verdict(
+    place: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drift resolves between the last look and the verdict: nothing is rolled back."""
+    run, decide = place.enqueue(), replay_worker._result
+
+    def late(work: ReplayRun) -> Result:
+        result = decide(work)
+        with place.store.write() as connection:
+            queue.cancel(connection, "alarm", place.now[0])
+        return result
+
+    monkeypatch.setattr(replay_worker, "_result", late)
+    place.runner.score = half
+    assert place.work()
+    (event,) = place.events()
+    assert (event["verdict"], place.run(run).verdict) == ("cancelled", "cancelled")
+
+
 def test_a_stopped_worker_gives_its_run_back(place: Bench) -> None:
     """Another worker continues at once, without waiting for the lease."""
     run = place.enqueue()
@@ -397,6 +419,31 @@ def test_gpus_are_slots_and_their_time_is_counted(
         assert made.runner.plans[-1].model.device == "cuda:0"
         with made.store.read() as connection:
             assert gpu.used(connection, made.now[0]) >= event["gpu_seconds"]
+
+
+def test_a_run_takes_all_its_gpus_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that waits for the second of two holds none: two such runs would wait for ever."""
+    chosen = config(model=WEIGHTS, budget={"gpus_per_host": 2})
+    with bench(tmp_path, monkeypatch, chosen) as made:
+        made.freeze()
+        made.enqueue("other")
+        held: list[int] = []
+
+        def stop(seconds: float) -> bool:
+            if seconds == replay_lease.SLOT_SECONDS:
+                with made.store.read() as connection:
+                    rows = connection.execute(GPU_SLOTS.select())
+                    held.append(sum(row.lease_until > made.now[0] for row in rows))
+            return bool(held)
+
+        with made.store.write() as connection:
+            other = queue.claim(connection, "other", made.now[0], 100.0)
+            assert other is not None
+            until = made.now[0] + 100.0
+            assert gpu.acquire(connection, "host", 2, other.lease, until, made.now[0])
+        made.enqueue()
+        ReplayWorker(dataclasses.replace(made.place, stop=stop), "w").work_once()
+        assert held == [1]
 
 
 def test_gpu_hours_of_the_day_end_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    with opened(load_config(arguments)) as store, store.read() as connection:
+    with opened(load_config(arguments, secrets=False)) as store, store.read() as connection:
         from replay.store.queries import parity, runs
 
         first = runs.resolve(connection, arguments.first)

@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    with opened(load_config(arguments)) as store, store.read() as connection:
+    with opened(load_config(arguments, secrets=False)) as store, store.read() as connection:
         from replay.store.queries.export import export
         from replay.store.queries.runs import resolve
 

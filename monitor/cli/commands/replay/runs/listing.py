@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    with opened(load_config(arguments)) as store, store.read() as connection:
+    with opened(load_config(arguments, secrets=False)) as store, store.read() as connection:
         from replay.store.queries.runs import Filter, list_runs
 
         wanted = Filter(model=arguments.model, alarm=arguments.alarm, verdict=arguments.verdict)

@@ -43,7 +43,7 @@ def _show(arguments: argparse.Namespace) -> int:
     from replay.report.markdown import markdown
     from replay.report.summary import without_texts
 
-    with opened(load_config(arguments)) as store:
+    with opened(load_config(arguments, secrets=False)) as store:
         from replay.store.queries.runs import resolve
 
         with store.read() as connection:
