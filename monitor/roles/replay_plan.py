@@ -12,6 +12,8 @@ from monitor.config.sections.replay.model import ReplayModelConfig
 from monitor.config.sections.replay.section import ReplayConfig
 from monitor.events.types import DriftEvent
 from replay.runner.plan import ModelSpec
+from replay.sets.item import Item
+from replay.sets.item_set import HoldOut
 from replay.store.queue import RunRequest, Trigger
 from replay.verdict.criteria import Criteria
 
@@ -50,6 +52,10 @@ class ReplayDetails(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     feature: str = ""
     since: float | None = None
     until: float | None = None
+
+
+# Workers are threads, and msgspec may crash if two of them use a type for the first time at once.
+_TYPES: Final = tuple(map(msgspec.json.Decoder, (ReplayPlan, ReplayDetails, Item, HoldOut)))
 
 
 def model_spec(model: ReplayModelConfig, name: str) -> ModelSpec:

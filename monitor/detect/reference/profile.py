@@ -59,6 +59,11 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
     categorical: tuple[CategoricalData, ...]
 
 
+# made at import: msgspec may crash if two threads use a type for the first time at once
+_decode_version = msgspec.msgpack.Decoder(_Version).decode
+_decode_profile = msgspec.msgpack.Decoder(_Profile).decode
+
+
 class Profile:
     """The reference of one model or segment.
 
@@ -156,10 +161,10 @@ class Profile:
         Raises ProfileError if they are anything else.
         """
         try:
-            version = msgspec.msgpack.decode(payload, type=_Version).version
+            version = _decode_version(payload).version
             if version != VERSION:
                 raise ProfileError(f"profile of version {version}; this program reads {VERSION}")
-            data = msgspec.msgpack.decode(payload, type=_Profile)
+            data = _decode_profile(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"not a reference profile: {error}") from None
         if not (

@@ -50,6 +50,10 @@ class _VersionFile(msgspec.Struct, frozen=True):
     dropped: SavedDropped = SavedDropped()
 
 
+# made at import: msgspec may crash if two threads use a type for the first time at once
+_decode = msgspec.msgpack.Decoder(_VersionFile).decode
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of a named reference. dropped: names that limits cut off when it was built."""
@@ -221,7 +225,7 @@ def _number(path: Path) -> int:
 
 def _read(path: Path) -> Version:
     try:
-        content = msgspec.msgpack.decode(path.read_bytes(), type=_VersionFile)
+        content = _decode(path.read_bytes())
         digest = hashlib.sha256(b"".join(content.profiles)).hexdigest()[:16]
         if digest != path.stem.split("-", 1)[-1]:
             raise ProfileError("its content does not match the hash in its name")

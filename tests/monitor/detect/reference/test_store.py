@@ -327,12 +327,15 @@ def build_at_once(directory: Path, builds: int) -> None:
 
 @pytest.mark.parametrize("builds", [2, 3, 8])
 def test_builds_at_once_have_different_versions(tmp_path: Path, builds: int) -> None:
-    """Each is complete and has a number of its own; nothing else remains in the folder."""
+    """Each is complete and has a number of its own; nothing else remains in the folder. A number is
+    skipped if a higher one was written before it: the highest is the newest.
+    """
     build_at_once(tmp_path, builds)
     found = store.versions(tmp_path, "chat")
-    assert [version.number for version in found] == list(range(1, builds + 1))
-    assert len({version.id for version in found}) == builds
-    assert store.promoted(tmp_path, "chat").number in range(1, builds + 1)
+    numbers = [version.number for version in found]
+    assert len(set(numbers)) == len({version.id for version in found}) == builds
+    assert min(numbers) == 1
+    assert store.promoted(tmp_path, "chat").number in numbers
     assert not [path for path in files(tmp_path) if "/." in path]
 
 
