@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -138,8 +138,9 @@ class ActionSender(threading.Thread):
         """Send each action that is due once."""
         with self._store.read() as connection:
             rows = [row for row in outbox.pending(connection, _MOST) if is_action(row)]
-        done = [row.id for row in rows if self._due.get(row.id, 0.0) <= self._clock()]
-        finished = [number for number in done if self._send(_of(rows, number))]
+        now = self._clock()
+        due = [row for row in rows if self._due.get(row.id, 0.0) <= now]
+        finished = [row.id for row in due if self._send(row)]
         if finished:
             with self._store.write() as connection:
                 outbox.mark_sent(connection, finished, self._clock())
@@ -189,7 +190,3 @@ class ActionSender(threading.Thread):
             status=response.status,
             detail=response.detail,
         )
-
-
-def _of(rows: Sequence[Pending], number: int) -> Pending:
-    return next(row for row in rows if row.id == number)

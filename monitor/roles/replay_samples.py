@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 from confluent_kafka import KafkaException
@@ -52,7 +52,7 @@ class Span:
 
 
 class SampleReader:
-    """Reads the samples and evaluations topics, without a consumer group.
+    """Reads samples, evaluations and events, without a consumer group.
 
     beat: called during long operations; an exception that it raises ends them.
     """
@@ -116,7 +116,7 @@ class SampleReader:
                         yield from _read(reader, number, first, end)
             except KafkaException as error:
                 text = error.args[0].str()
-                log.warning("samples not read", topic=topic, error=text)
+                log.warning("topic not read", topic=topic, error=text)
 
 
 def _read(reader: PartitionReader, number: int, first: int, end: int) -> Iterator[bytes]:
@@ -139,9 +139,7 @@ def accepted_items(
     if not ids:
         return {}
     opinions = reader.opinions(span, ids)
-    rules = SampleRules(
-        window="reference", scoring=None if config.scoring == "auto" else config.scoring
-    )
+    rules = _rules(config, "reference")
     return {
         name: _items(samples, opinions, rules, config.baseline)
         for name, samples in by_model.items()
@@ -156,10 +154,11 @@ def drifted_items(
     if not samples:
         return ()
     opinions = reader.opinions(span, {sample.request_id for sample in samples})
-    rules = SampleRules(
-        window="drifted", scoring=None if config.scoring == "auto" else config.scoring
-    )
-    return _items(samples, opinions, rules, config.drifted)
+    return _items(samples, opinions, _rules(config, "drifted"), config.drifted)
+
+
+def _rules(config: ReplayItemsConfig, window: Literal["reference", "drifted"]) -> SampleRules:
+    return SampleRules(window=window, scoring=None if config.scoring == "auto" else config.scoring)
 
 
 def _items(

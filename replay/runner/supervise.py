@@ -33,6 +33,9 @@ LOG: Final = "lm-eval.log"
 _POLL_S: Final = 0.5
 _MAX_LOG_BYTES: Final = 64 << 20
 
+# made at import: msgspec may crash if two threads use a type for the first time at once
+_decode: Final = msgspec.json.Decoder(Message).decode
+
 
 class Order(msgspec.Struct, frozen=True):
     """The line that the process reads first. done: positions of finished items by task."""
@@ -139,7 +142,6 @@ class _Watch:
         self._process = process
         self._deadline = started + plan.deadline_s
         self._silence = math.inf  # until the model is loaded, which may take long
-        self._decoder = msgspec.json.Decoder(Message)
         self._rest = bytearray()
 
     def follow(
@@ -154,7 +156,7 @@ class _Watch:
                 if lines is None:
                     raise self._process.end()
                 for line in lines:
-                    message = self._decoder.decode(line)
+                    message = _decode(line)
                     if isinstance(message, Failed):
                         raise RunError(message.reason, message.detail)
                     if isinstance(message, RunEnvironment):

@@ -32,17 +32,8 @@ LINK_FIELDS: Final = ("model", "segment", "feature", "severity", "alarm", "from"
 RESERVED_LABELS: Final = frozenset(
     {
         *("alertname", "severity", "scope", "sender", "least_severity"),
-        *(
-            "model",
-            "segment",
-            "feature",
-            "drift_type",
-            "experiment",
-            "variant",
-            "metric",
-            "verdict",
-            "task",
-        ),
+        *("model", "segment", "feature", "drift_type"),
+        *("experiment", "variant", "metric", "verdict", "task"),
     }
 )
 """Labels of an alert that Plumbline sets."""
@@ -211,7 +202,7 @@ _LabelValue = Annotated[str, AfterValidator(_check_label_value)]
 _TargetName = Annotated[str, AfterValidator(_check_target_name)]
 
 
-Experiments = Literal["all", "problems", "none"]
+Findings = Literal["all", "problems", "none"]
 """Which events of experiments, or of replays, a target receives."""
 
 
@@ -229,12 +220,12 @@ class _Target(Section):
         " one message.",
     )
 
-    experiments: Experiments = Field(
+    experiments: Findings = Field(
         default="all",
         description="Events of experiments that are sent: `all`, which includes verdicts;"
         " `problems`: breached guardrails and blocked experiments, from `severity` on; or `none`.",
     )
-    replays: Experiments = Field(
+    replays: Findings = Field(
         default="all",
         description="Events of replays that are sent: `all`; `problems`: regressions and replays"
         " without a verdict, from `severity` on; or `none`.",
@@ -259,12 +250,12 @@ class PagerDutyTarget(_Target):
 
     kind: Literal["pagerduty"] = Field(description="Protocol of the target: Events API v2.")
     routing_key: _Token = Field(description="Integration key of the service. A secret.")
-    experiments: Experiments = Field(
+    experiments: Findings = Field(
         default="problems",
         description="Events of experiments that are sent: as for a chat. Nothing resolves the"
         " incident of such an event.",
     )
-    replays: Experiments = Field(
+    replays: Findings = Field(
         default="problems",
         description="Events of replays that are sent: as for a chat. Nothing resolves the incident"
         " of such an event.",
@@ -280,12 +271,12 @@ class AlertmanagerTarget(_Target):
     """The members of an Alertmanager cluster, which route, group and silence the alerts."""
 
     kind: Literal["alertmanager"] = Field(description="Protocol of the target: API v2.")
-    experiments: Experiments = Field(
+    experiments: Findings = Field(
         default="problems",
         description="Events of experiments that are sent: as for a chat. Such an alert ends after a"
         " day.",
     )
-    replays: Experiments = Field(
+    replays: Findings = Field(
         default="problems",
         description="Events of replays that are sent: as for a chat. Such an alert ends after a"
         " day.",

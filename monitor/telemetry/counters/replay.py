@@ -108,8 +108,7 @@ class ReplayMetrics:
             self.errors[event.reason if event.reason in REASONS else "failed"] += 1
         if not self._has_room(event.model):
             return
-        if all((event.model, verdict) not in self.runs for verdict in REPLAY_VERDICTS):
-            self.start(event.model)
+        self.start(event.model)
         self.runs[event.model, event.verdict] += 1
         self.keep_scores(event)
 
