@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
+
+MAX_MODEL_CHARS: Final = 200
+MAX_TIMESTAMP: Final = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+"""Larger values are milliseconds or nanoseconds, not seconds."""
+
+
+def is_valid_model(name: str) -> bool:
+    """Return whether a name can be that of a model."""
+    return 0 < len(name) <= MAX_MODEL_CHARS and name.isprintable()
 
 
 class RejectReason(StrEnum):
@@ -20,6 +30,9 @@ class RejectReason(StrEnum):
     WRONG_TYPE = "wrong_type"
     BAD_MODEL = "bad_model"
     BAD_TIMESTAMP = "bad_timestamp"
+    NOT_PROTOBUF = "not_protobuf"
+    NOT_DECOMPRESSIBLE = "not_decompressible"
+    UNKNOWN_SCHEMA = "unknown_schema"
 
 
 class RejectedRecord(Exception):
@@ -47,10 +60,18 @@ class Message(msgspec.Struct, gc=False):
 
     @property
     def chars(self) -> int:
-        """Number of characters of text."""
+        """Number of characters of text; the texts of parts are on lines of their own."""
         if isinstance(self.content, list):
-            return sum(len(p if isinstance(p, str) else p.text or "") for p in self.content)
+            sizes = [len(p if isinstance(p, str) else p.text or "") for p in self.content]
+            return sum(sizes) + max(sum(map(bool, sizes)) - 1, 0)
         return len(self.content or "")
+
+
+def prompt_chars(prompt: str | Sequence[Message | ChatMessage] | None) -> int | None:
+    """Return the number of characters of a prompt's text; None without a prompt."""
+    if prompt is None or isinstance(prompt, str):
+        return None if prompt is None else len(prompt)
+    return sum(message.chars for message in prompt)
 
 
 class Record(msgspec.Struct, gc=False):
@@ -77,9 +98,7 @@ class Record(msgspec.Struct, gc=False):
     @property
     def prompt_chars(self) -> int | None:
         """Number of characters of the prompt's text; None without a prompt."""
-        if isinstance(self.prompt, list):
-            return sum(message.chars for message in self.prompt)
-        return None if self.prompt is None else len(self.prompt)
+        return prompt_chars(self.prompt)
 
 
 class RecordWithMetadata(Record, gc=False):
@@ -95,7 +114,7 @@ _NULL = msgspec.Raw(b"null")
 
 
 class ExperimentRecord(Record, gc=False):
-    """A record with the fields that experiments need, as JSON that is not decoded yet.
+    """A record with the fields that experiments and joins need, as JSON that is not decoded yet.
 
     They may be of any type: a wrong one must not reject the record.
     """
@@ -104,6 +123,8 @@ class ExperimentRecord(Record, gc=False):
     user_id: msgspec.Raw = _NULL
     session_id: msgspec.Raw = _NULL
     feedback: msgspec.Raw = _NULL
+    trace_id: msgspec.Raw = _NULL
+    span_id: msgspec.Raw = _NULL
     metadata: msgspec.Raw = _NULL
 
 
@@ -114,6 +135,8 @@ class ExperimentRecordWithMetadata(RecordWithMetadata, gc=False):
     user_id: msgspec.Raw = _NULL
     session_id: msgspec.Raw = _NULL
     feedback: msgspec.Raw = _NULL
+    trace_id: msgspec.Raw = _NULL
+    span_id: msgspec.Raw = _NULL
 
 
 class ChatMessage(msgspec.Struct, gc=False):
@@ -121,6 +144,11 @@ class ChatMessage(msgspec.Struct, gc=False):
 
     role: str
     content: str
+
+    @property
+    def chars(self) -> int:
+        """Number of characters of text."""
+        return len(self.content)
 
 
 class WholeRecord(msgspec.Struct, gc=False):
@@ -139,6 +167,8 @@ class WholeRecord(msgspec.Struct, gc=False):
     experiments: dict[str, str] | None = None
     user_id: str | None = None
     session_id: str | None = None
+    trace_id: str | None = None
+    span_id: str | None = None
     latency_ms: float | None = None
     time_to_first_token_ms: float | None = None
     input_tokens: float | None = None
@@ -151,12 +181,20 @@ class WholeRecord(msgspec.Struct, gc=False):
     metadata: dict[str, str | float] | None = None
 
 
+class Texts(msgspec.Struct, gc=False):
+    """The texts of one inference."""
+
+    prompt: str | list[ChatMessage] | None = None
+    response: str | None = None
+
+
 class Source(StrEnum):
     """Where the values of a feature come from. Each source has its own windows and reference."""
 
     LOG = "log"
     JUDGE = "judge"
     FEEDBACK = "feedback"
+    STYLE = "style"
 
 
 class Inclusion(msgspec.Struct, gc=False, omit_defaults=True):

@@ -1,31 +1,29 @@
 """Extract features: convert a batch of records to columns for each model.
 
-This is the only step that processes records one by one; all later steps process arrays. The default
-features need no configuration. `score.NAME` exists for each score in the log, and `metadata.KEY`
-for each configured key.
+The default features need no configuration. `score.NAME` exists for each score in the log, and
+`metadata.KEY` for each configured key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from itertools import chain, compress
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Any, Final
 
+import msgspec
 import numpy as np
-from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from detectors.arrays import Floats
-from monitor.ingest.columns import CategoryColumn, Columns, join_category
-from monitor.ingest.limits import OTHER, Dropped
+from monitor.ingest.chunks.columns import CategoryColumn, Columns, join_category
+from monitor.ingest.fields.fields import Coded, Fields, Scores
+from monitor.ingest.fields.limits import OTHER, Dropped
 from monitor.ingest.refusals.classifier import RefusalClassifier
 from monitor.ingest.sampling import examples
 from monitor.ingest.sampling.examples import Examples
-from monitor.records import Record, RecordWithMetadata
 
 NUMERIC = (
     "latency_ms",
@@ -52,8 +50,8 @@ _MAX_NAME_CHARS = 100
 _MAX_CODES = 32_000
 """Codes of models are int16, and one is reserved for "other"."""
 
-Fields = Mapping[str, Sequence[Any]]
-"""Field of a record -> its values for n records."""
+_decode: Final = msgspec.json.Decoder().decode
+_DECODE_ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +59,7 @@ class Batch:
     """The features of n records of several models.
 
     models: names; codes: shape (n,), index of each record's model in `models`.
+    hashes: shape (n,), by which records are drawn; empty in joined batches.
     The other fields are as in `Columns`. Features are sorted by name, numeric ones first, as in
     references.
     """
@@ -73,6 +72,7 @@ class Batch:
     values: Floats
     categories: tuple[CategoryColumn, ...]
     examples: Examples = examples.NONE
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
     def row(self, name: str) -> Floats:
         """Return a numeric or binary feature, shape (n,)."""
@@ -170,100 +170,97 @@ class FeatureExtractor:
         self.scores_dropped = 0
         self.dropped = Dropped()
 
-    def batch(
-        self,
-        records: Sequence[Record],
-        positions: Sequence[int] | NDArray[np.int64],
-        char_counts: NDArray[np.int64] | None = None,
-    ) -> Batch:
+    def batch(self, fields: Fields, positions: Sequence[int] | NDArray[np.int64]) -> Batch:
         """Return the features of n records.
 
         positions: shape (n,), position of each record in its log.
-        char_counts: shape (2, n), characters of prompts and responses, from `Decoded`; negative if
-        the record has the whole text. None: all records have whole texts.
         """
-        fields = _fields(records)
-        codes = self._codes(fields["model"])
-        char_counts = np.full((2, len(records)), -1) if char_counts is None else char_counts
-        rows = dict(zip(NUMERIC, _default_rows(fields, records, char_counts), strict=True))
-        binary = _binary_rows(fields, rows["response_chars"], self._refusals)
-        rows |= self._score_rows(fields["scores"])
-        rows |= {f"metadata.{key}": _numbers(fields["metadata"], key) for key in self._numeric_keys}
+        codes = self._codes(fields.models)
+        rows = dict(zip(NUMERIC, _default_rows(fields), strict=True))
+        binary = _binary_rows(fields, self._refusals)
+        rows |= self._score_rows(fields.scores)
+        for key in self._numeric_keys:
+            rows[f"metadata.{key}"] = _numbers(fields.metadata[key])
         names = tuple(sorted(rows))
         values = np.array([*(rows[name] for name in names), *binary], np.float64)
         values[~(np.abs(values) <= MAX_MAGNITUDE)] = np.nan
-        times = _floats(fields["timestamp"])
-        hashed = [rows[name] for name in _HASHED]
+        hashes = examples.hashes(fields.times, [rows[name] for name in _HASHED])
         return Batch(
             tuple(self._model_codes),
             codes,
             np.array(positions, np.int64),
-            times,
+            fields.times,
             names,
             values,
             tuple(self._categories(fields)),
-            examples.choose(times, hashed, fields["request_id"]),
+            examples.choose(hashes, fields.ids),
+            hashes,
         )
 
-    def _codes(self, models: Sequence[str]) -> NDArray[np.int16]:
+    def _codes(self, models: Coded[str]) -> NDArray[np.int16]:
         known = self._model_codes
-        try:
-            return np.array([known[model] for model in models], np.int16)
-        except KeyError:
-            for model in models:
-                if model not in known:
-                    if len(known) <= self._max_models:
-                        known[model] = len(known)
-                    else:
-                        self.dropped.models.add(model)
-            return np.array([known.get(model, 0) for model in models], np.int16)
+        for code, model in enumerate(models.vocabulary):
+            if model not in known:
+                if len(known) <= self._max_models:
+                    known[model] = len(known)
+                else:
+                    self.dropped.models.add(model, int((models.codes == code).sum()))
+        own = [known.get(model, 0) for model in models.vocabulary]
+        return np.array(own, np.int16)[models.codes]
 
-    def _score_rows(self, scores: Sequence[Mapping[str, float | None] | None]) -> dict[str, Floats]:
-        given = set[str]().union(*filter(None, scores))
+    def _score_rows(self, scores: Scores) -> dict[str, Floats]:
+        given = {*scores.names, *set[str]().union(*scores.others.values())}
         if not given <= self._scores:
-            self._add_scores([each for each in scores if each])
-        return {
-            f"score.{name}": _floats([each.get(name) if each else None for each in scores])
-            for name in sorted(given & self._scores)
-        }
+            self._add_scores(scores)
+        return {f"score.{name}": scores.column(name) for name in sorted(given & self._scores)}
 
-    def _add_scores(self, scores: Sequence[Mapping[str, float | None]]) -> None:
+    def _add_scores(self, scores: Scores) -> None:
         """Keep new scores in the order of the records, as the limit allows; count the others.
 
         A record may have thousands of names, so each is looked at by set operations only once all
         lists are full.
         """
         known, dropped = self._scores, self.dropped.scores
-        for each in scores:
+        first = scores.given.argmax(axis=1).tolist()
+        times = scores.given.sum(axis=1).tolist()
+        found: list[tuple[int, Sequence[tuple[str, int]]]] = [
+            (row, [(name, times)])
+            for row, name, times in zip(first, scores.names, times, strict=True)
+            if times
+        ]
+        found += [(row, [(name, 1) for name in each]) for row, each in scores.others.items()]
+        for _, names in sorted(found, key=lambda entry: entry[0]):
             if len(known) >= self._max_scores and dropped.full:
                 break
-            for name in each:
+            for name, count in names:
                 if name not in known:
-                    self._add_score(name)
-        rest = set[str]().union(*scores) - known
+                    self._add_score(name, count)
+        rest = {*scores.names, *set[str]().union(*scores.others.values())} - known
         dropped.count_all(rest)
-        self.scores_dropped += sum(len(each) - len(known & each.keys()) for each in scores)
+        lost = [place for place, name in enumerate(scores.names) if name not in known]
+        self.scores_dropped += int(scores.given[lost].sum())
+        self.scores_dropped += sum(
+            len(each) - len(known & each.keys()) for each in scores.others.values()
+        )
 
-    def _add_score(self, name: str) -> None:
+    def _add_score(self, name: str, times: int) -> None:
         valid = 0 < len(name) <= _MAX_NAME_CHARS and name.isprintable()
         if valid and len(self._scores) < self._max_scores:
             self._scores.add(name)
         else:
-            self.dropped.scores.add(name[:_MAX_NAME_CHARS])
+            self.dropped.scores.add(name[:_MAX_NAME_CHARS], times)
 
     def _categories(self, fields: Fields) -> Iterator[CategoryColumn]:
-        yield self._category("finish_reason", fields["finish_reason"])
+        yield _category("finish_reason", fields.finish_reasons)
         for key in self._category_keys:
-            texts = [_text(each.get(key)) if each else None for each in fields["metadata"]]
-            yield self._category(f"metadata.{key}", texts)
+            yield _category(f"metadata.{key}", _texts(fields.metadata[key]))
 
-    def _category(self, name: str, values: Sequence[str | None]) -> CategoryColumn:
-        code_of: dict[str | None, int] = {None: -1}
-        names: dict[str, int] = {}
-        for value in dict.fromkeys(values):
-            if value is not None:
-                code_of[value] = names.setdefault(_short(value), len(names))
-        return CategoryColumn(name, tuple(names), np.array([code_of[v] for v in values], np.int32))
+
+def _category(name: str, names: Coded[str]) -> CategoryColumn:
+    """Return a categorical feature. Long names may become the same one."""
+    codes: dict[str, int] = {}
+    own = [codes.setdefault(_short(value), len(codes)) for value in names.vocabulary]
+    return CategoryColumn(name, tuple(codes), np.array([*own, -1], np.int32)[names.codes])
 
 
 def _short(category: str) -> str:
@@ -274,78 +271,58 @@ def _short(category: str) -> str:
     return f"{category[: _MAX_NAME_CHARS - 10]}…{digest}"
 
 
-def _fields(records: Sequence[Record]) -> Fields:
-    """Return the values of each field of the records."""
-    names = type(records[0]).__struct_fields__ if records else RecordWithMetadata.__struct_fields__
-    row_by_row = list(chain.from_iterable(map(astuple, records)))
-    return {name: row_by_row[start :: len(names)] for start, name in enumerate(names)}
+def _value(raw: bytes) -> Any:
+    """Return a value of metadata; None if it cannot be decoded, is a list or an object."""
+    try:
+        value = _decode(raw)
+    except _DECODE_ERRORS:
+        return None
+    return value if isinstance(value, str | float | int) else None
 
 
-def _numbers(metadata: Sequence[Mapping[str, Any] | None], key: str) -> Floats:
+def _numbers(names: Coded[bytes]) -> Floats:
     """Return a numeric metadata feature. Values that are not numbers are missing."""
-    values = [each.get(key) if each else None for each in metadata]
-    return _floats(
-        # JSON allows integers of hundreds of digits, which float() rejects
-        [v if isinstance(v, float | int) and abs(v) <= MAX_MAGNITUDE else None for v in values]
-    )
+    values = map(_value, names.vocabulary)
+    # JSON allows integers of hundreds of digits, which float() rejects
+    numbers = [
+        v if isinstance(v, float | int) and abs(v) <= MAX_MAGNITUDE else np.nan for v in values
+    ]
+    column: Floats = np.array([*numbers, np.nan], np.float64)[names.codes]
+    return column
 
 
-def _text(value: object) -> str | None:
-    """Return a metadata value as a category: numbers as in JSON; None for lists and objects."""
-    if isinstance(value, str):
-        return value
-    return json.dumps(value) if isinstance(value, float | int) else None
+def _texts(names: Coded[bytes]) -> Coded[str]:
+    """Return metadata values as categories: numbers as in JSON; lists and objects are missing."""
+    codes: dict[str, int] = {}
+    own = []
+    for value in map(_value, names.vocabulary):
+        if value is None:
+            own.append(-1)
+        else:
+            text = value if isinstance(value, str) else json.dumps(value)
+            own.append(codes.setdefault(text, len(codes)))
+    return Coded(tuple(codes), np.array([*own, -1], np.int32)[names.codes])
 
 
-def _floats(values: Collection[float | datetime | None]) -> Floats:
-    """Return values as an array, NaN if missing."""
-    return np.fromiter(values, np.float64, len(values))
-
-
-def _default_rows(
-    fields: Fields, records: Sequence[Record], char_counts: NDArray[np.int64]
-) -> tuple[Floats, ...]:
+def _default_rows(fields: Fields) -> tuple[Floats, ...]:
     """Return the features in NUMERIC."""
-    latency, tokens = _floats(fields["latency_ms"]), _floats(fields["output_tokens"])
+    latency, first_token, inputs, outputs, cost = fields.numbers
     with np.errstate(all="ignore"):  # an infinite speed is treated as missing
-        speed = tokens / (np.where(latency > 0, latency, np.nan) / 1000)
-    return (
-        latency,
-        _floats(fields["time_to_first_token_ms"]),
-        _floats(fields["input_tokens"]),
-        tokens,
-        speed,
-        _floats(fields["cost_usd"]),
-        _chars(fields["prompt"], records, char_counts[0]),
-        _chars(fields["response"], records, char_counts[1]),
-    )
+        speed = outputs / (np.where(latency > 0, latency, np.nan) / 1000)
+    return latency, first_token, inputs, outputs, speed, cost, *fields.chars
 
 
-def _chars(
-    texts: Sequence[Any], records: Sequence[Record], char_counts: NDArray[np.int64]
-) -> Floats:
-    """Return the number of characters of prompts or responses, for chat messages of their text."""
-    chars = char_counts.astype(np.float64)
-    indices = (char_counts < 0).nonzero()[0]
-    chars[indices] = [_length(texts[i], records[i]) for i in indices.tolist()]
-    return chars
-
-
-def _length(text: object, record: Record) -> float | None:
-    """Return the number of characters of a text, or of the chat messages of the record."""
-    return len(text) if type(text) is str else None if text is None else record.prompt_chars
-
-
-def _binary_rows(fields: Fields, chars: Floats, refusals: RefusalClassifier) -> tuple[Floats, ...]:
-    """Return the features in BINARY. chars: shape (n,), characters of the responses.
+def _binary_rows(fields: Fields, refusals: RefusalClassifier) -> tuple[Floats, ...]:
+    """Return the features in BINARY.
 
     empty_response and refusal are missing if there is no response or an error. A finish reason is
     sufficient for a refusal.
     """
-    failed = _flags([bool(error) for error in fields["error"]])
+    failed, chars, reasons = fields.failed, fields.chars[1], fields.finish_reasons
     no_response = failed | np.isnan(chars)
-    by_reason = _flags(list(map(REFUSAL_FINISH_REASONS.__contains__, fields["finish_reason"])))
-    blank, refusing = _blank_and_refusing(fields["response"], chars, refusals)
+    refusing_reason = [reason in REFUSAL_FINISH_REASONS for reason in reasons.vocabulary]
+    by_reason = np.array([*refusing_reason, False])[reasons.codes]
+    blank, refusing = _blank_and_refusing(fields.beginnings, chars, refusals)
     return (
         np.where(no_response, np.nan, blank),
         failed.astype(np.float64),
@@ -354,16 +331,11 @@ def _binary_rows(fields: Fields, chars: Floats, refusals: RefusalClassifier) -> 
 
 
 def _blank_and_refusing(
-    texts: Sequence[str | None], chars: Floats, refusals: RefusalClassifier
+    beginnings: Mapping[int, str], chars: Floats, refusals: RefusalClassifier
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return which responses are blank and which are refusals. Others may have no text left."""
-    blank, refusing = chars == 0, np.zeros(len(texts), np.bool_)
-    left = [(index, text) for index, text in enumerate(texts) if text]
-    indices = [index for index, _ in left]
-    blank[indices] = [text.isspace() for _, text in left]
-    refusing[indices] = refusals.flags([text for _, text in left])
+    """Return which responses are blank and which are refusals. Others may have no beginning."""
+    blank, refusing = chars == 0, np.zeros(len(chars), np.bool_)
+    indices, texts = list(beginnings), list(beginnings.values())
+    blank[indices] = [text.isspace() for text in texts]
+    refusing[indices] = refusals.flags(texts)
     return blank, refusing
-
-
-def _flags(values: Collection[bool]) -> NDArray[np.bool_]:
-    return np.fromiter(values, np.bool_, len(values))

@@ -75,13 +75,17 @@ def ensure_topics(
     sampled: bool = False,
     judged: bool = False,
     experiments: bool = False,
+    joins_seconds: float | None = None,
 ) -> None:
     """Create Plumbline's missing topics; log the command for a topic that cannot be created.
 
     existing: topics of the broker, as `wait_for_broker` returns them.
     sampled, judged, experiments: whether to create the topics that only they need.
+    joins_seconds: how long messages of a join are needed; None without feedback.
     """
-    topics = Topics(config.prefix).settings(sampled=sampled, judged=judged, experiments=experiments)
+    topics = Topics(config.prefix).settings(
+        sampled=sampled, judged=judged, experiments=experiments, joins_seconds=joins_seconds
+    )
     missing = {name: settings for name, settings in topics.items() if name not in existing}
     if not missing:
         return

@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from operator import methodcaller
+from typing import Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
+from monitor.ingest.decode.message import LogMessage
 from monitor.kafka.errors import with_group
 
 TopicPartitionKey = tuple[str, int]
 """A topic and the number of one of its partitions."""
+Headers = list[tuple[str, str | bytes | None]]
+
+_UNREADABLE: Final = "plumbline.unreadable"
+"""Replaces headers that cannot be read, so that reading them again is safe."""
+_headers = methodcaller("headers")
+"""Returns the headers of a message. See `read_headers` for why it is not called as a method."""
+
+
+def read_headers(message: Message) -> Headers | None:
+    """Return the headers of a consumed message; None if they cannot be read.
+
+    The client library reads all headers of a message or none: one name that is not UTF-8 makes all
+    of them unreadable. It then returns a list with null pointers and sets an exception. CPython
+    checks this for calls from C, but not for a method call that it has specialised: using the list
+    ends the process. A second call for the same message returns the list without an exception,
+    hence the headers of such a message are replaced.
+    """
+    try:
+        headers = _headers(message) or []
+    except (UnicodeDecodeError, SystemError):  # which of them depends on the C code of the client
+        message.set_headers([(_UNREADABLE, b"")])
+        return None
+    pairs = headers if isinstance(headers, list) else list(headers.items())
+    return None if any(name == _UNREADABLE for name, _ in pairs) else pairs
+
+
+def log_message(message: Message, value: bytes | None = None) -> LogMessage:
+    """Return a consumed message as decoders read it. Headers that cannot be read are left out.
+
+    value: of the message, if it was read already: the client library copies it at every call.
+    """
+    headers = {}
+    for name, content in read_headers(message) or ():
+        if content is not None:
+            headers[name.lower()] = content.encode() if isinstance(content, str) else content
+    if value is None:
+        value = message.value() or b""
+    return LogMessage(value, headers, message.topic() or "")
 
 
 def topic_partition(message: Message) -> TopicPartitionKey:

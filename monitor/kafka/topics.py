@@ -63,13 +63,24 @@ class Topics:
         """Sums, decisions and results of experiments; compacted, partitioned like exposures."""
         return f"{self.prefix}.experiment-state"
 
+    @property
+    def joins(self) -> str:
+        """Ids of records and feedback that refers to them, partitioned by the hash of the id."""
+        return f"{self.prefix}.joins"
+
     def settings(
-        self, *, sampled: bool = False, judged: bool = False, experiments: bool = False
+        self,
+        *,
+        sampled: bool = False,
+        judged: bool = False,
+        experiments: bool = False,
+        joins_seconds: float | None = None,
     ) -> dict[str, dict[str, str]]:
         """Return the settings with which each topic is created, by name.
 
         sampled, judged, experiments: whether to include the topics that only they need. What is
-        judged is sampled.
+        judged is sampled. joins_seconds: how long the messages of a join are needed; None without
+        feedback.
         """
         quarter = {"retention.ms": str(90 * DAY_MS), "cleanup.policy": "delete"}
         two_weeks = {"retention.ms": str(14 * DAY_MS), "cleanup.policy": "delete"}
@@ -89,12 +100,27 @@ class Topics:
             **(sampling if sampled or judged else {}),
             **({self.judge_state: state} if judged else {}),
             **(experimenting if experiments else {}),
+            **({} if joins_seconds is None else {self.joins: _joins(joins_seconds) | large}),
             self.features: two_weeks | large,
             self.dead_letters: two_weeks | large,
             self.state: state,
             self.events: quarter,
             self.commands: quarter,
         }
+
+
+def _joins(seconds: float) -> dict[str, str]:
+    """Return the retention of the joins topic.
+
+    A segment of the log is deleted as a whole when its newest message is old enough, so short ones
+    keep the topic small. Wall clock and event time differ during an outage: two days are added.
+    """
+    hours = 3_600_000
+    return {
+        "retention.ms": str(int(1.5 * seconds * 1000) + 2 * DAY_MS),
+        "segment.ms": str(max(hours, int(seconds * 1000) // 8)),
+        "cleanup.policy": "delete",
+    }
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -1,49 +1,36 @@
-"""The result of decoding a batch of messages: records, and rejected messages."""
+"""The result of decoding a batch of messages: records, rejected messages, and what was skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.records import Record, RejectedRecord
-
-NOT_COUNTED = -1
+from monitor.ingest.fields.fields import Fields
+from monitor.records import RejectedRecord, WholeRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Decoded:
     """The result of decoding a batch of messages.
 
-    records: n records, in the order of the messages.
-    char_counts: shape (2, n), number of characters of prompts and of responses. Where it is given,
-    the record may contain only a part of the text; NOT_COUNTED if the record has the whole text.
-    indices: shape (n,), index of the message of each record.
-    rejected: index and error of each other message.
+    fields: of n records, in the order of the messages. One message may hold several or none.
+    indices: shape (n,), index of the message of each record, ascending.
+    rejected: index of a message, and why it or one of its inferences is rejected.
+    wholes: the records with all their fields, by index of the record; bytes are a native record, of
+    which `whole` of the decoder returns them. For the others it returns them from the message.
+    skipped: number of things that are no inference, by kind.
+    formats: number of records by format.
+    duplicates: number of records with a request id that was seen before. Dropped ones are not in
+    `fields`, but in `formats`.
     """
 
-    records: Sequence[Record]
-    char_counts: NDArray[np.int64]
+    fields: Fields
     indices: NDArray[np.int64]
     rejected: list[tuple[int, RejectedRecord]]
-
-
-def not_counted(n: int) -> NDArray[np.int64]:
-    """Return the char_counts of n records with whole texts."""
-    return np.full((2, n), NOT_COUNTED)
-
-
-def one_by_one(decode: Callable[[bytes], Record], payloads: Sequence[bytes]) -> Decoded:
-    """Decode each message of a batch separately."""
-    records, indices, rejected = [], [], []
-    for index, payload in enumerate(payloads):
-        try:
-            records.append(decode(payload))
-        except RejectedRecord as error:
-            # The traceback would keep the whole batch in memory.
-            rejected.append((index, error.with_traceback(None)))
-        else:
-            indices.append(index)
-    return Decoded(records, not_counted(len(records)), np.array(indices, np.int64), rejected)
+    wholes: dict[int, WholeRecord | bytes] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    duplicates: int = 0

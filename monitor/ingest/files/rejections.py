@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +29,12 @@ _MAGIC: Final = {
     b"---": "YAML",
 }
 """First bytes of a file -> what it is."""
+_OF_BINARY: Final = frozenset(
+    {RejectReason.NOT_PROTOBUF, RejectReason.NOT_DECOMPRESSIBLE, RejectReason.UNKNOWN_SCHEMA}
+)
+"""Reasons of messages that are in no form of JSON."""
+_OTLP: Final = b"\n"
+"""First byte of OTLP in protobuf; no line begins with it."""
 _TABLE: Final = re.compile(rb"\s*[^{\[\s][^{}\[\]]*?(?P<separator>[,;\t|])[^{}\[\]]*\s*")
 """A line with separated fields and no brackets."""
 
@@ -59,10 +66,14 @@ class Place:
 
 @dataclass(slots=True)
 class Rejections:
-    """Counts rejected records by reason and keeps the first of each."""
+    """Counts rejected records by reason and keeps the first of each.
+
+    skipped: number of things that are no inference, by kind.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, FirstRejection] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
 
     @property
     def total(self) -> int:
@@ -96,7 +107,9 @@ def _detail(error: RejectedRecord, payload: bytes, place: Place) -> str:
     """Return what is wrong, with the model, or with the format of the file if that is wrong."""
     detail = error.detail
     unreadable = error.reason in {RejectReason.NOT_JSON, RejectReason.NOT_UTF8}
-    if unreadable or not payload.lstrip().startswith(b"{"):
+    readable = payload.startswith(_OTLP) or payload.lstrip()[:1] in (b"{", b"")
+    known = error.reason in _OF_BINARY or readable
+    if unreadable or not known:
         kind = _kind(payload) if place.line == 1 else None
         detail += f"; the file looks like {kind}; {EXPECTED}" if kind else f"; {EXPECTED}"
     elif model := _model(payload):

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from monitor.config.schema import Config
-from monitor.ingest.files import framing
-from monitor.ingest.files.log_reader import decoder_for
-from monitor.ingest.files.rejections import Place, Rejections
-from monitor.ingest.files.streams import open_stream
+from monitor.ingest.decode.log_decoder import LogDecoder
+from monitor.ingest.files.log_reader import decode_pieces, decode_rest, decoder_for
+from monitor.ingest.files.messages import read_messages
+from monitor.ingest.files.rejections import Rejections
 from monitor.ingest.sampling.privacy import Redact, redact_sample
-from monitor.records import Inclusion, RejectedRecord, Sample, WholeRecord
+from monitor.records import Inclusion, Sample, WholeRecord
 from monitor.redaction.custom import CustomRule
 from monitor.redaction.redactor import Redactor
 
@@ -40,16 +40,27 @@ def read_whole(path: Path, config: Config, rejections: Rejections) -> Iterator[W
     rejections: receives the messages that are no records.
     Raises OSError if the file cannot be read.
     """
-    decode = decoder_for(config)
-    with open_stream(path) as stream:
-        for pieces in framing.split(stream):
-            for index, payload in enumerate(pieces.payloads):
-                try:
-                    yield decode.whole(payload)
-                except RejectedRecord as error:
-                    if payload.strip():
-                        place = Place(str(path), pieces.lines[index], pieces.number(index))
-                        rejections.add(error, payload, place)
+    decoder = decoder_for(config)
+    yield from whole_records([path], decoder, rejections)
+
+
+def whole_records(
+    paths: Sequence[Path], decoder: LogDecoder, rejections: Rejections, *, enveloped: bool = False
+) -> Iterator[WholeRecord]:
+    """Yield the records of files with all their fields and their texts as they are.
+
+    rejections: receives what is rejected and skipped. enveloped: whether each line is a message
+    with its headers.
+    Raises OSError if a file cannot be read.
+    """
+    for path in paths:
+        for pieces in read_messages(path, enveloped=enveloped):
+            decoded = decode_pieces(decoder, pieces, path, rejections)
+            for place, index in enumerate(decoded.indices.tolist()):
+                whole = decoded.wholes.get(place, pieces.payloads[index])
+                yield decoder.whole(whole) if isinstance(whole, bytes) else whole
+    for whole in decode_rest(decoder, rejections).wholes.values():
+        yield decoder.whole(whole) if isinstance(whole, bytes) else whole
 
 
 def redactor(config: Config) -> Redact | None:

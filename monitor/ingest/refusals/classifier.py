@@ -69,7 +69,7 @@ class RefusalClassifier:
         self._by_start = _matchers_by_start()
 
     def flags(self, texts: Sequence[str]) -> list[bool]:
-        """Return which responses are refusals. A response may be cut as `decode.shorten` does."""
+        """Return which responses are refusals. A response may be cut to its beginning."""
         if self._searches:
             return [self.is_refusal(text) for text in texts]
         return [_may_decline(text) is not None and self.is_refusal(text) for text in texts]
@@ -148,4 +148,4 @@ def _character(character: str) -> str:
 
 _firsts = "".join(sorted({each[0] for each in OPENINGS} | {each[0].upper() for each in OPENINGS}))
 _may_decline = re.compile(rf"[\W_]{{0,100}}+(?=[{_firsts}]){_trie(OPENINGS)}|{_REASONING}").match
-"""Match texts that may be refusals. What the scanner removes does not match."""
+"""Match texts that may be refusals. What the reader of records does not keep does not match."""

@@ -55,23 +55,28 @@ class Examples:
 NONE = Examples(np.zeros(0, np.int32), ())
 
 
-def choose(times: Floats, rows: Sequence[Floats], ids: Sequence[str]) -> Examples:
-    """Choose the examples of n records by a hash of their event times and of some features.
-
-    times: shape (n,); rows: features, each of shape (n,).
-    """
-    hashes = times.view(np.uint64) * _ODD
-    for row in rows:
-        hashes ^= row.view(np.uint64)
-        hashes *= _ODD
-    hashes ^= hashes >> _FOLD
-    hashes *= _ODD
-    indices = (hashes < _HASH_LIMIT).nonzero()[0]
+def choose(drawn: NDArray[np.uint64], ids: Sequence[str]) -> Examples:
+    """Choose the examples of n records by their hashes; see `hashes`."""
+    indices = (drawn < _HASH_LIMIT).nonzero()[0]
     chosen = [ids[index] for index in indices.tolist()]
     if not all_valid_ids(chosen):
         indices = indices[[is_valid_id(each) for each in chosen]]
         chosen = [each for each in chosen if is_valid_id(each)]
     return Examples(indices.astype(np.int32), tuple(chosen))
+
+
+def hashes(times: Floats, rows: Sequence[Floats]) -> NDArray[np.uint64]:
+    """Return the hashes of n records by their event times and some features, shape (n,).
+
+    times: shape (n,); rows: features, each of shape (n,).
+    """
+    found = times.view(np.uint64) * _ODD
+    for row in rows:
+        found ^= row.view(np.uint64)
+        found *= _ODD
+    found ^= found >> _FOLD
+    found *= _ODD
+    return found
 
 
 def is_valid_id(request_id: str) -> bool:

@@ -8,15 +8,15 @@ model or finish reason could differ between variants, and would then bias their 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.arrays import Floats
-from monitor.config.sections.sampling import BoostConfig, SamplingConfig
-from monitor.records import Record, WholeRecord
+from monitor.config.sections.ingest.sampling import BoostConfig, SamplingConfig
+from monitor.ingest.fields.fields import Coded, Fields
+from monitor.records import WholeRecord
 
 ERROR: Final = "error"
 REFUSAL: Final = "refusal"
@@ -39,13 +39,12 @@ class Rates:
         others = (config.segments, config.experiments)
         self._bound = max([config.rate, *(rate for rates in others for rate in rates.values())])
 
-    def bounds(self, records: Sequence[Record]) -> Floats:
+    def bounds(self, models: Coded[str]) -> Floats:
         """Return a bound of the rate of each of n records that needs only its model, shape (n,)."""
-        models = self._config.models
-        if not models:
-            return np.full(len(records), self._bound)
-        bounds = [models.get(record.model, 0.0) for record in records]
-        return np.maximum(np.array(bounds, np.float64), self._bound)
+        rates = self._config.models
+        bounds = [max(rates.get(model, 0.0), self._bound) for model in models.vocabulary]
+        found: Floats = np.array(bounds, np.float64)[models.codes]
+        return found
 
     def of(self, record: WholeRecord) -> float:
         """Return the rate of a record."""
@@ -73,7 +72,6 @@ class Boosts:
     """The rates of the additional draw, by reason.
 
     alarmed: returns the models with an open drift alarm.
-    bound: the largest of the rates, but that of open alarms.
     """
 
     def __init__(
@@ -82,21 +80,39 @@ class Boosts:
         self._config = config
         self._alarmed = alarmed
         self._scores = config.disagreement.scores
-        disagreement = config.disagreement.rate if self._scores else 0.0
-        self.bound = max(
-            config.errors, config.refusals, config.negative_feedback.rate, disagreement
-        )
 
-    def by_alarm(self, records: Sequence[Record], numbers: Floats) -> NDArray[np.bool_]:
-        """Return which of n records are drawn because of an open alarm of their model, shape (n,).
+    def reasons(
+        self,
+        records: Fields,
+        payloads: Sequence[bytes],
+        numbers: Floats,
+        features: tuple[Floats, Floats],
+    ) -> dict[int, list[str]]:
+        """Return the reasons to draw records, by their index; records without one are absent.
 
-        numbers: of the records for this draw, shape (n,).
+        numbers: of n records for this draw, shape (n,). features: errors and refusals, each of
+        shape (n,). `NEGATIVE_FEEDBACK` is among the reasons if the record may have it: see
+        `confirmed`.
         """
+        config, found = self._config, dict[int, list[str]]()
+        for name, feature, rate in (
+            (ERROR, features[0], config.errors),
+            (REFUSAL, features[1], config.refusals),
+        ):
+            _add(found, name, ((feature == 1.0) & (numbers < rate)).nonzero()[0].tolist())
+        below = (numbers < config.negative_feedback.rate).nonzero()[0].tolist()
+        negative = [index for index in below if self._may_be_negative(payloads[index])]
+        _add(found, NEGATIVE_FEEDBACK, negative)
+        if self._scores:
+            below = (numbers < config.disagreement.rate).nonzero()[0].tolist()
+            disagree = [i for i in below if self._disagree(records.scores.of(i))]
+            _add(found, DISAGREEMENT, disagree)
         models = self._alarmed()
-        if not models:
-            return np.zeros(len(records), np.bool_)
-        of_models = np.array([record.model in models for record in records], np.bool_)
-        return of_models & (numbers < self._config.open_alarms)
+        if models:
+            alarming = np.array([model in models for model in records.models.vocabulary], np.bool_)
+            drawn = (numbers < config.open_alarms) & alarming[records.models.codes]
+            _add(found, OPEN_ALARM, drawn.nonzero()[0].tolist())
+        return found
 
     def _may_be_negative(self, payload: bytes) -> bool:
         """Return whether a message may have negative feedback; `confirmed` decides."""
@@ -105,32 +121,17 @@ class Boosts:
         limit = self._config.negative_feedback.below
         return any(float(each) < limit for each in _feedback(payload))
 
-    def reasons(
-        self, record: Record, payload: bytes, number: float, *, error: bool, refusal: bool
-    ) -> list[str]:
-        """Return the reasons to draw a record whose number for this draw is `number`.
-
-        error, refusal: features of the record. `NEGATIVE_FEEDBACK` is among the reasons if the
-        record may have it: see `confirmed`. `OPEN_ALARM` is not: see `by_alarm`.
-        """
-        config, reasons = self._config, []
-        if error and number < config.errors:
-            reasons.append(ERROR)
-        if refusal and number < config.refusals:
-            reasons.append(REFUSAL)
-        if number < config.negative_feedback.rate and self._may_be_negative(payload):
-            reasons.append(NEGATIVE_FEEDBACK)
-        if self._scores and number < config.disagreement.rate and self._disagree(record):
-            reasons.append(DISAGREEMENT)
-        return reasons
-
     def confirmed(self, reasons: Sequence[str], record: WholeRecord) -> tuple[str, ...]:
         """Return the reasons without negative feedback unless the record has it."""
         feedback = record.feedback
         negative = feedback is not None and feedback < self._config.negative_feedback.below
         return tuple(each for each in reasons if negative or each != NEGATIVE_FEEDBACK)
 
-    def _disagree(self, record: Record) -> bool:
-        given = record.scores or {}
+    def _disagree(self, given: Mapping[str, float | None]) -> bool:
         scores = [score for name in self._scores if (score := given.get(name)) is not None]
         return len(scores) > 1 and max(scores) - min(scores) >= self._config.disagreement.difference
+
+
+def _add(found: dict[int, list[str]], reason: str, indices: Sequence[int]) -> None:
+    for index in indices:
+        found.setdefault(index, []).append(reason)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from detectors.arrays import Floats
-from monitor.config.sections.sampling import SamplingConfig
+from monitor.config.sections.ingest.sampling import SamplingConfig
+from monitor.ingest.fields.fields import Fields
+from monitor.ingest.fields.hashing import both_numbers
 from monitor.ingest.sampling.cut import TooLargeError, fit
-from monitor.ingest.sampling.hashing import both_numbers
 from monitor.ingest.sampling.privacy import Clean, Redact, redact_sample, user_hash
-from monitor.ingest.sampling.rates import OPEN_ALARM, Boosts, Rates
+from monitor.ingest.sampling.rates import Boosts, Rates
 from monitor.records import (
     Inclusion,
-    Record,
     RejectedRecord,
     Sample,
     UnitExposure,
@@ -55,6 +55,20 @@ class SampleCounts:
         self.dropped.update(other.dropped)
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A record that is probably drawn. whole: the record, or the message that contains it.
+
+    size: of the message, in bytes. number: of the uniform draw. reasons: to draw it in addition.
+    """
+
+    whole: WholeRecord | bytes
+    size: int
+    number: float
+    reasons: Sequence[str]
+    exposures: dict[str, UnitExposure]
+
+
 class Sampler:
     """Draws samples.
 
@@ -80,57 +94,61 @@ class Sampler:
         key = config.user_key
         self._user_key = None if key is None else key.get_secret_value()
 
-    def draw(
+    def candidates(
         self,
-        records: Sequence[Record],
+        records: Fields,
         payloads: Sequence[bytes],
+        wholes: Mapping[int, WholeRecord | bytes],
         features: tuple[Floats, Floats],
-        max_bytes: int,
-        dropped: Counter[str],
         exposures: Callable[[int], dict[str, UnitExposure]] = lambda _: {},
-    ) -> Iterator[tuple[Sample, bytes]]:
-        """Return the samples of n records, redacted and cut, with their JSON.
+    ) -> list[Candidate]:
+        """Return the candidates among n records, in order. Nothing else of a record is decoded.
 
-        payloads: the messages of the records.
+        payloads: the messages of the records. wholes: records that are not decoded from their
+        message again, by index; bytes are decoded instead of the message.
         features: errors and refusals, each of shape (n,): 1 if the record is one.
-        max_bytes: maximum size of a sample as JSON.
-        dropped: the reason is counted here for each drawn record without a sample.
         exposures: returns the exposures of the record with an index.
         """
-        uniform, boosted = both_numbers([record.request_id for record in records])
-        maybe_uniform = uniform < self._rates.bounds(records)
-        errors, refusals = (row == 1.0 for row in features)
-        alarmed = self._boosts.by_alarm(records, boosted)
-        candidates = maybe_uniform | (boosted < self._boosts.bound) | alarmed
-        indices = candidates.nonzero()[0]
-        rows = (maybe_uniform, uniform, boosted, errors, refusals, alarmed)
-        chosen = zip(indices.tolist(), *(row[indices].tolist() for row in rows), strict=True)
-        drawn: list[Sample] = []
-        for index, maybe, number, other, error, refusal, open_alarm in chosen:
-            payload = payloads[index]
-            reasons = self._boosts.reasons(
-                records[index], payload, other, error=error, refusal=refusal
+        uniform, boosted = both_numbers(records.ids)
+        maybe_uniform = uniform < self._rates.bounds(records.models)
+        reasons = self._boosts.reasons(records, payloads, boosted, features)
+        # a record is touched only if it is chosen: most of a batch is not
+        for index in maybe_uniform.nonzero()[0].tolist():
+            reasons.setdefault(index, [])
+        return [
+            Candidate(
+                wholes.get(index, payloads[index]),
+                len(payloads[index]),
+                float(uniform[index]),
+                reasons[index],
+                exposures(index),
             )
-            if open_alarm:
-                reasons.append(OPEN_ALARM)
-            if not (reasons or maybe):
-                continue
+            for index in sorted(reasons)
+        ]
+
+    def draw(
+        self, candidates: Sequence[Candidate], max_bytes: int, dropped: Counter[str]
+    ) -> Iterator[tuple[Sample, bytes]]:
+        """Yield the samples of candidates, redacted and cut, with their JSON.
+
+        Pass many at a time: each step then works for all of them, with its tables in the CPU's
+        cache. max_bytes: maximum size of a sample as JSON.
+        dropped: the reason is counted here for each drawn record without a sample.
+        """
+        drawn: list[Sample] = []
+        for each in candidates:
             try:
-                sample = self._sample(payload, number, reasons)
+                whole = each.whole
+                record = self._whole(whole) if isinstance(whole, bytes) else whole
+                sample = self._sample(record, each.number, each.reasons)
             except RejectedRecord:
                 dropped["undecodable"] += 1
             else:
                 if sample is not None:
-                    sample.exposures = exposures(index)
+                    sample.exposures = each.exposures
                     drawn.append(sample)
-        return self._finished(drawn, max_bytes, dropped)
-
-    def _finished(
-        self, drawn: Sequence[Sample], max_bytes: int, dropped: Counter[str]
-    ) -> Iterator[tuple[Sample, bytes]]:
-        """Redact the drawn samples, and yield them, cut, with their JSON."""
         if self._redact is not None:
-            for sample in drawn:  # one step for all samples: its tables stay in the CPU's cache
+            for sample in drawn:
                 redact_sample(sample, self._redact, max_bytes, self._clean)
         for sample in drawn:
             try:
@@ -138,12 +156,8 @@ class Sampler:
             except TooLargeError:
                 dropped["too_large"] += 1
 
-    def _sample(self, payload: bytes, number: float, reasons: Sequence[str]) -> Sample | None:
-        """Return the sample of a message, as logged; None if it is not drawn.
-
-        Raises RejectedRecord.
-        """
-        record = self._whole(payload)
+    def _sample(self, record: WholeRecord, number: float, reasons: Sequence[str]) -> Sample | None:
+        """Return the sample of a record, as logged; None if it is not drawn."""
         rate = self._rates.of(record)
         boosted = self._boosts.confirmed(reasons, record)
         inclusion = Inclusion(number < rate, rate, boosted)

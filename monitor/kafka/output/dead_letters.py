@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from operator import methodcaller
 from typing import Literal, NamedTuple
 
 from confluent_kafka import KafkaError, Message
 
-from monitor.kafka.messages import message_offset, topic_partition
+from monitor.kafka.messages import Headers, message_offset, read_headers, topic_partition
 from monitor.kafka.output.topic_limit import (
     DEFAULT_LIMIT,
     SMALL_LIMIT,
@@ -34,11 +33,7 @@ OWN_HEADERS_BYTES = 2048
 """Upper bound of the headers that Plumbline adds."""
 STUB_LIMIT = FRAMING_BYTES + OWN_HEADERS_BYTES
 
-Headers = list[tuple[str, str | bytes | None]]
 Outcome = Literal["truncated", "stub", "dropped"]
-
-_read_headers = methodcaller("headers")
-"""Returns the headers of a message. See `_headers` for why it is not called as a method."""
 
 
 class DeadLetter(NamedTuple):
@@ -88,6 +83,11 @@ class DeadLetters:
         key, value, headers, whole = _within(message, own, limit.size)
         letter = DeadLetter(key, value, headers, limit.on_delivery())
         return letter, None if whole else "truncated"
+
+    @property
+    def topic(self) -> str:
+        """The dead-letter topic."""
+        return self._limit.topic
 
     @property
     def alone(self) -> bool:
@@ -143,20 +143,13 @@ def _within(
 def _headers(message: Message) -> tuple[Headers, bool]:
     """Return the headers of a message, and whether they are readable.
 
-    The client library reads all headers of a message or none: one name that is not UTF-8 makes all
-    of them unreadable. It then returns a list with null pointers and sets an exception. CPython
-    checks this for calls from C, but not for a method call that it has specialised: using the list
-    ends the process. A second call for the same message returns the list without an exception.
-
     Headers with Plumbline's names are left out, as of a dead letter that was
     written to the log again: the new ones replace them.
     """
-    try:
-        headers = _read_headers(message) or []
-    except (UnicodeDecodeError, SystemError):  # which of them depends on the C code of the client
+    headers = read_headers(message)
+    if headers is None:
         return [], False
-    pairs = headers if isinstance(headers, list) else list(headers.items())
-    return [(name, value) for name, value in pairs if not name.startswith("plumbline.")], True
+    return [(name, value) for name, value in headers if not name.startswith("plumbline.")], True
 
 
 def _first(headers: Headers, size: int) -> Headers:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.ingest.chunk import decode_chunk, encode_chunk, encode_chunks
-from monitor.ingest.decode import decoder
+from monitor.ingest.chunks.chunk import decode_chunk, encode_chunk, encode_chunks
+from monitor.ingest.decode.native.decoder import NativeDecoder
+from monitor.ingest.decode.native.kinds import Needed, fields_of
 from monitor.ingest.features import (
     BINARY,
     MAX_MAGNITUDE,
@@ -24,13 +25,14 @@ from monitor.ingest.features import (
     FeatureExtractor,
     join,
 )
-from monitor.ingest.limits import OTHER
+from monitor.ingest.fields.limits import OTHER
 from monitor.records import Record, RecordWithMetadata, RejectedRecord
 
 pytestmark = pytest.mark.filterwarnings("error")  # a numpy warning here means a wrong number
 
 NAN = float("nan")
-decode = decoder("native", metadata=True)
+NEEDED = Needed(watched=("size", "route"))
+decode = NativeDecoder(NEEDED)
 
 
 def record(**fields: Any) -> Record:
@@ -46,7 +48,7 @@ def extractor(models: int = 10, scores: int = 10) -> FeatureExtractor:
 
 def batch(records: Sequence[Record], **limits: int) -> Batch:
     """Return the features of records, extracted by a new extractor."""
-    return extractor(**limits).batch(records, range(1, len(records) + 1))
+    return extractor(**limits).batch(fields_of(records, NEEDED), range(1, len(records) + 1))
 
 
 def value(feature: str, **fields: Any) -> float:
@@ -288,7 +290,7 @@ def test_long_responses_are_not_slow(opening: str) -> None:
     """Of megabytes that look like a refusal, only the beginning is examined."""
     hostile = record(response=opening * (3_000_000 // len(opening)))
     n = 200 if opening.isspace() else 20_000  # the test for blank examines the whole response
-    found = extractor().batch([hostile] * n, range(n))
+    found = extractor().batch(fields_of([hostile] * n, NEEDED), range(n))
     assert found.row("refusal").tolist() == [found.row("refusal")[0]] * n
 
 
@@ -364,8 +366,8 @@ def test_limit_on_models_is_capped_by_the_type_of_codes() -> None:
 def test_models_beyond_the_limit_become_other() -> None:
     """The first models keep their names in later batches; further models become other."""
     found = extractor(models=2)
-    first = found.batch([record(model=m) for m in "abca"], range(4))
-    second = found.batch([record(model=m) for m in "cbd"], range(3))
+    first = found.batch(fields_of([record(model=m) for m in "abca"], NEEDED), range(4))
+    second = found.batch(fields_of([record(model=m) for m in "cbd"], NEEDED), range(3))
     assert [first.models[code] for code in first.codes] == ["a", "b", OTHER, "a"]
     assert [second.models[code] for code in second.codes] == [OTHER, "b", OTHER]
     assert second.models == (OTHER, "a", "b")
@@ -375,11 +377,11 @@ def test_scores_beyond_the_limit_are_dropped_and_counted() -> None:
     """The first scores are watched, also in later batches; further scores are counted."""
     found = extractor(scores=2)
     records = [record(scores={"a": 1, "b": 2, "c": 3}), record(scores={"c": 1, "a": 4})]
-    first = found.batch(records, range(2))
+    first = found.batch(fields_of(records, NEEDED), range(2))
     assert [n for n in first.numeric if n.startswith("score.")] == ["score.a", "score.b"]
     assert first.row("score.a").tolist() == [1, 4]
     assert found.scores_dropped == 2
-    second = found.batch([record(scores={"b": 7, "d": 1})], range(1))
+    second = found.batch(fields_of([record(scores={"b": 7, "d": 1})], NEEDED), range(1))
     assert [n for n in second.numeric if n.startswith("score.")] == ["score.b"]
     assert found.scores_dropped == 3
 
@@ -388,7 +390,7 @@ def test_scores_beyond_the_limit_are_dropped_and_counted() -> None:
 def test_scores_with_invalid_names_are_dropped(name: str) -> None:
     """A score is a metric label, so its name must be 1 to 100 printable ASCII characters."""
     found = extractor()
-    names = found.batch([record(scores={name: 1})], [1]).numeric
+    names = found.batch(fields_of([record(scores={name: 1})], NEEDED), [1]).numeric
     assert set(names) == {*NUMERIC, "metadata.size"}
     assert found.scores_dropped == 1
 
@@ -406,7 +408,10 @@ def test_empty_batch_has_no_rows() -> None:
 def test_by_model_keeps_the_order_of_the_log() -> None:
     """The records of a model are in the order of the log, with positions, times and features."""
     records = [record(model=m, timestamp=t, latency_ms=t) for t, m in enumerate("babbc")]
-    parts = {part.model: part for part in extractor().batch(records, [3, 4, 7, 8, 9]).by_model()}
+    parts = {
+        part.model: part
+        for part in extractor().batch(fields_of(records, NEEDED), [3, 4, 7, 8, 9]).by_model()
+    }
     positions = {model: part.positions.tolist() for model, part in parts.items()}
     assert positions == {"b": [3, 7, 8], "a": [4], "c": [9]}
     assert parts["b"].times.tolist() == [0, 2, 3]
@@ -464,7 +469,7 @@ def test_no_record_can_break_a_batch(fields: list[dict[str, Any]]) -> None:
             records.append(decode(json.dumps(each).encode()))
         except RejectedRecord:
             continue
-    found = extractor(models=2, scores=2).batch(records, range(len(records)))
+    found = extractor(models=2, scores=2).batch(fields_of(records, NEEDED), range(len(records)))
     assert found.values.shape == (len(found.numeric) + len(BINARY), len(records))
     assert not np.isinf(found.values).any()
     assert len(found.models) <= 3
@@ -489,8 +494,11 @@ def test_features_do_not_depend_on_the_batch(
             continue
     cut = data.draw(st.integers(0, len(records)))
     whole, parts = extractor(), extractor()
-    at_once = whole.batch(records, range(len(records)))
-    pieces = [parts.batch(some, range(len(some))) for some in (records[:cut], records[cut:])]
+    at_once = whole.batch(fields_of(records, NEEDED), range(len(records)))
+    pieces = [
+        parts.batch(fields_of(some, NEEDED), range(len(some)))
+        for some in (records[:cut], records[cut:])
+    ]
     for name in (*NUMERIC, *BINARY):
         joined = np.concatenate([piece.row(name) for piece in pieces])
         assert np.array_equal(at_once.row(name), joined, equal_nan=True)
@@ -511,7 +519,7 @@ def test_long_vocabulary_is_reduced_per_model() -> None:
         for route in names
     ]
     extractor = FeatureExtractor({"route": "categorical"}, models=9, scores=9)
-    for columns in extractor.batch(records, range(len(records))).by_model():
+    for columns in extractor.batch(fields_of(records, NEEDED), range(len(records))).by_model():
         (column,) = (c for c in columns.categories if c.name == "metadata.route")
         names = [None if code < 0 else column.vocabulary[code] for code in column.codes.tolist()]
         assert names == routes[columns.model]
@@ -540,7 +548,9 @@ def test_joined_batches_equal_one_batch(seeds: list[list[int]]) -> None:
         position, batches = 0, []
         for part in parts:
             records = [random_record(seed) for seed in part]
-            batches.append(extractor.batch(records, range(position, position + len(part))))
+            batches.append(
+                extractor.batch(fields_of(records, NEEDED), range(position, position + len(part)))
+            )
             position += len(part)
         return sorted(
             (

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from monitor.ingest.decode.native import MAX_TIMESTAMP
+from monitor.records import MAX_TIMESTAMP
 
 EXAMPLES = int(os.environ.get("PLUMBLINE_FUZZ_EXAMPLES", "300"))
 
@@ -38,8 +38,12 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=10,
 )
-content = st.none() | st.text() | st.lists(st.fixed_dictionaries({}, optional={"text": st.text()}))
-prompts = st.text() | st.lists(st.fixed_dictionaries({"content": content}), max_size=3)
+parts = st.text() | st.fixed_dictionaries(
+    {}, optional={"text": st.none() | st.text(), "type": anything}
+)
+content = st.none() | st.text() | st.lists(parts, max_size=3)
+messages = st.fixed_dictionaries({}, optional={"content": content, "role": anything})
+prompts = st.text() | st.lists(messages, max_size=3)
 times = st.floats(0, MAX_TIMESTAMP) | st.datetimes().map(datetime.isoformat) | st.integers()
 optional = {
     "prompt": prompts,
@@ -49,7 +53,10 @@ optional = {
     "finish_reason": st.text(),
     "error": st.text(),
     "scores": st.dictionaries(st.text(), st.floats()),
-    "metadata": st.dictionaries(st.text(), anything),
+    "metadata": st.dictionaries(st.sampled_from(["route", "n", "team"]) | st.text(), anything),
+    "experiments": st.dictionaries(st.sampled_from("ef"), st.text()) | anything,
+    "user_id": st.text() | anything,
+    "feedback": st.floats() | anything,
     "zebra": anything,
 }
 good = st.fixed_dictionaries(

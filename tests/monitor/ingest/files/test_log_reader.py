@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from monitor.config.schema import Config
 from monitor.ingest.features import Batch
-from monitor.ingest.files import LogReader, framing, reader, watched_metadata
-from monitor.ingest.limits import SCORES_PER_LIMIT
+from monitor.ingest.fields.limits import SCORES_PER_LIMIT
+from monitor.ingest.files import LogReader, reader, watched_metadata
+from monitor.ingest.files.splitting import framing
 
 
 def line(latency: float = 1) -> bytes:

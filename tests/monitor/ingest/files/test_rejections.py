@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.config.schema import Config
 from monitor.ingest.files import FirstRejection, Rejection, reader
 from monitor.ingest.files.rejections import EXPECTED, text
+from tests.monitor.ingest.decode.encoders.otlp import ENCODINGS, span
 
 GOOD = {"request_id": "r", "timestamp": 1, "model": "m"}
 
@@ -87,3 +89,12 @@ def test_text_of_a_rejection() -> None:
         "1,500 empty, first in a.jsonl line 11,501: no bytes"
     )
     assert text(Rejection("empty", 3)) == "3 empty"
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_span_without_a_model_is_not_told_to_be_json(tmp_path: Path, encode: Any) -> None:
+    """The detail of OTLP in either encoding is the missing field alone."""
+    message = encode(span({"gen_ai.operation.name": "chat"}))
+    [bad] = rejections(tmp_path / "log", message.value)
+    assert bad.first is not None
+    assert bad.first.detail.removeprefix("record 1: ") == "no name of a model"

@@ -135,7 +135,7 @@ def test_answer_begins_after_the_first_close() -> None:
 
 
 def test_beginnings_are_openings() -> None:
-    """Every labelled refusal that is found begins with an opening: the scanner keeps no others."""
+    """Every labelled refusal that is found begins with an opening: the reader keeps no others."""
     for each in LABELLED:
         if each.declines and is_refusal(each.text):
             start = answer_start(each.text) or 0

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from monitor.cli.demo.traffic import traffic
 from monitor.config.schema import Config
 from monitor.ingest import files
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.decode.native.kinds import fields_of
 from monitor.ingest.features import join
+from monitor.ingest.fields.fields import EMPTY
 from monitor.ingest.sampling import examples
 from monitor.ingest.sampling.examples import (
     MAX_ID_CHARS,
@@ -19,12 +21,12 @@ from monitor.ingest.sampling.examples import (
     Examples,
     all_valid_ids,
     choose,
+    hashes,
     is_valid_id,
 )
-from monitor.records import Record
 
 RECORDS = 3_000
-DECODE = files.decoder_for(Config())
+DECODE = files.native_decoder_for(Config())
 LOG = [DECODE(line) for line in traffic(RECORDS, change_at=RECORDS, seed=5, rate=50.0, start=1.7e9)]
 
 
@@ -32,7 +34,9 @@ def chunks(sizes: int, *, joined: bool = False) -> list[Columns]:
     """Return the log as chunks of batches of a size."""
     extractor = files.extractor_for(Config())
     batches = [
-        extractor.batch(LOG[at : at + sizes], range(at, min(at + sizes, RECORDS)))
+        extractor.batch(
+            fields_of(LOG[at : at + sizes], DECODE.needed), range(at, min(at + sizes, RECORDS))
+        )
         for at in range(0, RECORDS, sizes)
     ]
     return [part for each in ([join(batches)] if joined else batches) for part in each.by_model()]
@@ -76,7 +80,7 @@ def test_choice_does_not_depend_on_a_single_feature() -> None:
         (same_time, (tokens, missing)),
         (same_time + np.arange(20_000), (missing,) * 2),
     ]:
-        share = len(choose(times, rows, ids).ids) / len(ids)
+        share = len(choose(hashes(times, rows), ids).ids) / len(ids)
         assert 0.7 / SAMPLE_ONE_IN < share < 1.4 / SAMPLE_ONE_IN
 
 
@@ -97,20 +101,22 @@ def test_invalid_ids_are_omitted(request_id: str, valid: bool) -> None:
     """Ids that are empty, too long or not printable are omitted; other examples are kept."""
     assert is_valid_id(request_id) == all_valid_ids(["a", request_id]) == valid
     times = np.full(3, _chosen_time())
-    found = choose(times, (), ["a", request_id, "c"])
+    found = choose(hashes(times, ()), ["a", request_id, "c"])
     assert found.ids == (("a", request_id, "c") if valid else ("a", "c"))
     assert found.indices.tolist() == ([0, 1, 2] if valid else [0, 2])
 
 
 def _chosen_time() -> float:
     """Return an event time whose records are all chosen."""
-    return next(t for t in np.arange(1.7e9, 1.7e9 + 999) if choose(np.array([t]), (), ["x"]).ids)
+    return next(
+        t for t in np.arange(1.7e9, 1.7e9 + 999) if choose(hashes(np.array([t]), ()), ["x"]).ids
+    )
 
 
 def test_empty_batch_has_no_examples() -> None:
     """A batch in which all messages were rejected has no examples."""
     extractor = files.extractor_for(Config())
-    assert extractor.batch(list[Record](), []).examples.ids == ()
+    assert extractor.batch(EMPTY, []).examples.ids == ()
 
 
 @given(st.sets(st.integers(0, 19)), st.integers(0, 20), st.integers(0, 20))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.config.sections.sampling import (
+from monitor.config.sections.ingest.sampling import (
     BoostConfig,
     Disagreement,
     NegativeFeedback,
     SamplingConfig,
 )
+from monitor.ingest.decode.native.kinds import Needed, fields_of
+from monitor.ingest.fields.fields import coded
 from monitor.ingest.sampling.rates import Boosts, Rates
 from monitor.records import Record, WholeRecord
 
@@ -76,7 +79,7 @@ def test_no_rate_is_above_its_bound(
     config = SamplingConfig(rate=rate, models=models, segments=segments, experiments=experiments)
     whole = record(model, experiments=arms, metadata=metadata, finish_reason="a")
     rates = Rates(config)
-    assert rates.bounds([Record("r", 1.0, model)])[0] >= rates.of(whole)
+    assert rates.bounds(coded([model]))[0] >= rates.of(whole)
 
 
 @given(st.dictionaries(NAMES, RATE, min_size=1), NAMES, NAMES, NAMES, NAMES)
@@ -99,16 +102,27 @@ BOOST = BoostConfig(
 )
 
 
+def reasons_of(
+    boosts: Boosts, record: Record, raw: bytes, number: float, *, failed: bool = False
+) -> list[str]:
+    """Return the reasons to draw a record, which stands between two others without any."""
+    other = Record("other", 1.0, "m")
+    numbers, features = np.array([1.0, number, 1.0]), np.array([0.0, float(failed), 0.0])
+    fields = fields_of([other, record, other], Needed())
+    found = boosts.reasons(fields, [b"", raw, b""], numbers, (features, features.copy()))
+    assert found.keys() <= {1}
+    return found.get(1, [])
+
+
 def test_reasons_depend_on_their_own_rates() -> None:
     """Each reason applies to its records, below its rate."""
     boosts = Boosts(BOOST)
-    assert boosts.bound == 0.4
     failed = Record("r", 1.0, "m", scores={"x": 1.0, "y": 3.0})
     raw = b'{"feedback": 0}'
     every = ["error", "refusal", "negative_feedback", "disagreement"]
 
     def reasons(number: float) -> list[str]:
-        return boosts.reasons(failed, raw, number, error=True, refusal=True)
+        return reasons_of(boosts, failed, raw, number, failed=True)
 
     assert reasons(0.05) == every
     assert reasons(0.15) == every[1:]
@@ -116,7 +130,7 @@ def test_reasons_depend_on_their_own_rates() -> None:
     assert reasons(0.35) == every[3:]
     assert reasons(0.45) == []
     plain = Record("r", 1.0, "m")
-    assert boosts.reasons(plain, b"{}", 0.0, error=False, refusal=False) == []
+    assert reasons_of(boosts, plain, b"{}", 0.0) == []
 
 
 @pytest.mark.parametrize("text", ["-1", "-1.5", "0.4", "4e-1", "0", "-2E+2"])
@@ -124,7 +138,7 @@ def test_reasons_depend_on_their_own_rates() -> None:
 def test_negative_feedback_is_recognized_without_decoding(text: str, space: str) -> None:
     """Any JSON number below the limit makes a message a candidate."""
     raw = f'{{"a": 1, "feedback"{space}:{space}{text}}}'.encode()
-    found = Boosts(BOOST).reasons(Record("r", 1.0, "m"), raw, 0.25, error=False, refusal=False)
+    found = reasons_of(Boosts(BOOST), Record("r", 1.0, "m"), raw, 0.25)
     assert found == ["negative_feedback"]
 
 
@@ -142,7 +156,7 @@ def test_negative_feedback_is_recognized_without_decoding(text: str, space: str)
 def test_disagreement(scores: dict[str, float | None] | None, disagree: bool) -> None:
     """Scores disagree if two of the configured ones differ enough."""
     given = Record("r", 1.0, "m", scores=scores)
-    reasons = Boosts(BOOST).reasons(given, b"", 0.35, error=False, refusal=False)
+    reasons = reasons_of(Boosts(BOOST), given, b"", 0.35)
     assert reasons == (["disagreement"] if disagree else [])
 
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from scipy import stats
 
-from monitor.config.sections.sampling import BoostConfig, NegativeFeedback, SamplingConfig
-from monitor.ingest.decode.native import NativeDecoder
+from monitor.config.sections.ingest.sampling import BoostConfig, NegativeFeedback, SamplingConfig
+from monitor.ingest.decode.native.decoder import NativeDecoder
 from monitor.ingest.features import FeatureExtractor
+from monitor.ingest.fields.hashing import uniform_numbers
 from monitor.ingest.sampling.codec import decode_sample, encode_sample
-from monitor.ingest.sampling.hashing import uniform_numbers
 from monitor.ingest.sampling.sampler import SampleCounts, Sampler
 from monitor.records import Sample
 from tests.monitor.ingest.decode.payloads import almost, fuzz, good, mutated
@@ -35,7 +35,7 @@ def draw(
     config: SamplingConfig, messages: list[bytes], batch: int = 300
 ) -> tuple[dict[str, Sample], SampleCounts]:
     """Return the samples of messages that are decoded in batches, by request id, and the counts."""
-    decoder = NativeDecoder(metadata=False)
+    decoder = NativeDecoder()
     extractor = FeatureExtractor({}, models=10, scores=10)
     sampler, counts = Sampler(config, decoder.whole, None), SampleCounts()
     samples = {}
@@ -44,9 +44,10 @@ def draw(
         decoded = decoder.many(part)
         indices = decoded.indices.tolist()
         payloads = [part[index] for index in indices]
-        features = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
-        rows, size = (features.row("error"), features.row("refusal")), config.max_bytes
-        for sample, value in sampler.draw(decoded.records, payloads, rows, size, counts.dropped):
+        features = extractor.batch(decoded.fields, decoded.indices)
+        rows = features.row("error"), features.row("refusal")
+        found = sampler.candidates(decoded.fields, payloads, {}, rows)
+        for sample, value in sampler.draw(found, config.max_bytes, counts.dropped):
             assert decode_sample(value) == sample
             assert sample.request_id not in samples
             samples[sample.request_id] = sample
@@ -157,13 +158,14 @@ def test_samples_are_cut_and_counted() -> None:
 def test_redaction_is_counted_and_users_are_hashed() -> None:
     """Texts are redacted; user ids are replaced by their keyed hash."""
     config = SamplingConfig(rate=1, user_key=SecretStr("a secret key"))
-    decoder = NativeDecoder(metadata=False)
+    decoder = NativeDecoder()
     sampler = Sampler(config, decoder.whole, lambda t: (t.replace("pin", "[x]"), {"x": 1}))
     raw = message(1, response="my pin", user_id="alice")
     decoded, counts = decoder.many([raw]), SampleCounts()
-    features = FeatureExtractor({}, models=1, scores=1).batch(decoded.records, [1])
+    features = FeatureExtractor({}, models=1, scores=1).batch(decoded.fields, [1])
     rows = features.row("error"), features.row("refusal")
-    ((sample, _),) = sampler.draw(decoded.records, [raw], rows, 10_000, counts.dropped)
+    found = sampler.candidates(decoded.fields, [raw], {}, rows)
+    ((sample, _),) = sampler.draw(found, 10_000, counts.dropped)
     counts.add(sample)
     assert (sample.response, sample.redacted) == ("my [x]", {"x": 1})
     assert sample.user is not None
@@ -184,17 +186,16 @@ def test_redaction_is_counted_and_users_are_hashed() -> None:
 )
 def test_no_message_stops_sampling(messages: list[bytes]) -> None:
     """Any messages are drawn or not; each record is drawn at rate 1, and none is undecodable."""
-    decoder = NativeDecoder(metadata=False)
+    decoder = NativeDecoder()
     sampler, counts = Sampler(SamplingConfig(rate=1), decoder.whole, None), SampleCounts()
     decoded = decoder.many(messages)
     indices = decoded.indices.tolist()
     payloads = [messages[index] for index in indices]
-    features = FeatureExtractor({}, models=10, scores=10).batch(
-        decoded.records, decoded.indices, decoded.char_counts
-    )
+    features = FeatureExtractor({}, models=10, scores=10).batch(decoded.fields, decoded.indices)
     rows = features.row("error"), features.row("refusal")
-    samples = list(sampler.draw(decoded.records, payloads, rows, 10_000, counts.dropped))
-    assert len(samples) == len(decoded.records) - counts.dropped.total()
+    found = sampler.candidates(decoded.fields, payloads, {}, rows)
+    samples = list(sampler.draw(found, 10_000, counts.dropped))
+    assert len(samples) == len(decoded.fields) - counts.dropped.total()
     assert not counts.dropped["undecodable"]
     for sample, value in samples:
         assert decode_sample(value) == sample
@@ -211,15 +212,16 @@ def test_records_of_models_with_an_open_alarm_are_drawn_in_addition() -> None:
     """At their rate, with the reason, and for as long as the alarm is open."""
     n, rate, models = 8_000, 0.1, set[str]()
     config = SamplingConfig(rate=0.01, boost=NO_BOOST.model_copy(update={"open_alarms": rate}))
-    decoder, extractor = NativeDecoder(metadata=False), FeatureExtractor({}, models=10, scores=10)
+    decoder, extractor = NativeDecoder(), FeatureExtractor({}, models=10, scores=10)
     sampler = Sampler(config, decoder.whole, None, alarmed=lambda: models)
     decoded = decoder.many([message(i, model="m" if i % 2 else "n") for i in range(n)])
-    features = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
+    features = extractor.batch(decoded.fields, decoded.indices)
     rows = features.row("error"), features.row("refusal")
     payloads = [message(i, model="m" if i % 2 else "n") for i in range(n)]
 
     def drawn() -> dict[str, Sample]:
-        found = sampler.draw(decoded.records, payloads, rows, config.max_bytes, Counter())
+        candidates = sampler.candidates(decoded.fields, payloads, {}, rows)
+        found = sampler.draw(candidates, config.max_bytes, Counter())
         return {sample.request_id: sample for sample, _ in found}
 
     before = drawn()

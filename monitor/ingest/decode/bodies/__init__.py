@@ -1,0 +1,1 @@
+"""Requests and responses of model APIs, which many formats contain."""

@@ -1,0 +1,1 @@
+"""Logs of cloud services and serving platforms."""

@@ -1,0 +1,1 @@
+"""Azure Monitor's resource logs: API Management and Azure OpenAI."""

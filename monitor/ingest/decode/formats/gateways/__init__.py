@@ -1,0 +1,1 @@
+"""Logs of gateways between applications and models."""

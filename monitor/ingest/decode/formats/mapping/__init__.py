@@ -1,0 +1,1 @@
+"""A mapping of the user from any JSON to records."""

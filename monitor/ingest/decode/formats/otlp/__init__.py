@@ -1,0 +1,1 @@
+"""Spans and logs of OpenTelemetry with attributes of generative AI."""

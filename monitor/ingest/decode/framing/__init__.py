@@ -1,0 +1,1 @@
+"""What lies between a message and its content: compression, schemas, calls in several messages."""

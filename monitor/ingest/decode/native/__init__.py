@@ -1,0 +1,1 @@
+"""The native format: one JSON object per record."""

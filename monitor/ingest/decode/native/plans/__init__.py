@@ -1,0 +1,1 @@
+"""Native records written straight from the JSON documents of other formats, by a plan."""

@@ -1,0 +1,1 @@
+"""The fields of records as columns, ids and their hashes, and the names that limits cut off."""

@@ -1,0 +1,1 @@
+"""Split files into messages: lines, JSON values, envelopes, or one binary message."""

@@ -1,0 +1,1 @@
+"""Join what arrives later, such as feedback, with the records it belongs to. No Kafka."""

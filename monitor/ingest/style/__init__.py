@@ -1,0 +1,1 @@
+"""Style of answers and prompts: markers of a sample of records, for the source `style`."""

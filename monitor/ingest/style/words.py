@@ -1,0 +1,93 @@
+"""Groups of words and phrases that the scanner counts, by the name of the group.
+
+Several of the groups belong to answers, others to prompts, and some to both; `markers` says which.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "i": ("i", "i'm", "i've", "i'd", "i'll", "my", "me", "myself"),
+    "we": ("we", "we're", "we've", "we'll", "our", "us", "let's"),
+    "you": ("you", "you're", "you'll", "you've", "you'd", "your", "yours", "yourself"),
+    "may": ("may", "might"),
+    "can": ("can",),
+    "could": ("could", "would"),
+    "should": ("should", "must"),
+    "please": ("please",),
+    "unfortunately": ("unfortunately",),
+    "sorry": ("sorry", "apologize", "apologise", "apologies", "apology"),
+    "however": ("however", "but"),
+    "also": ("also", "additionally", "furthermore", "moreover"),
+    "finally": ("finally", "lastly"),
+    "overall": ("overall", "in conclusion", "in summary", "to summarize", "ultimately"),
+    "therefore": ("therefore", "thus", "hence", "consequently", "as a result"),
+    "because": ("because",),
+    "example": ("example", "examples", "for instance", "such as"),
+    "ordinals": ("first", "firstly", "second", "secondly", "third", "thirdly"),
+    "important": ("important", "crucial", "essential", "vital", "key", "significant"),
+    "note": ("note", "remember", "keep in mind", "worth noting"),
+    "various": ("various", "several", "numerous", "variety", "wide range"),
+    "ensure": ("ensure", "ensures", "ensuring"),
+    "typically": ("typically", "generally", "usually", "often", "commonly"),
+    "perhaps": ("perhaps", "possibly", "probably", "likely"),
+    "very": ("very", "really", "quite", "extremely", "highly"),
+    "including": ("including", "include", "includes"),
+    "while": ("while", "although", "though", "despite"),
+    "great": ("great", "excellent", "wonderful", "amazing", "fantastic", "perfect"),
+    "provide": ("provide", "provides", "provided", "offer", "offers"),
+    "allows": ("allows", "allow", "allowing"),
+    "some": ("some",),
+    "specific": ("specific", "specifically", "particular", "particularly"),
+    "let_me_know": ("let me know", "feel free", "if you have any", "don't hesitate"),
+    "hope_this_helps": ("hope this helps", "hope that helps", "hope you"),
+    "help": ("help", "helps", "helpful", "assist", "assistance"),
+    "ai_model": ("language model", "an ai", "ai assistant", "as an ai"),
+    "cannot": ("cannot", "can't", "unable", "not possible"),
+    "not": ("not", "don't", "doesn't", "isn't", "didn't", "aren't", "won't"),
+    "of": ("of",),
+    "the": ("the",),
+    "is": ("is", "are", "was", "were"),
+    "here": ("here", "here's"),
+    "question": ("question",),
+    "more": ("more information", "more context", "more details", "additional information"),
+    "list": ("list", "lists", "ideas", "steps", "tips", "names", "ways", "reasons", "bullet"),
+    "write": ("write", "compose", "draft", "create", "generate", "make", "design"),
+    "explain": ("explain", "describe", "tell", "discuss", "define"),
+    "rewrite": (
+        *("rewrite", "edit", "correct", "fix", "improve", "summarize", "translate", "classify"),
+        *("paraphrase", "convert", "replace", "rephrase", "sentence", "sentences"),
+    ),
+    "story": ("story", "poem", "song", "lyrics", "essay", "article", "novel", "haiku", "joke"),
+    "email": ("email", "letter", "message", "post", "tweet", "review", "speech"),
+    "code": ("code", "python", "function", "program", "script", "sql", "html", "javascript"),
+    "math": ("calculate", "solve", "equation", "math", "sum", "number", "numbers", "how many"),
+    "cook": ("recipe", "cook", "ingredients", "dish", "bake", "make a"),
+    "how": ("how",),
+    "what": ("what", "what's", "which"),
+    "why": ("why",),
+    "who": ("who", "when", "where", "whose"),
+    "best": ("best", "recommend", "suggest", "suggestions", "advice", "favorite"),
+    "famous": ("famous", "known", "history", "century", "actors", "movie", "book", "film"),
+    "pretend": ("pretend", "imagine", "act as", "you are", "role"),
+    "brief": ("brief", "briefly", "short", "concise", "one word", "one sentence"),
+}
+"""Words and phrases anywhere in a text."""
+
+OPENINGS: Final[dict[str, tuple[str, ...]]] = {
+    "opens_sure": ("sure", "certainly", "absolutely", "of course", "definitely"),
+    "opens_here": ("here's", "here is", "here are", "below is", "below are", "the following"),
+    "opens_yes_no": ("yes", "no"),
+    "opens_thanks": ("thank", "thanks", "great", "hello", "hi", "what a", "that's a", "ah", "oh"),
+    "opens_as_ai": ("as an ai", "as a language", "as an artificial"),
+    "opens_sorry": ("i'm sorry", "i am sorry", "sorry", "i apologize", "apologies", "my apologies"),
+    "opens_i": ("i", "i'm", "i'd", "i'll", "i've", "i'd be"),
+    "opens_the": ("the",),
+    "opens_to": ("to",),
+    "opens_it": ("it", "it's", "it is"),
+    "opens_there": ("there", "there's"),
+    "opens_if": ("if",),
+    "opens_title": ("title", "subject", "dear", "once upon a"),
+}
+"""First words of a text."""

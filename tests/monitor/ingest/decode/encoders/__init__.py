@@ -1,0 +1,1 @@
+"""Encoders of calls in the log formats, a module each, for tests."""
