@@ -68,6 +68,11 @@ class Adwin:
     kinds: ClassVar[frozenset[Kind]] = frozenset({Kind.NUMERIC, Kind.BINARY})
     state_version: ClassVar[int] = 1
 
+    @staticmethod
+    def prepare() -> None:
+        """Import river."""
+        import river.drift  # noqa: F401, PLC0415 # see above
+
     def __init__(self, baseline: Baseline, window: Window, level: float) -> None:
         from river.drift import ADWIN  # noqa: PLC0415 # see above
 

@@ -12,15 +12,22 @@ from numpy.typing import NDArray
 from detectors import dependence
 from detectors.arrays import Bools, Floats, Ints
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream, adjustments
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 
-Stream = NumericStream | CategoricalStream
+BinnedStream = CategoricalStream | ConditionalStream
+"""A stream whose records reach the window as cells, not as values."""
+ValueStream = NumericStream | CategoricalStream
+"""A stream whose values are compared as they are."""
+Stream = NumericStream | BinnedStream
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The references of all streams of one model: F numeric and binary ones, then C categorical.
+    """The references of all streams of one model: F numeric and binary ones, then C binned ones.
+
+    The binned ones, whose records reach the window as cells, are categorical, then conditional.
 
     Derived arrays cover all S = F + C streams, so that one numpy call processes them together.
 
@@ -31,6 +38,7 @@ class Baseline:
     numeric: tuple[NumericStream, ...]
     categorical: tuple[CategoricalStream, ...]
     of_values: bool = False
+    conditional: tuple[ConditionalStream, ...] = ()
     counts: Floats = field(init=False)
     """Reference records with a value, by stream, shape (S,)."""
     bin_counts: Floats = field(init=False)
@@ -51,15 +59,24 @@ class Baseline:
     """Index in the raveled cell_counts of every bin's first cell; a bin's cells are adjacent."""
     _bin_indices: Ints = field(init=False)
     """Index in the raveled bin_counts of the same bins."""
+    _conditional: Ints = field(init=False)
+    """Indices of the conditional streams, shape (c,)."""
+    _adjustments: Floats = field(init=False)
+    """What a record in each of their cells adds to each bin, shape (c, G, B)."""
 
     def __post_init__(self) -> None:
-        for name, value in _derived(self.numeric, self.categorical).items():
+        for name, value in _derived(self.numeric, self.binned).items():
             object.__setattr__(self, name, value)
 
     @property
     def streams(self) -> tuple[Stream, ...]:
         """All streams, in the order of axis 0."""
-        return (*self.numeric, *self.categorical)
+        return (*self.numeric, *self.binned)
+
+    @property
+    def binned(self) -> tuple[BinnedStream, ...]:
+        """The streams whose records reach the window as cells: categorical and conditional."""
+        return (*self.categorical, *self.conditional)
 
     @property
     def max_cells(self) -> int:
@@ -80,7 +97,7 @@ class Baseline:
         weights = np.ones_like(self.bin_counts)
         for row, stream in zip(weights, self.streams, strict=True):
             if len(stream.blocks):
-                counts = dependence.sum_by_bin(stream.blocks, stream.bin_of_cell())
+                counts = sum_by_bin(stream.blocks, stream)
                 bursts = dependence.burst_inflation(counts, window)
                 row[: len(bursts)] = np.minimum(1.0, stream.inflation / bursts)
         return weights
@@ -94,12 +111,20 @@ class Baseline:
         return stacked
 
     def sum_by_bin(self, cell_counts: Floats) -> Floats:
-        """Return counts by bin, shape (m, S, B), from counts by cell, shape (m, S, G)."""
+        """Return counts by bin, shape (m, S, B), from counts by cell, shape (m, S, G).
+
+        Those of conditional streams are adjusted for the mix of strata.
+        """
         flat = cell_counts.reshape(len(cell_counts), -1)
         counts = np.zeros((len(flat), self.bin_counts.size))
         if len(self._first_cells):
             counts[:, self._bin_indices] = np.add.reduceat(flat, self._first_cells, axis=1)
-        return counts.reshape(len(flat), *self.bin_counts.shape)
+        by_bin = counts.reshape(len(flat), *self.bin_counts.shape)
+        if len(self._conditional):
+            own = cell_counts[:, self._conditional].transpose(1, 0, 2)
+            adjusted = (own @ self._adjustments).transpose(1, 0, 2)
+            by_bin[:, self._conditional] = adjusted.clip(0.0)
+        return by_bin
 
     def assign_cells(self, values: Floats, out: Ints) -> None:
         """Write the cells of `values` (`NumericStream.cell_of`) to `out`, both of shape (F, n)."""
@@ -108,11 +133,23 @@ class Baseline:
         out += np.isnan(values)
 
 
+def sum_by_bin(counts: NDArray[np.number], stream: Stream) -> Floats:
+    """Return counts by bin, shape (..., B), from counts by cell, shape (..., G) or padded.
+
+    Those of a conditional stream are adjusted for the mix of strata.
+    """
+    bins = stream.bin_of_cell()
+    own = counts[..., : len(bins)]
+    if isinstance(stream, ConditionalStream):
+        return np.asarray((own @ stream.adjustment).clip(0.0), np.float64)
+    return dependence.sum_by_bin(own, bins)
+
+
 def _derived(
-    numeric: tuple[NumericStream, ...], categorical: tuple[CategoricalStream, ...]
+    numeric: tuple[NumericStream, ...], binned: tuple[BinnedStream, ...]
 ) -> dict[str, NDArray[Any]]:
     """Return the arrays of a Baseline that its streams determine."""
-    streams: tuple[Stream, ...] = (*numeric, *categorical)
+    streams: tuple[Stream, ...] = (*numeric, *binned)
     bin_counts = _padded([s.bin_counts() for s in streams])
     bin_of_cell = _padded([s.bin_of_cell() for s in streams])
     rows = np.arange(len(streams))[:, None] * bin_counts.shape[1]
@@ -123,6 +160,12 @@ def _derived(
         own = len(stream.bin_of_cell())
         row[own:] = row[own - 1]
     first = np.flatnonzero(np.diff(bin_indices.ravel(), prepend=-1))
+    conditional = [i for i, stream in enumerate(streams) if isinstance(stream, ConditionalStream)]
+    tables = adjustments(
+        [stream for stream in binned if isinstance(stream, ConditionalStream)],
+        max_cells,
+        bin_counts.shape[1],
+    )
     return {
         "counts": np.array([s.count for s in streams], float),
         "bin_counts": bin_counts,
@@ -134,6 +177,8 @@ def _derived(
         "cell_scores": _padded([s.cell_scores() for s in numeric], max_cells),
         "_first_cells": first,
         "_bin_indices": bin_indices.ravel()[first],
+        "_conditional": np.array(conditional, np.intp),
+        "_adjustments": tables,
     }
 
 

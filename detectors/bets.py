@@ -18,6 +18,7 @@ from detectors import dependence
 from detectors.arrays import Bools, Floats
 from detectors.baseline import Stream
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.numeric_stream import TAILS, NumericStream
 
 SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.5, 1.0: 0.2}
@@ -34,6 +35,8 @@ TAIL_FACTOR = 3.0
 FAR_PART = 0.85
 """Part of a stretched tail beyond the next quantile of TAILS, where the reference has a third. Of a
 tail whose values have doubled the part is near 1, even for a lognormal tail with sigma 1.5."""
+TILTS = {0.3: 4.0, 0.6: 4.0, 1.1: 2.0, 1.75: 1.0}
+"""Half of ln of the factor of the odds of a value within strata, with relative stakes."""
 MISSING_ODDS = {0.4: 1.0, 1.5: 2.0, 4.0: 4.0, 16.0: 1.0}
 """Factors of the odds that a value is missing, with their relative stakes."""
 BIN_FACTOR = 2.0
@@ -89,12 +92,15 @@ def build_bets(stream: Stream) -> Bets:
     if stream.count + stream.missing < MIN_RECORDS:
         return Bets((), np.zeros(0), np.zeros((len(stream.cell_counts()), 0)), np.zeros(0))
     shares = expected_shares(stream)
-    if isinstance(stream, NumericStream):
+    if isinstance(stream, ConditionalStream):
+        families = [_within_strata(stream)]
+    elif isinstance(stream, NumericStream):
         families = [*_on_values(stream, shares), _on_bins(stream, shares, 0.03)]
     else:
         families = [_on_bins(stream, shares, 0.7), _on_fallen_bins(stream, shares, 0.1)]
-    families.append(_on_missing(shares))
-    families.append(_on_new(stream, shares))
+    if not isinstance(stream, ConditionalStream):
+        families.append(_on_missing(shares))
+        families.append(_on_new(stream, shares))
     families = [family for family in families if family.names]
     payoffs = np.concatenate([family.payoffs for family in families], axis=1)
     weights = np.concatenate([family.weights for family in families])
@@ -115,10 +121,37 @@ def expected_shares(stream: Stream) -> Floats:
     A cell that is empty in the reference counts one record, unknown categories one more than
     expected.
     """
+    if isinstance(stream, ConditionalStream):
+        within = (stream.counts.sum(axis=1, keepdims=True) * stream.shares).ravel()
+        counts = np.append(within, max(1.0, stream.missing))
+        return np.asarray(counts / counts.sum(), np.float64)
     counts = np.maximum(stream.cell_counts(), 1.0)
     if isinstance(stream, CategoricalStream):
         counts[-2] = 1.0 + stream.bin_counts()[-2]
     return np.asarray(counts / counts.sum(), np.float64)
+
+
+def _within_strata(stream: ConditionalStream) -> _Family:
+    """Return bets on values within strata.
+
+    In stratum s, with shares p_s and a score h(v) of each bin, the payoff is
+    exp(t h(v)) / sum_v p_s(v) exp(t h(v)). Its mean is 1 in every stratum, so that it wins nothing
+    from a change of their mix.
+    """
+    bins = stream.counts.shape[1]
+    level = np.linspace(-1.0, 1.0, bins)
+    kinds = {"higher": level, "lower": -level}
+    if bins > 2:
+        kinds |= {"outer": np.abs(level), "inner": -np.abs(level)}
+    names, payoffs, stakes = list[str](), list[Floats](), list[float]()
+    for kind, scores in kinds.items():
+        for tilt, stake in TILTS.items():
+            names.append(f"{kind} x{np.exp(2 * tilt):.2g} odds")
+            tilted = np.exp(tilt * scores)
+            fair = tilted / (stream.shares @ tilted)[:, None]
+            payoffs.append(np.append(fair.ravel(), 1.0))
+            stakes.append(stake)
+    return _Family(tuple(names), np.array(payoffs).T, _split(1.0, stakes))
 
 
 def _on_values(stream: NumericStream, shares: Floats) -> list[_Family]:

@@ -47,7 +47,7 @@ class BlockBootstrap:
         self.at, self.left = 0, 0
         self.rest: tuple[Floats, NDArray[np.uint8]] = (
             np.empty((len(baseline.numeric), 0)),
-            np.empty((len(baseline.categorical), 0), np.uint8),
+            np.empty((len(baseline.binned), 0), np.uint8),
         )
 
     def take(self, records: int) -> tuple[Floats, NDArray[np.uint8]]:
@@ -79,11 +79,14 @@ class BlockBootstrap:
     def _draw_records(self, picked: Ints) -> tuple[Floats, NDArray[np.uint8]]:
         """Return records of the picked blocks: values (F, n) and bins (C, n)."""
         values = np.empty((len(self.baseline.numeric), len(picked) * BLOCK_SIZE))
-        categories = np.empty((len(self.baseline.categorical), values.shape[1]), np.uint8)
+        categories = np.empty((len(self.baseline.binned), values.shape[1]), np.uint8)
         for row, stream in zip(values, self.baseline.numeric, strict=True):
             row[:] = self._draw_values(stream, self._draw_cells(stream.blocks, picked))
-        for bins, category in zip(categories, self.baseline.categorical, strict=True):
-            bins[:] = self._with_unseen(category, self._draw_cells(category.blocks, picked))
+        for bins, category in zip(categories, self.baseline.binned, strict=True):
+            cells = self._draw_cells(category.blocks, picked)
+            if isinstance(category, CategoricalStream):
+                cells = self._with_unseen(category, cells)
+            bins[:] = cells
         return values, categories
 
     def _with_unseen(self, stream: CategoricalStream, bins: Ints) -> Ints:

@@ -11,3 +11,9 @@ class Kind(StrEnum):
     NUMERIC = "numeric"
     BINARY = "binary"
     CATEGORICAL = "categorical"
+    CONDITIONAL = "conditional"
+    """Binary or numeric, compared within strata (`detectors.conditional_stream`)."""
+
+
+VALUE_KINDS = (Kind.NUMERIC, Kind.BINARY, Kind.CATEGORICAL)
+"""Kinds of streams whose values are compared as they are."""

@@ -11,7 +11,7 @@ from scipy.special import chdtrc, chdtri
 
 from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
-from detectors.kinds import Kind
+from detectors.kinds import VALUE_KINDS, Kind
 from detectors.readings import Readings
 from detectors.window import Window, Windows
 from detectors.window_test import MIN_VALUES, WindowTest
@@ -54,7 +54,7 @@ class Psi(WindowTest):
     """
 
     name: ClassVar[str] = "psi"
-    kinds: ClassVar[frozenset[Kind]] = frozenset(Kind)
+    kinds: ClassVar[frozenset[Kind]] = frozenset(VALUE_KINDS)
 
     def prepare(self, window: Window) -> None:
         """Compute the threshold, which is constant: a full window always holds W records."""

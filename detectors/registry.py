@@ -21,6 +21,11 @@ DETECTORS: dict[str, type[Detector]] = {
 }
 
 
+def prepare() -> None:
+    """Import what detectors import when they are created. It takes a second or more."""
+    Adwin.prepare()
+
+
 def create(levels: Mapping[str, float], baseline: Baseline, window: Window) -> list[Detector]:
     """Return a detector for each name in `levels`, in that order.
 

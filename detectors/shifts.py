@@ -9,6 +9,7 @@ from scipy.special import ndtr, ndtri
 from detectors.arrays import Floats
 from detectors.baseline import Baseline, Stream
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 
@@ -27,7 +28,7 @@ def shift_records(
     - Binary stream: the share of the rarer value increases by `sd` times sqrt(p (1 - p)).
     - Categorical stream: the share of the most frequent category decreases by as much.
 
-    A constant stream does not change.
+    A constant stream and a conditional one do not change.
 
     values, categories: as in `Window.extend`.
     """
@@ -36,13 +37,16 @@ def shift_records(
         present = ~np.isnan(row)
         shift = _shift_binary if stream.kind is Kind.BINARY else _shift_numeric
         row[present] = shift(stream, row[present], sd, rng)
-    for codes, category in zip(bins, baseline.categorical, strict=True):
-        codes[:] = _shift_categorical(category, codes, sd, rng)
+    for codes, category in zip(bins, baseline.binned, strict=True):
+        if isinstance(category, CategoricalStream):
+            codes[:] = _shift_categorical(category, codes, sd, rng)
     return moved, bins
 
 
 def can_shift(stream: Stream) -> bool:
-    """Return whether a stream is not constant."""
+    """Return whether a stream is shifted: it is neither constant nor conditional."""
+    if isinstance(stream, ConditionalStream):
+        return False
     return int((stream.cell_counts()[:-1] > 0).sum()) > 1
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors import dependence
 from detectors.arrays import Ints
-from detectors.baseline import Stream
+from detectors.baseline import Stream, ValueStream
 from detectors.categorical_stream import CategoricalStream
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream, build_numeric_stream
@@ -30,7 +30,7 @@ def missing_share(stream: Stream) -> float:
     return stream.missing / (stream.count + stream.missing)
 
 
-def values_of(stream: Stream, window: int) -> Stream:
+def values_of(stream: ValueStream, window: int) -> ValueStream:
     """Return the reference of the stream's values: its records are those with a value.
 
     window: values of the windows to compare with it.

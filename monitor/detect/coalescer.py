@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from monitor.ingest import columns
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 
 MAX_RECORDS = 5_000

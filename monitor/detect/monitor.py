@@ -12,12 +12,13 @@ from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.sources import SourceSettings
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import OTHER, Dropped
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
+from monitor.ingest.fields.limits import OTHER, Dropped
 from monitor.records import Source
 
 OTHER_EPOCH = "the judge or a rubric has changed, and a new reference is collected"
+OTHER_MARKERS = "the markers of style have changed, and a new reference is collected"
 TOO_FEW_SCORES = "too few of the samples of the warm-up have a score"
 """Why a warm-up begins again."""
 References = Mapping[tuple[str, str], Profile]
@@ -77,10 +78,11 @@ class SourceWatches:
         epochs, before, events = whole.epochs, whole.epochs.current, list[DriftEvent]()
         skipped = epochs.skip(columns.epoch, len(columns))
         if before not in {None, epochs.current}:
+            reason = OTHER_MARKERS if whole.source is Source.STYLE else OTHER_EPOCH
             for watch in self._of_model(whole.model):
-                events += watch.closing_events(OTHER_EPOCH)
+                events += watch.closing_events(reason)
                 watch.restart()
-            self.restarted.append((whole, OTHER_EPOCH))
+            self.restarted.append((whole, reason))
         if skipped:
             self.skipped[whole.model] += skipped
             columns = columns.take(slice(skipped, None))

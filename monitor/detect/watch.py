@@ -20,9 +20,9 @@ from monitor.detect.tracks.closed_alarms import SavedAlarms
 from monitor.detect.tracks.feature_values import FeatureValue
 from monitor.detect.tracks.track import Subject, Track
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import Dropped
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
+from monitor.ingest.fields.limits import Dropped
 from monitor.records import Source
 
 ModelRate = Callable[[], float | None]

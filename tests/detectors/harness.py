@@ -12,7 +12,7 @@ from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
 from detectors.categorical_stream import CategoricalStream, build_categorical_stream
 from detectors.detector import Detector
-from detectors.kinds import Kind
+from detectors.kinds import VALUE_KINDS, Kind
 from detectors.numeric_stream import build_numeric_stream
 from detectors.readings import Readings
 from detectors.registry import DETECTORS, create
@@ -27,7 +27,10 @@ PROPERTY = settings(
 )
 
 PAIRS = [
-    (name, kind) for name, detector in DETECTORS.items() for kind in Kind if kind in detector.kinds
+    (name, kind)
+    for name, detector in DETECTORS.items()
+    for kind in VALUE_KINDS
+    if kind in detector.kinds
 ]
 """Every detector with every kind of stream that it supports."""
 

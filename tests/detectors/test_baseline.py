@@ -20,7 +20,7 @@ from detectors.categorical_stream import (
     build_categorical_stream,
 )
 from detectors.dependence import BLOCK_SIZE
-from detectors.kinds import Kind
+from detectors.kinds import VALUE_KINDS, Kind
 from detectors.numeric_stream import (
     FINE_CELLS,
     MIN_IN_TAIL,
@@ -386,7 +386,7 @@ def test_a_baseline_without_streams_has_empty_arrays() -> None:
     assert base.streams == ()
     assert base.bin_counts.shape[0] == base.cell_counts.shape[0] == base.counts.shape[0] == 0
     assert base.sum_by_bin(np.zeros((3, 0, base.max_cells))).shape == (3, *base.bin_counts.shape)
-    for kind in Kind:
+    for kind in VALUE_KINDS:
         assert base.stream_indices(frozenset({kind})).shape == (0,)
 
 

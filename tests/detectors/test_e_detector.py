@@ -9,11 +9,11 @@ import pytest
 from scipy.special import logsumexp, ndtri
 
 from detectors.arrays import Floats, Ints
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, Stream
 from detectors.bets import GRAIN, MIN_RECORDS, Bets, build_bets
 from detectors.categorical_stream import CategoricalStream
 from detectors.e_detector import EDetector
-from detectors.kinds import Kind
+from detectors.kinds import VALUE_KINDS, Kind
 from detectors.numeric_stream import NumericStream
 from tests.detectors.harness import Harness, baseline, bursts, sample, shifted, zipf
 from tests.detectors.test_bets import ar
@@ -29,7 +29,7 @@ def detector_of(harness: Harness) -> EDetector:
     return detector
 
 
-def unbounded_mixture(stream: NumericStream | CategoricalStream, values: Floats) -> list[float]:
+def unbounded_mixture(stream: Stream, values: Floats) -> list[float]:
     """Return ln M after each stride of 100 values, record by record and without any bound."""
     bets = build_bets(stream)
     excess = reference_excess(stream, bets)
@@ -49,7 +49,7 @@ def unbounded_mixture(stream: NumericStream | CategoricalStream, values: Floats)
     return mixtures
 
 
-def reference_excess(stream: NumericStream | CategoricalStream, bets: Bets) -> Floats:
+def reference_excess(stream: Stream, bets: Bets) -> Floats:
     """Return the maximal log wealth on the reference's K blocks over ln(20 K), >= 1."""
     wealth = maximum = np.full(len(bets.names), -np.inf)
     for block in stream.blocks.astype(float):
@@ -58,10 +58,11 @@ def reference_excess(stream: NumericStream | CategoricalStream, bets: Bets) -> F
     return np.asarray(np.maximum(1.0, maximum / np.log(20 * len(stream.blocks))))
 
 
-def cell_of(stream: NumericStream | CategoricalStream, value: float) -> int:
+def cell_of(stream: Stream, value: float) -> int:
     """Return the cell of a value or of a coded category."""
     if isinstance(stream, NumericStream):
         return int(stream.cell_of(np.array([value]))[0])
+    assert isinstance(stream, CategoricalStream)
     missing = np.isnan(value)
     return (
         stream.bins - 1 if missing else stream.bin_by_category().get(f"{value:g}", stream.bins - 2)
@@ -69,7 +70,7 @@ def cell_of(stream: NumericStream | CategoricalStream, value: float) -> int:
 
 
 @pytest.mark.parametrize("together", [1, 7])
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", VALUE_KINDS)
 def test_statistic_is_the_mixture(kind: Kind, together: int) -> None:
     """Below its limit, ln M equals a recomputation from the first record; 0 while M is below 1.
 

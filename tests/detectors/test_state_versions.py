@@ -45,6 +45,7 @@ CONSTANTS: dict[tuple[str, int], dict[str, Any]] = {
         "SHIFTS": {0.1: 4.0, 0.2: 4.0, 0.5: 1.5, 1.0: 0.2},
         "TAILS": (0.001, 0.003, 0.01),
         "TAIL_FACTOR": 3.0,
+        "TILTS": {0.3: 4.0, 0.6: 4.0, 1.1: 2.0, 1.75: 1.0},
     },
     ("page_hinkley", 1): _DEPENDENCE | {"ALLOWANCE": 0.1},
     ("adwin", 1): {"BLOCKS_PER_STRIDE": 5, "STRETCH_SDS": 2.5},

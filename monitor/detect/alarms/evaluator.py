@@ -13,6 +13,7 @@ from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
 from detectors.detector import Detector
 from detectors.e_detector import EDetector
+from detectors.kinds import Kind
 from detectors.window import Window, Windows
 from monitor.config.schema import Config
 from monitor.detect.alarms import budget
@@ -59,6 +60,19 @@ class AlarmTransition:
     found: frozenset[int] = frozenset()
 
 
+def incident_of_stream(baseline: Baseline) -> dict[int, str]:
+    """Return the incident of each stream whose alarms do not page alone; by default none.
+
+    A swap of a model moves many markers of its style. They are one incident, and those of prompts
+    another one: the first alarm pages, and later ones are `info` while it is open.
+    """
+    return {
+        index: stream.name.partition(".")[0]
+        for index, stream in enumerate(baseline.streams)
+        if stream.kind is Kind.CONDITIONAL
+    }
+
+
 class AlarmEvaluator:
     """Window, detectors and open alarms of one baseline.
 
@@ -83,6 +97,7 @@ class AlarmEvaluator:
         materiality = Materiality(baseline, RateLimits.of(alarms))
         self.episodes = Episodes(materiality, windows.records)
         self.change_psi: dict[int, float] = {}
+        self.incidents = incident_of_stream(baseline)
 
     @property
     def e_detector(self) -> EDetector | None:
@@ -147,7 +162,7 @@ class AlarmEvaluator:
         changed = frozenset(s for s, by in found_by.items() if not self.alarming.isdisjoint(by))
         if self.episodes.by_stream:
             self.episodes.advance(sizes.newest(index))
-        for stream in sorted({*found_by, *self.alarms, *self.episodes.by_stream}):
+        for stream in self._in_order(found_by, whole):
             names = found_by.get(stream, ())
             alarm, significant = self.alarms.get(stream), not self.alarming.isdisjoint(names)
             level_start = self._level_start(alarm, window, record)
@@ -195,12 +210,31 @@ class AlarmEvaluator:
         """Return the severity of a significant change; None if it is too early to report it."""
         alarm = self.alarms.get(stream)
         paged = alarm is not None and pages(alarm.severity)
-        return self.policy.severity(
+        found = self.policy.severity(
             psi,
             alarm,
             rate=not paged and self.episodes.is_rate_material(stream),
             settled=self.episodes.is_settled(stream, record),
         )
+        return "info" if found is not None and self._is_part(stream) else found
+
+    def _is_part(self, stream: int) -> bool:
+        """Return whether the alarm of another stream pages for the incident of this one."""
+        own = self.incidents.get(stream)
+        return own is not None and any(
+            other != stream and self.incidents[other] == own and pages(alarm.severity)
+            for other, alarm in self.alarms.items()
+        )
+
+    def _in_order(self, found_by: Mapping[int, tuple[str, ...]], whole: ChangeSize) -> list[int]:
+        """Return the streams to evaluate: in the order of the baseline, the larger changes first
+        where they may begin an incident, because the first one pages for it."""
+        streams = sorted({*found_by, *self.alarms, *self.episodes.by_stream})
+        begins = [stream for stream in found_by if not self._is_part(stream)]
+        if not self.incidents or len(begins) < 2:
+            return streams
+        sizes = {s: self.meter.measure(s, found_by[s], whole, None).psi[s] for s in begins}
+        return sorted(streams, key=lambda stream: -float(sizes.get(stream, 0.0)))
 
     def _transition(self, stream: int, found: Severity | None, record: int) -> Transition | None:
         """Return the transition of a stream's alarm; end the episode of a change not reported."""

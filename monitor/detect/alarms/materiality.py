@@ -56,7 +56,8 @@ class Materiality:
 
     shares: expected shares by stream and bin, shape (S, B), all above 0 in a stream's own bins.
     rated: bins whose share is compared as a rate, shape (S, B): all of a binary or categorical
-        stream. The bins of a numeric stream divide its values arbitrarily.
+        stream. A change of the mix of strata can multiply a rare rate of a conditional stream.
+        The bins of a numeric stream divide its values arbitrarily.
     """
 
     def __init__(self, baseline: Baseline, limits: RateLimits) -> None:
@@ -66,7 +67,8 @@ class Materiality:
         own = np.zeros(baseline.bin_counts.shape, bool)
         for row, stream in zip(own, baseline.streams, strict=True):
             row[: len(stream.bin_names())] = True
-        kinds = np.array([stream.kind is not Kind.NUMERIC for stream in baseline.streams], bool)
+        unrated = Kind.NUMERIC, Kind.CONDITIONAL
+        kinds = np.array([stream.kind not in unrated for stream in baseline.streams], bool)
         self.own: NDArray[np.bool_] = own
         self.rated: NDArray[np.bool_] = own & kinds[:, None]
         counts = np.where(own, np.maximum(baseline.bin_counts, 0.5), 0.0)

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc, xlogy
 
-from detectors import dependence
 from detectors.arrays import Bools, Floats, Ints
-from detectors.baseline import Stream
+from detectors.baseline import Stream, sum_by_bin
 from detectors.numeric_stream import NumericStream
 from detectors.psi import population_stability_index
 
@@ -32,8 +31,7 @@ def is_new_level(stream: Stream, cells: Floats, split: int, *, level: float) -> 
     """
     if not 0 < split < len(cells):
         return False
-    bins = stream.bin_of_cell()
-    counts = dependence.sum_by_bin(cells[:, : len(bins)], bins)
+    counts = sum_by_bin(cells, stream)
     earlier, later = counts[:split].sum(axis=0), counts[split:].sum(axis=0)
     total = earlier + later
     gain = _log_likelihood(earlier) + _log_likelihood(later) - _log_likelihood(total)
@@ -60,8 +58,7 @@ def newest_levels(
     cells: records by stride and cell, shape (m + strides - 1, G). strides: those of a window.
     level: significance level. least: least number of strides in the newest level.
     """
-    bins = stream.bin_of_cell()
-    counts = dependence.sum_by_bin(cells[:, : len(bins)], bins)
+    counts = sum_by_bin(cells, stream)
     starts, splits = np.arange(len(cells) - strides + 1), strides - least
     found = np.zeros(len(starts), np.intp)
     if splits < 1:

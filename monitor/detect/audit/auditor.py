@@ -12,7 +12,7 @@ from monitor.detect.audit.self_audit import AuditResult, Replica, Tally
 from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.sources import SourceSettings
 from monitor.detect.watch import Watch
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
 
 log = structlog.get_logger(__name__)
 

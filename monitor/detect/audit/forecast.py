@@ -26,8 +26,8 @@ from monitor.detect.reference import loader, sources
 from monitor.detect.reference.groups import StreamGroup
 from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.store import UnusableReferenceError
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.ingest.features import BINARY, CATEGORICAL, NUMERIC
-from monitor.ingest.segments import WHOLE
 from monitor.records import Source
 
 ASSUMED_RATE = 50.0
@@ -181,6 +181,7 @@ def _assumed_forecast(config: Config) -> ModelForecast:
         Kind.NUMERIC: len(NUMERIC),
         Kind.BINARY: len(BINARY),
         Kind.CATEGORICAL: len(CATEGORICAL),
+        Kind.CONDITIONAL: 0,  # those of the source `style`, which has a budget of its own
     }
     for kind in config.features.metadata.values():
         kinds[Kind(kind)] += 1

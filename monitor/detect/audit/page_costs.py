@@ -13,7 +13,7 @@ from monitor.detect.audit.self_audit import AuditResult
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent, pages
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
 
 VALUES = 6_000_000
 """Values audited over all models, one per feature and record: about a second."""

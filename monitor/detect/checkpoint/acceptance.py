@@ -19,9 +19,9 @@ from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.sources import SourceSettings
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import records_of
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import OTHER
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
+from monitor.ingest.fields.limits import OTHER
 from monitor.records import Source
 
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()

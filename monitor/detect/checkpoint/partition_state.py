@@ -13,8 +13,8 @@ from monitor.detect.coalescer import Coalescer
 from monitor.detect.monitor import DriftMonitor, References
 from monitor.detect.watch import Watch
 from monitor.events.commands import Answer
-from monitor.ingest.limits import LEGACY_OTHER, OTHER
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
+from monitor.ingest.fields.limits import LEGACY_OTHER, OTHER
 from monitor.records import Source
 
 MAX_FAILURES = 3

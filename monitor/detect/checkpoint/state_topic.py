@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import structs
 
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.records import Source
 
 LOG_VERSION = 3

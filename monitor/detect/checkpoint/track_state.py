@@ -18,7 +18,7 @@ from monitor.detect.alarms.episode import Episode
 from monitor.detect.explain.explainer import ExplainerState
 from monitor.detect.tracks.track import Track
 from monitor.events.types import ChangePoint, Severity
-from monitor.ingest.chunk import ChunkError
+from monitor.ingest.chunks.chunk import ChunkError
 
 WINDOW, EXPLAINER, EPISODES = "window", "explainer", "episodes"
 """Names among the versions and the restarted parts, beside those of the detectors."""

@@ -25,8 +25,8 @@ from monitor.detect.reference.profile import Profile, ProfileError
 from monitor.detect.tracks.closed_alarms import OTHER_REFERENCE, SavedAlarms
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.chunk import ChunkError, decode_chunk, encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import ChunkError, decode_chunk, encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 
 HEAD, REFERENCE, WARMUP = "head", "reference", "warmup"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors import dependence
 from detectors.arrays import Floats, Ints
 from detectors.baseline import Stream
+from detectors.conditional_stream import ConditionalStream
 from detectors.numeric_stream import NumericStream
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 
 MAX_BINS = 3
 """Reported bins that grew, and reported bins that shrank."""
@@ -16,16 +16,12 @@ MIN_PSI_SHARE = 0.05
 """Share of the PSI from which on a bin is reported."""
 
 
-def sum_by_bin(counts: Floats, stream: Stream) -> Floats:
-    """Return counts by bin, shape (..., B), from counts by cell, shape (..., G) or padded."""
-    bins = stream.bin_of_cell()
-    return dependence.sum_by_bin(counts[..., : len(bins)], bins)
-
-
 def bins_of(stream: Stream, columns: Columns) -> Ints:
     """Return the bin of each record, shape (n,)."""
     if isinstance(stream, NumericStream):
         return stream.bin_of_cell()[stream.cell_of(columns.row(stream.name))]
+    if isinstance(stream, ConditionalStream):
+        return stream.bin_of_cell()[stream.cells_of(columns.row, len(columns))]
     column = columns.category(stream.name)
     bins: Ints = stream.bins_by_code(column.vocabulary)[column.codes]
     return bins

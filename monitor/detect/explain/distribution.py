@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detectors.arrays import Floats
-from detectors.baseline import Stream
+from detectors.baseline import Stream, sum_by_bin
 from detectors.window import Windows
-from monitor.detect.explain.bins import sum_by_bin
 from monitor.events.types import DriftEvent
 
 

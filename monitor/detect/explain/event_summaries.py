@@ -8,8 +8,9 @@ import numpy as np
 from msgspec import structs
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, BinnedStream, sum_by_bin
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.intervals import certain_moves, moved_shares
 from detectors.kinds import Kind
 from detectors.window import Windows
@@ -18,6 +19,7 @@ from monitor.detect.reference.summary import (
     category_shares,
     finite_or_none,
     reference_summary,
+    share_of_one,
 )
 from monitor.events.types import Summary
 
@@ -29,6 +31,8 @@ def event_summaries(baseline: Baseline, index: int, window: Windows) -> tuple[Su
     """
     stream = baseline.streams[index]
     reference = reference_summary(baseline, index)
+    if isinstance(stream, ConditionalStream):
+        return _conditional(stream, reference, sum_by_bin(window.cell_counts[0, index], stream))
     if isinstance(stream, CategoricalStream):
         return _categorical(stream, reference, window.cell_counts[0, index, : stream.bins])
     values = window.values(index)
@@ -69,6 +73,8 @@ def stated_summaries(
         moved = moved_shares(stream.bin_counts(), counts, stream.inflation, MAX_CATEGORIES)
         names = stream.bin_names()[:-1]
         return reference, current, dict(zip(names, moved.astype(float).tolist(), strict=False))
+    if isinstance(stream, ConditionalStream):
+        return reference, current, {}
     values = window.values(index)
     present = np.sort(values[~np.isnan(values)])
     if stream.kind is Kind.BINARY or not len(present):
@@ -84,8 +90,22 @@ _FIELDS = {"median": "p50", "p95": "p95", "p99": "p99", "p05": "p05", "mean": "m
 """Field of a summary by the name of its statistic."""
 
 
+def _conditional(
+    stream: ConditionalStream, reference: Summary, counts: Floats
+) -> tuple[Summary, Summary]:
+    """Return both summaries; that of the window as if its mix of strata were the reference's.
+
+    counts: adjusted records of the window by bin, shape (bins,).
+    """
+    if stream.of is not Kind.BINARY:
+        return _categorical(stream, reference, counts)
+    records, values = float(counts.sum()), float(counts[:-1].sum())
+    share = share_of_one(counts)
+    return reference, Summary(n=round(values), missing=1 - values / records, mean=share)
+
+
 def _categorical(
-    stream: CategoricalStream, reference: Summary, counts: Floats
+    stream: BinnedStream, reference: Summary, counts: Floats
 ) -> tuple[Summary, Summary]:
     """Return both summaries with the shares of the same categories: those that changed most.
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
 from detectors.kinds import Kind
-from monitor.ingest.chunk import decode_chunk, encode_chunk
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.chunk import decode_chunk, encode_chunk
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples
 
 MAX_EXAMPLES = 256
@@ -81,8 +81,10 @@ class ExampleBuffer:
 def _joined(pieces: Sequence[Columns], baseline: Baseline) -> Columns:
     """Join examples into one piece that has exactly the features of the baseline, in its order."""
     ids = tuple(each for piece in pieces for each in piece.examples.ids)
-    numeric = tuple(s.name for s in baseline.numeric if s.kind is Kind.NUMERIC)
-    binary = tuple(s.name for s in baseline.numeric if s.kind is Kind.BINARY)
+    kinds = {s.name: s.kind for s in baseline.numeric}
+    kinds |= {s.name: s.of for s in baseline.conditional}
+    numeric = tuple(name for name, kind in kinds.items() if kind is Kind.NUMERIC)
+    binary = tuple(name for name, kind in kinds.items() if kind is Kind.BINARY)
     rows = [np.concatenate([piece.row(name) for piece in pieces]) for name in numeric + binary]
     return Columns(
         pieces[0].model,

@@ -11,15 +11,15 @@ from msgspec import UNSET, UnsetType, structs
 from numpy.typing import NDArray
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, sum_by_bin
 from detectors.categorical_stream import CategoricalStream
 from detectors.intervals import moved_shares
 from detectors.window import STRIDES_PER_BATCH, Windows
 from monitor.detect.alarms.evaluator import AlarmTransition
-from monitor.detect.explain.bins import MAX_BINS, sum_by_bin
+from monitor.detect.explain.bins import MAX_BINS
 from monitor.detect.explain.change_point import change_point
 from monitor.detect.explain.example_buffer import ExampleBuffer
-from monitor.detect.explain.explanation import changed_together, explain
+from monitor.detect.explain.explanation import changed_together, explain, moved_markers
 from monitor.detect.explain.new_categories import NewCategories, SavedNames
 from monitor.events.types import ChangePoint, Explanation, Summary
 
@@ -109,6 +109,9 @@ class Explainer:
                 self.baseline, stream, size.sample, self.min_psi, transition.found
             ),
             bet=size.leading_bet.bet if size.leading_bet else None,
+            markers=moved_markers(
+                self.baseline, stream, size.sample, self.min_psi, transition.found
+            ),
         )
 
     def _new_categories(self, stream: int, sample: Windows, newest: int) -> dict[str, float]:

@@ -13,7 +13,8 @@ import numpy as np
 from scipy.special import chdtrc
 
 from detectors.arrays import Floats, Ints
-from detectors.baseline import Baseline, Stream
+from detectors.baseline import Baseline, Stream, sum_by_bin
+from detectors.conditional_stream import ConditionalStream
 from detectors.intervals import PAGE_LEVEL, moved_shares
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
@@ -21,7 +22,7 @@ from detectors.psi import MIN_EXPECTED, drift_size, expected_noise, filled_bins,
 from detectors.window import Windows
 from monitor.detect.explain.bins import MAX_BINS, bins_of, changed_bins
 from monitor.events.drift_types import MISSING_PREFIX
-from monitor.events.types import BinShift, Effect, Explanation, Summary
+from monitor.events.types import BinShift, Effect, Explanation, Moved, Summary
 from monitor.events.wording.comparison import (
     common_statistics,
     differs,
@@ -29,10 +30,14 @@ from monitor.events.wording.comparison import (
     tail_length,
     unit_of,
 )
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.style.names import ANSWER_PREFIX, label
 
 MAX_EXAMPLES = 5
 MAX_FEATURES = 5
+MAX_MARKERS = 20
+MARKERS = 100
+"""Markers of style that are compared, about."""
 
 
 def explain(
@@ -90,6 +95,46 @@ def changed_together(
     return {baseline.streams[i].name: float(psi[i]) for i in others[:MAX_FEATURES]}
 
 
+def moved_markers(
+    baseline: Baseline, index: int, sample: Windows, min_psi: float, found: Collection[int]
+) -> tuple[Moved, ...]:
+    """Return the markers that certainly moved: that of the event first, then by size.
+
+    Their PSI reaches min_psi. And the e-detector has found the change, or a share has moved with a
+    certainty of PAGE_LEVEL divided by MARKERS. None if the event is not about style.
+
+    index: the stream of the event. sample: the measured records. found: streams with a finding.
+    """
+    if not baseline.streams[index].name.startswith(ANSWER_PREFIX):
+        return ()
+    psi = drift_size(baseline, sample, usual_noise=0).first.psi
+    moved = []
+    for other, stream in enumerate(baseline.streams):
+        if not (isinstance(stream, ConditionalStream) and stream.name.startswith(ANSWER_PREFIX)):
+            continue
+        counts = sum_by_bin(sample.cell_counts[0, other], stream)
+        certain = other in found or _has_moved(stream, counts)
+        if other == index or (psi[other] >= min_psi and certain):
+            moved.append((other != index, -float(psi[other]), _moved(stream, counts)))
+    return tuple(marker for *_, marker in sorted(moved, key=lambda row: row[:2])[:MAX_MARKERS])
+
+
+def _has_moved(stream: ConditionalStream, counts: Floats) -> bool:
+    return bool(moved_shares(stream.bin_counts(), counts, stream.inflation, MARKERS).any())
+
+
+def _moved(stream: ConditionalStream, counts: Floats) -> Moved:
+    """Return the share of 1 of a binary marker, of another one the bin that changed most."""
+    expected = stream.bin_counts()[:-1]
+    before, after = expected / expected.sum(), counts[:-1] / max(1e-9, float(counts[:-1].sum()))
+    name = label(stream.name)
+    if stream.of is Kind.BINARY:
+        return Moved(marker=name, before=float(before[1]), after=float(after[1]))
+    largest = int(np.abs(after - before).argmax())
+    shown = f"{name} ({stream.bin_names()[largest]})"
+    return Moved(marker=shown, before=float(before[largest]), after=float(after[largest]))
+
+
 def _effect(
     stream: Stream,
     shifts: Sequence[BinShift],
@@ -106,6 +151,9 @@ def _effect(
     """
     largest = max(shifts, key=lambda shift: abs(shift.after - shift.before))
     missing = stream.bin_names()[-1]
+    binary = isinstance(stream, ConditionalStream) and stream.of is Kind.BINARY
+    if binary and largest.bin != missing:
+        return Effect(of="share", before=before.mean or 0.0, after=after.mean or 0.0)
     if after.n == 0 or not isinstance(stream, NumericStream) or largest.bin == missing:
         return Effect(of=largest.bin, before=largest.before, after=largest.after)
     if stream.kind is Kind.BINARY:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.baseline import Baseline
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 
 MAX_NAMES = 10
 """Names kept of each feature and complete stride, the most frequent ones."""

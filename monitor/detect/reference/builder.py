@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from detectors.arrays import Floats, Ints
 from detectors.categorical_stream import CategoricalStream, build_categorical_stream
+from detectors.conditional_stream import ConditionalStream, build_conditional_stream
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream, build_numeric_stream
+from detectors.strata import candidates
+from monitor.detect.reference.groups import SPARSE_SHARE
 from monitor.detect.reference.profile import Profile
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import Dropped
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.fields.limits import Dropped
+from monitor.ingest.style.names import PROMPT_PREFIX
+from monitor.records import Source
 
 _SCORE = "score."
 FALLBACK_RATE = 100.0
@@ -39,6 +44,10 @@ def build(
     times = np.concatenate([piece.times for piece in pieces])
     kinds = {name: Kind.NUMERIC for piece in pieces for name in piece.numeric}
     kinds |= {name: Kind.BINARY for piece in pieces for name in piece.binary}
+    conditional: list[ConditionalStream] = []
+    if pieces[0].source is Source.STYLE:
+        conditional = _within_strata(pieces, kinds, window)
+        kinds = {}
     # sorted by kind and name, as in a chunk: the id of the profile depends on the order
     numeric = [
         build_numeric_stream(
@@ -63,7 +72,34 @@ def build(
         _records_per_second(times),
         _most_frequent_scores([stream for stream in numeric if stream.count], scores, dropped),
         [stream for stream in categorical if stream.count],
+        conditional,
     )
+
+
+def _within_strata(
+    pieces: Sequence[Columns], kinds: Mapping[str, Kind], window: int
+) -> list[ConditionalStream]:
+    """Return the references of the style: of answers with strata by prompts, of prompts without.
+
+    Markers that are constant or that many records lack are left out.
+
+    kinds: of all features. window: records of the windows to compare with them.
+    """
+    rows = {name: np.concatenate([piece.row(name) for piece in pieces]) for name in sorted(kinds)}
+    known = {name: row for name, row in rows.items() if np.isnan(row).mean() < SPARSE_SHARE}
+    prompts = [(name, row) for name, row in known.items() if name.startswith(PROMPT_PREFIX)]
+    by_prompt, whole = candidates(prompts), candidates([])
+
+    def of(name: str) -> Floats:
+        return known[name]
+
+    streams = [
+        build_conditional_stream(
+            name, kinds[name], of, whole if name.startswith(PROMPT_PREFIX) else by_prompt, window
+        )
+        for name in known
+    ]
+    return [stream for stream in streams if stream is not None]
 
 
 def _most_frequent_scores(

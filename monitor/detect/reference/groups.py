@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from detectors import sparse
 from detectors.arrays import Bools
-from detectors.baseline import Baseline, Stream
+from detectors.baseline import Baseline, Stream, ValueStream
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.dependence import BLOCK_SIZE
 from detectors.numeric_stream import NumericStream
 from detectors.window_test import MIN_VALUES
 from monitor.config.schema import Config
 from monitor.config.sections.detection import REFERENCE_WINDOWS, WindowsConfig
 from monitor.events.drift_types import MISSING_PREFIX
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 
 SPARSE_SHARE = 0.2
 """Share of the reference's records without a value from which on a stream is sparse."""
@@ -75,11 +76,16 @@ def divide(baseline: Baseline, windows: WindowsConfig) -> tuple[StreamGroup, ...
     The result follows from the reference and the configured windows alone.
     """
     streams = baseline.streams
-    sparse_ones = [each for each in streams if sparse.missing_share(each) >= SPARSE_SHARE]
+    plain: tuple[ValueStream, ...] = (
+        *baseline.numeric,
+        *baseline.categorical,
+    )  # no conditional stream is sparse
+    sparse_ones = [each for each in plain if sparse.missing_share(each) >= SPARSE_SHARE]
     if not sparse_ones:
         return (StreamGroup("", baseline, windows),)
     flags = [(f"{MISSING_PREFIX}{each.name}", each.name) for each in sparse_ones]
-    dense = [each for each in streams if sparse.missing_share(each) < SPARSE_SHARE]
+    names = {each.name for each in sparse_ones}
+    dense = [each for each in streams if each.name not in names]
     missing = [
         sparse.missing_flag(stream, name, windows.records)
         for stream, (name, _) in zip(sparse_ones, flags, strict=True)
@@ -95,7 +101,7 @@ def divide(baseline: Baseline, windows: WindowsConfig) -> tuple[StreamGroup, ...
 
 
 def _group_of_values(
-    baseline: Baseline, stream: Stream, windows: WindowsConfig, budget: float
+    baseline: Baseline, stream: ValueStream, windows: WindowsConfig, budget: float
 ) -> StreamGroup:
     """Return the group of the values of a sparse stream."""
     windows = _windows_of_values(stream.count, windows)
@@ -125,6 +131,7 @@ def _baseline(records: int, streams: Sequence[Stream], *, of_values: bool = Fals
         tuple(each for each in streams if isinstance(each, NumericStream)),
         tuple(each for each in streams if isinstance(each, CategoricalStream)),
         of_values,
+        tuple(each for each in streams if isinstance(each, ConditionalStream)),
     )
 
 

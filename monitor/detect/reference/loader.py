@@ -10,10 +10,11 @@ from monitor.config.schema import Config
 from monitor.detect.reference import builder, store
 from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.store import UnusableReferenceError
-from monitor.ingest import files, segments
-from monitor.ingest.columns import Columns
+from monitor.ingest import files
+from monitor.ingest.chunks import segments
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.fields.limits import OTHER, Dropped
 from monitor.ingest.files.rejections import text
-from monitor.ingest.limits import OTHER, Dropped
 
 
 def load(config: Config, dropped: Dropped | None = None) -> dict[tuple[str, str], Profile]:

@@ -14,24 +14,30 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from detectors.arrays import Floats
 from detectors.baseline import Baseline
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.numeric_stream import NumericStream
 from monitor.config.sections.detection import WindowsConfig
 from monitor.detect.reference.groups import StreamGroup, divide
 from monitor.detect.reference.stream_codec import (
     CategoricalData,
+    ConditionalData,
     NumericData,
     categorical_fits,
+    conditional_fits,
     decode_categorical,
+    decode_conditional,
     decode_numeric,
     encode_categorical,
+    encode_conditional,
     encode_numeric,
     numeric_fits,
 )
-from monitor.detect.reference.summary import reference_summary
+from monitor.detect.reference.summary import reference_summary, shown_kind
 from monitor.events.types import Summary
 
 VERSION = 2
@@ -57,6 +63,7 @@ class _Profile(msgspec.Struct, array_like=True, frozen=True):
     records_per_second: float
     numeric: tuple[NumericData, ...]
     categorical: tuple[CategoricalData, ...]
+    conditional: tuple[ConditionalData, ...] = ()
 
 
 # made at import: msgspec may crash if two threads use a type for the first time at once
@@ -87,6 +94,7 @@ class Profile:
         rate: float,
         numeric: Sequence[NumericStream],
         categorical: Sequence[CategoricalStream],
+        conditional: Sequence[ConditionalStream] = (),
     ) -> Profile:
         """Return the profile with these streams.
 
@@ -103,6 +111,7 @@ class Profile:
                 rate,
                 tuple(map(encode_numeric, numeric)),
                 tuple(map(encode_categorical, categorical)),
+                tuple(map(encode_conditional, conditional)),
             )
         )
 
@@ -116,7 +125,8 @@ class Profile:
         """The baseline for the detectors."""
         numeric = tuple(decode_numeric(stream) for stream in self._data.numeric)
         categorical = tuple(decode_categorical(stream) for stream in self._data.categorical)
-        return Baseline(self.records, numeric, categorical)
+        conditional = tuple(decode_conditional(stream) for stream in self._data.conditional)
+        return Baseline(self.records, numeric, categorical, conditional=conditional)
 
     def groups(self, windows: WindowsConfig) -> tuple[StreamGroup, ...]:
         """Return the streams by the records over which they are watched (`groups.divide`)."""
@@ -133,7 +143,7 @@ class Profile:
     def summaries(self) -> Iterator[tuple[str, str, Summary]]:
         """Yield feature, kind and summary of every stream."""
         for index, stream in enumerate(self.baseline.streams):
-            yield stream.name, stream.kind, reference_summary(self.baseline, index)
+            yield stream.name, shown_kind(stream), reference_summary(self.baseline, index)
 
     def describe(self) -> dict[str, Any]:
         """Return the content as JSON-compatible values."""
@@ -151,8 +161,13 @@ class Profile:
         }
 
     def encode(self) -> bytes:
-        """Return the serialised profile."""
-        return msgspec.msgpack.encode(self._data)
+        """Return the serialised profile.
+
+        Conditional streams are its last field. It is absent without any, as in earlier versions, so
+        that the id of such a profile is the same.
+        """
+        data = self._data
+        return msgspec.msgpack.encode(data if data.conditional else structs.astuple(data)[:-1])
 
     @classmethod
     def decode(cls, payload: bytes) -> Profile:
@@ -168,7 +183,9 @@ class Profile:
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise ProfileError(f"not a reference profile: {error}") from None
         if not (
-            all(map(numeric_fits, data.numeric)) and all(map(categorical_fits, data.categorical))
+            all(map(numeric_fits, data.numeric))
+            and all(map(categorical_fits, data.categorical))
+            and all(map(conditional_fits, data.conditional))
         ):
             raise ProfileError("not a reference profile: its columns differ in length")
         return cls(data)

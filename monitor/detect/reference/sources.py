@@ -1,8 +1,8 @@
 """How each source of a model is watched: windows, warm-up, and share of the false-page budget.
 
 Each source has its own windows and reference, because its records are others and arrive at another
-rate. Every source beside the log takes SHARE of the budget, and the log keeps the rest; the shares
-do not depend on which chunks arrive.
+rate. Every configured source beside the log takes SHARE of the budget, and the log keeps the rest;
+the style has STYLE_SHARE beside them. The shares do not depend on which chunks arrive.
 """
 
 from __future__ import annotations
@@ -18,12 +18,22 @@ from monitor.config.sections.detection import (
     WindowsConfig,
 )
 from monitor.config.sections.judging.section import JudgesConfig
-from monitor.ingest import segments
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks import segments
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 
 SHARE = Fraction(1, 5)
-"""Share of the false-page budget of each source beside the log."""
+"""Share of the false-page budget of each source beside the log and the style."""
+STYLE_SHARE = Fraction(1, 20)
+"""Share of the false-page budget of the style, beside the whole budget of the others: the style is
+on by default and changes no level of theirs."""
+STYLE_WINDOWS = WindowsConfig.model_construct(records=500, stride=100)
+"""Windows of the style, in sampled answers."""
+STYLE_REFERENCE = 5_000
+"""Sampled answers in a reference of the style: enough for strata of some hundred answers."""
+NO_RATE_FACTOR = 1e9
+"""Factor that no rate of the style reaches: only its population stability index pages. A rare word
+that becomes twice as frequent is no swap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,7 @@ def settings(config: Config) -> Mapping[Source, SourceSettings]:
     chunks come from a process with another configuration.
     """
     configured = [Source.JUDGE] if config.judges.enabled else []
+    configured += [Source.FEEDBACK] if config.feedback is not None else []
     judged = _sampled(config, config.judges)
     return {
         Source.LOG: SourceSettings(Source.LOG, config, float(1 - len(configured) * SHARE)),
@@ -81,7 +92,25 @@ def settings(config: Config) -> Mapping[Source, SourceSettings]:
         Source.FEEDBACK: SourceSettings(
             Source.FEEDBACK, _sampled(config, JudgesConfig()), float(SHARE)
         ),
+        Source.STYLE: SourceSettings(Source.STYLE, _style(config), float(STYLE_SHARE), "style."),
     }
+
+
+def _style(config: Config) -> Config:
+    """Return the configuration of the style.
+
+    The e-detector alone compares within strata, so it has the whole share. If the user gives it no
+    part in alarms, the style has none.
+    """
+    alarms = config.alarms.model_copy(update={"min_rate_factor": NO_RATE_FACTOR})
+    return config.model_copy(
+        update={
+            "windows": STYLE_WINDOWS,
+            "reference": WarmupReference.model_construct(records=STYLE_REFERENCE),
+            "detectors": ("e_detector",),
+            "alarms": alarms,
+        }
+    )
 
 
 def _sampled(config: Config, sampled: JudgesConfig) -> Config:

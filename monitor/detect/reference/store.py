@@ -25,8 +25,8 @@ import msgspec
 
 from monitor.detect.reference.profile import Profile, ProfileError
 from monitor.errors import UserError
-from monitor.ingest.limits import Dropped, SavedDropped
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
+from monitor.ingest.fields.limits import Dropped, SavedDropped
 
 _legal_name = re.compile(r"(?!\.)[A-Za-z0-9._-]{1,200}").fullmatch
 _PROMOTED = "promoted"

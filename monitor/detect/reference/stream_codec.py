@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.dependence import BLOCK_SIZE
-from detectors.kinds import Kind
+from detectors.kinds import VALUE_KINDS, Kind
 from detectors.numeric_stream import NumericStream
+from detectors.strata import Split
 
 
 class NumericData(msgspec.Struct, array_like=True, frozen=True):
@@ -40,11 +42,66 @@ class CategoricalData(msgspec.Struct, array_like=True, frozen=True):
     inflation: float
 
 
+class ConditionalData(msgspec.Struct, array_like=True, frozen=True):
+    """A conditional stream; arrays are little-endian bytes. splits: stratum, feature, cut."""
+
+    name: str
+    of: str
+    cuts: bytes
+    splits: tuple[tuple[int, str, float], ...]
+    counts: bytes
+    missing: int
+    blocks: bytes
+    inflation: float
+
+
+def conditional_fits(s: ConditionalData) -> bool:
+    """Return whether the lengths of the arrays are consistent, and each split has its stratum."""
+    cells = (len(s.splits) + 1) * (len(s.cuts) // 8 + 1)
+    return (
+        s.of in {Kind.BINARY, Kind.NUMERIC}
+        and len(s.cuts) % 8 == 0
+        and len(s.counts) == 8 * cells
+        and len(s.blocks) % (cells + 1) == 0
+        and all(0 <= stratum <= number for number, (stratum, _, _) in enumerate(s.splits))
+    )
+
+
+def encode_conditional(s: ConditionalStream) -> ConditionalData:
+    """Return the serialised form of a conditional stream."""
+    return ConditionalData(
+        s.name,
+        s.of,
+        s.cuts.tobytes(),
+        tuple((each.stratum, each.feature, each.cut) for each in s.splits),
+        s.counts.tobytes(),
+        s.missing,
+        s.blocks.tobytes(),
+        s.inflation,
+    )
+
+
+def decode_conditional(s: ConditionalData) -> ConditionalStream:
+    """Return the stream from its serialised form."""
+    cuts = np.frombuffer(s.cuts, np.float64)
+    counts = _integers(s.counts).reshape(len(s.splits) + 1, len(cuts) + 1)
+    return ConditionalStream(
+        name=s.name,
+        of=Kind(s.of),
+        cuts=cuts,
+        splits=tuple(Split(*each) for each in s.splits),
+        counts=counts,
+        missing=s.missing,
+        blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, counts.size + 1),
+        inflation=s.inflation,
+    )
+
+
 def numeric_fits(s: NumericData) -> bool:
     """Return whether the lengths of the arrays are consistent."""
     sizes = [len(b) for b in (s.support, s.below, s.edges, s.cuts)]
     return (
-        s.kind in set(Kind)
+        s.kind in VALUE_KINDS
         and not any(size % 8 for size in sizes)
         and sizes[1] == sizes[0] + 8
         and sizes[3] > 0

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline
-from detectors.categorical_stream import CategoricalStream
+from detectors.baseline import Baseline, BinnedStream, Stream
+from detectors.conditional_stream import ConditionalStream
+from detectors.kinds import Kind as StreamKind
 from detectors.numeric_stream import NumericStream
-from monitor.events.types import Summary
+from monitor.events.types import Kind, Summary
 
 MAX_CATEGORIES = 5
 """Categories listed in a summary."""
@@ -28,12 +29,28 @@ def reference_summary(baseline: Baseline, index: int) -> Summary:
             p95=finite_or_none(stream.quantile(0.95)),
             p99=finite_or_none(stream.quantile(0.99)),
         )
+    if isinstance(stream, ConditionalStream) and stream.of is StreamKind.BINARY:
+        return Summary(n=stream.count, missing=missing, mean=share_of_one(stream.bin_counts()))
     shares = category_shares(stream, stream.bin_counts())
     largest = sorted(shares.items(), key=lambda item: -item[1])[:MAX_CATEGORIES]
     return Summary(n=stream.count, missing=missing, shares=dict(largest))
 
 
-def category_shares(stream: CategoricalStream, counts: Floats) -> dict[str, float]:
+def shown_kind(stream: Stream) -> Kind:
+    """Return the kind by which events describe the values of a stream."""
+    kind = stream.shown_as if isinstance(stream, ConditionalStream) else stream.kind
+    if kind is StreamKind.BINARY:
+        return "binary"
+    return "numeric" if kind is StreamKind.NUMERIC else "categorical"
+
+
+def share_of_one(counts: Floats) -> float | None:
+    """Return the share of the values that are 1, from counts by bin: 0, 1, missing."""
+    values = float(counts[:2].sum())
+    return float(counts[1]) / values if values else None
+
+
+def category_shares(stream: BinnedStream, counts: Floats) -> dict[str, float]:
     """Return the share of each category among the records with a value.
 
     counts: records by bin of the stream, shape (bins,). The keys are the names of the bins; a bin

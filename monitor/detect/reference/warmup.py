@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.ingest import columns
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.columns import Columns
 
 MAX_VOCABULARY = 32_000
 """Categories of a feature in a joined piece at most: their codes are 16-bit integers."""

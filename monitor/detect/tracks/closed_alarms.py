@@ -12,7 +12,7 @@ from monitor.config.sections.detection import WindowsConfig
 from monitor.detect.alarms.alarm import Alarm
 from monitor.detect.explain.event_summaries import event_summaries
 from monitor.detect.reference.profile import Profile
-from monitor.detect.reference.summary import reference_summary
+from monitor.detect.reference.summary import reference_summary, shown_kind
 from monitor.events.codec import event_id
 from monitor.events.types import DriftEvent, Explanation, Summary
 from monitor.records import Source
@@ -91,7 +91,7 @@ class SavedAlarms:
             reference_id=self.profile.id,
             reference=reference,
             current=current,
-            kind=feature.kind.value,
+            kind=shown_kind(feature),
             explanation=Explanation(
                 since=alarm.since, final=alarm.incident.settled or alarm.incident.reported
             ),

@@ -9,11 +9,13 @@ from functools import cached_property
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, sum_by_bin
 from detectors.categorical_stream import CategoricalStream
+from detectors.conditional_stream import ConditionalStream
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.window import Window
+from monitor.detect.reference.summary import share_of_one
 
 NUMERIC = ("mean", "p50", "p95")
 """Statistics of a numeric feature, of its values."""
@@ -56,15 +58,22 @@ class FeatureValues:
     def _names(self) -> list[tuple[str, str]]:
         """Feature and statistic, in the order of `_reference`."""
         names = [(s.name, each) for s in self.baseline.numeric for each in _statistics(s)]
-        return names + [(s.name, each) for s in self.baseline.categorical for each in CATEGORICAL]
+        names += [(s.name, each) for s in self.baseline.categorical for each in CATEGORICAL]
+        return names + [(s.name, each) for s in self._shown for each in BINARY]
+
+    @cached_property
+    def _shown(self) -> list[ConditionalStream]:
+        """The conditional streams whose values have a statistic: the share of a binary one."""
+        return [s for s in self.baseline.conditional if s.of is Kind.BINARY]
 
     @cached_property
     def _reference(self) -> list[float]:
         # computed at the first use: a restart restores thousands of streams
         numeric = [each for s in self.baseline.numeric for each in _reference_values(s)]
-        return numeric + [
+        categorical = [
             each for s in self.baseline.categorical for each in _shares(s, s.bin_counts())
         ]
+        return numeric + categorical + [_share(s.bin_counts()) for s in self._shown]
 
     def _numeric(self, values: Floats) -> Floats:
         """Return the statistics of numeric and binary streams. values: shape (F, records)."""
@@ -86,8 +95,12 @@ class FeatureValues:
 
     def _categorical(self, window: Window) -> Floats:
         first = len(self.baseline.numeric)
-        rows = zip(self.baseline.categorical, window.cell_counts[first:], strict=True)
-        return np.array([share for s, counts in rows for share in _shares(s, counts)], np.float64)
+        after = first + len(self.baseline.categorical)
+        rows = zip(self.baseline.categorical, window.cell_counts[first:after], strict=True)
+        found = [share for s, counts in rows for share in _shares(s, counts)]
+        within = zip(self.baseline.conditional, window.cell_counts[after:], strict=True)
+        found += [_share(sum_by_bin(n, s)) for s, n in within if s.of is Kind.BINARY]
+        return np.array(found, np.float64)
 
 
 def _statistics(stream: NumericStream) -> tuple[str, ...]:
@@ -99,6 +112,12 @@ def _reference_values(stream: NumericStream) -> Iterator[float]:
     if stream.kind is not Kind.BINARY:
         yield stream.quantile(_P50)
         yield stream.quantile(_P95)
+
+
+def _share(counts: Floats) -> float:
+    """Return `share_of_one`, NaN without values."""
+    share = share_of_one(counts)
+    return float("nan") if share is None else share
 
 
 def _shares(stream: CategoricalStream, counts: Floats) -> tuple[float, float]:

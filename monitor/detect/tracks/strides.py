@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from detectors.arrays import Floats
 from detectors.baseline import Baseline
+from detectors.conditional_stream import CellTable
 from detectors.window import STRIDES_PER_BATCH
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,7 @@ class StrideBuffer:
         self._reset()
         self._row_of = {stream.name: row for row, stream in enumerate(baseline.numeric)}
         self._names = tuple(self._row_of)
+        self._cells = CellTable(baseline.conditional)
         self._category_of = {stream.name: row for row, stream in enumerate(baseline.categorical)}
         self._rows: dict[tuple[str, ...], tuple[list[int], list[int], list[int]]] = {}
         self._tables: dict[tuple[int, tuple[str, ...]], NDArray[np.uint8]] = {}
@@ -55,7 +57,7 @@ class StrideBuffer:
     def _reset(self) -> None:
         self.fill = 0
         self.values = np.full((len(self.baseline.numeric), self.stride), np.nan)
-        self.categories = np.zeros((len(self.baseline.categorical), self.stride), np.uint8)
+        self.categories = np.zeros((len(self.baseline.binned), self.stride), np.uint8)
 
     def strides(self, columns: Columns, numbers: NDArray[np.int64]) -> Iterator[Strides]:
         """Yield the strides that `columns` complete, in batches; keep the remaining records.
@@ -97,7 +99,9 @@ class StrideBuffer:
         target, source, unknown = self._matching_rows(names)
         # a segment has the feature names of the whole chunk, perhaps without values
         self.unwatched.update(
-            names[row] for row in unknown if not np.isnan(columns.values[row]).all()
+            names[row]
+            for row in unknown
+            if names[row] not in self._cells.features and not np.isnan(columns.values[row]).all()
         )
         aligned = np.full((len(self.baseline.numeric), len(columns)), np.nan)
         aligned[target] = columns.values[source]
@@ -115,9 +119,9 @@ class StrideBuffer:
         return rows
 
     def _binned(self, columns: Columns) -> NDArray[np.uint8]:
-        """Return the bins of the baseline's categorical features, shape (C, n)."""
-        binned = np.empty((len(self.baseline.categorical), len(columns)), np.uint8)
-        absent = set(range(len(binned)))
+        """Return the cells of the baseline's binned features, shape (C, n)."""
+        binned = np.empty((len(self.baseline.binned), len(columns)), np.uint8)
+        absent = set(range(len(self.baseline.categorical)))
         for column in columns.categories:
             row = self._category_of.get(column.name)
             if row is not None:
@@ -127,7 +131,19 @@ class StrideBuffer:
                 self.unwatched.add(column.name)
         for row in absent:
             binned[row] = self.baseline.categorical[row].bins - 1
+        if self.baseline.conditional:
+            self._assign_cells(columns, binned[len(self.baseline.categorical) :])
         return binned
+
+    def _assign_cells(self, columns: Columns, out: NDArray[np.uint8]) -> None:
+        """Write the cells of the conditional streams, shape (c, n)."""
+        names = {name: row for row, name in enumerate(columns.numeric + columns.binary)}
+        rows = [names.get(name, -1) for name in self._cells.features]
+        values = (
+            columns.values[rows] if len(columns.values) else np.empty((len(rows), len(columns)))
+        )
+        values[np.array(rows) < 0] = np.nan
+        out[:] = self._cells.cells(values)
 
     def _table(self, row: int, vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
         """Return `CategoricalStream.bins_by_code` from a cache."""

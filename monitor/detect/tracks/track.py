@@ -21,13 +21,13 @@ from monitor.detect.explain.explainer import Explainer
 from monitor.detect.explain.incident import Extent
 from monitor.detect.reference.groups import StreamGroup
 from monitor.detect.reference.profile import Profile
-from monitor.detect.reference.summary import finite_or_none
+from monitor.detect.reference.summary import finite_or_none, shown_kind
 from monitor.detect.tracks.feature_values import FeatureValue, FeatureValues
 from monitor.detect.tracks.strides import StrideBuffer, Strides
 from monitor.events.codec import event_id
 from monitor.events.drift_types import MISSING_PREFIX, drift_type
 from monitor.events.types import DriftEvent, Severity, Summary
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 
 
@@ -173,7 +173,7 @@ class Track:
             reference_id=subject.profile.id,
             reference=reference,
             current=current,
-            kind=self.group.baseline.streams[stream].kind.value,
+            kind=shown_kind(self.group.baseline.streams[stream]),
             explanation=self.explainer.explain(transition, reference, current, moves),
             source=subject.source,
         )

@@ -17,8 +17,8 @@ from monitor.detect.checkpoint import partition_state
 from monitor.detect.coalescer import Coalescer
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.types import DriftEvent
-from monitor.ingest import columns
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka import transactions
 from monitor.records import Source
 from monitor.roles import detect

@@ -21,7 +21,7 @@ from monitor.detect.monitor import OTHER_EPOCH, DriftMonitor
 from monitor.detect.reference.warmup import Epochs
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.publisher import Publisher

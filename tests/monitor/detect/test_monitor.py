@@ -11,8 +11,8 @@ from hypothesis import given
 from monitor.config.sections.detection import LimitsConfig
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import builder
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import OTHER
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.fields.limits import OTHER
 from tests.monitor import synthetic
 from tests.monitor.synthetic import STRIDE, WARMUP, WINDOW
 

@@ -24,7 +24,7 @@ from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import sources
 from monitor.events.types import DriftEvent, pages
 from monitor.events.wording.drift import sentence
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 from tests.monitor import judged, synthetic
 from tests.monitor.detect.checkpoint.restarts import restarted
@@ -159,6 +159,7 @@ def test_windows_and_warm_up_follow_from_the_section_of_the_source() -> None:
         Source.LOG: (1_000, 100, 50_000),
         Source.JUDGE: (100, 10, 1_500),
         Source.FEEDBACK: (200, 20, 2_000),
+        Source.STYLE: (500, 100, 5_000),
     }
     assert found[Source.JUDGE].required_records == 1_000
     assert found[Source.JUDGE].key("windows.records") == "judges.windows.records"

@@ -12,7 +12,7 @@ from monitor.config.schema import Config
 from monitor.config.sections.detection import AlarmsConfig
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WARMUP, WINDOW
 

@@ -18,7 +18,7 @@ from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import builder
 from monitor.detect.reference.profile import Profile
 from monitor.detect.watch import Watch
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 
 FEATURES, RECORDS = 6, 50_000

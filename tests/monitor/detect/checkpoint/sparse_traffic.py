@@ -6,7 +6,7 @@ import numpy as np
 
 from monitor.config.schema import Config
 from monitor.config.sections.detection import WarmupReference, WindowsConfig
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 
 CONFIG = Config(
     windows=WindowsConfig(records=100, stride=20), reference=WarmupReference(records=1_000)

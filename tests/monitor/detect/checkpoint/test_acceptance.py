@@ -15,9 +15,9 @@ from monitor.detect.checkpoint.acceptance import AcceptanceError, NewestRecords,
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import builder
 from monitor.detect.reference.profile import Profile
-from monitor.ingest import columns
-from monitor.ingest.columns import Columns
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
 from tests.monitor import synthetic
 from tests.monitor.synthetic import SLOW_PROPERTY, WARMUP, cuttings
 

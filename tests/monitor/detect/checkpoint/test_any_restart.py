@@ -18,8 +18,8 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.chunk import decode_chunk, encode_chunk
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.chunk import decode_chunk, encode_chunk
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples
 from tests.monitor.detect.checkpoint.heads import differences
 

@@ -14,9 +14,9 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.checkpoint.state_topic import MANIFEST, ItemEntry, Manifest, StateError
 from monitor.detect.checkpoint.watch_state import HEAD
 from monitor.detect.monitor import DriftMonitor
-from monitor.ingest import columns
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 
 MANIFEST_BYTES = 300

@@ -31,9 +31,11 @@ from monitor.detect.checkpoint.state_topic import (
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference.profile import Profile
 from monitor.events.types import DriftEvent
-from monitor.ingest import columns, files
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest import files
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.decode.native.kinds import fields_of
 from monitor.records import Source
 from tests.long_form import LONG
 
@@ -49,11 +51,12 @@ CONFIG = Config(
 def chunks(size: int = 250) -> list[Columns]:
     """Return synthetic traffic with a drift, as the feature chunks that detect reads."""
     lines = list(traffic(RECORDS, change_at=RECORDS * 2 // 3, seed=3, rate=50.0, start=1.7e9))
-    decode, extractor = files.decoder_for(CONFIG), files.extractor_for(CONFIG)
+    decode, extractor = files.native_decoder_for(CONFIG), files.extractor_for(CONFIG)
     found: list[Columns] = []
     for start in range(0, RECORDS, size):
         records = [decode(line) for line in lines[start : start + size]]
-        found += extractor.batch(records, range(start + 1, start + 1 + len(records))).by_model()
+        fields = fields_of(records, decode.needed)
+        found += extractor.batch(fields, range(start + 1, start + 1 + len(records))).by_model()
     return found
 
 

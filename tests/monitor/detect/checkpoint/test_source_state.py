@@ -14,7 +14,7 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.checkpoint.state_topic import LOG_VERSION, MANIFEST, SOURCES_VERSION
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 from tests.monitor import judged, synthetic
 from tests.monitor.detect.checkpoint.test_partition_state import Topic, feed, save

@@ -9,7 +9,7 @@ from monitor.config.sections.detection import AlarmsConfig
 from monitor.detect.checkpoint import watch_state
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WARMUP
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples
 
 ROUNDS = 90

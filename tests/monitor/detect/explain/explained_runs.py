@@ -9,7 +9,7 @@ import numpy as np
 
 from monitor.config.schema import Config
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.ingest.sampling.examples import Examples
 from tests.monitor import synthetic
 from tests.monitor.synthetic import STRIDE, WARMUP

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from detectors.baseline import sum_by_bin
 from detectors.categorical_stream import build_categorical_stream
 from detectors.kinds import Kind
 from detectors.numeric_stream import build_numeric_stream
-from monitor.detect.explain.bins import bins_of, changed_bins, sum_by_bin
+from monitor.detect.explain.bins import bins_of, changed_bins
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WINDOW
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from monitor.detect.explain.example_buffer import MAX_EXAMPLES, ExampleBuffer
 from monitor.detect.reference import builder
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from monitor.ingest.sampling.examples import Examples
 from tests.monitor import synthetic
 

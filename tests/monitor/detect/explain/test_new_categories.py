@@ -16,7 +16,7 @@ from monitor.detect.watch import Watch
 from monitor.events.codec import decode_event, encode_event
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import sentence
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 from tests.monitor.synthetic import SLOW_PROPERTY, STRIDE, WARMUP, WINDOW
 

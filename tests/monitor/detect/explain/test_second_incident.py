@@ -15,7 +15,7 @@ from monitor.config.schema import Config
 from monitor.config.sections.detection import WarmupReference, WindowsConfig
 from monitor.detect.alarms.newest_level import newest_level
 from monitor.events.types import DriftEvent, pages
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 from tests.monitor.detect.explain.explained_runs import with_ids
 

@@ -12,7 +12,7 @@ from monitor.detect.alarms import budget
 from monitor.detect.reference import builder
 from monitor.detect.reference.groups import MIN_REFERENCE_VALUES, divide
 from monitor.detect.reference.profile import Profile
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 
 RECORDS = 20_000

@@ -23,7 +23,7 @@ from monitor.config.sections.detection import (
 from monitor.detect.reference import loader, store
 from monitor.detect.reference.profile import Profile
 from monitor.detect.reference.store import UnusableReferenceError
-from monitor.ingest.limits import Dropped
+from monitor.ingest.fields.limits import Dropped
 
 CONFIG = Config(
     windows=WindowsConfig(records=200, stride=20), reference=WarmupReference(records=2000)

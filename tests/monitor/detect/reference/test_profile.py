@@ -15,7 +15,7 @@ from detectors.dependence import BLOCK_SIZE
 from monitor.detect.reference import builder
 from monitor.detect.reference.builder import FALLBACK_RATE
 from monitor.detect.reference.profile import Profile, ProfileError
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from tests.monitor import synthetic
 
 STREAM = synthetic.stream(1000, seed=1)

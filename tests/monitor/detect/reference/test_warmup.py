@@ -12,9 +12,9 @@ from hypothesis import given, settings
 
 from monitor.detect.reference import builder
 from monitor.detect.reference.warmup import MAX_VOCABULARY, Warmup
-from monitor.ingest import columns
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import CategoryColumn
+from monitor.ingest.chunks import columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import CategoryColumn
 from tests.monitor import synthetic
 
 RECORDS = 2_000

@@ -15,7 +15,7 @@ from detectors.arrays import Floats
 from detectors.window import STRIDES_PER_BATCH
 from monitor.detect.reference import builder
 from monitor.detect.tracks.strides import StrideBuffer, Strides
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 
 PROFILE = builder.build([synthetic.stream(2000)], segment="", window=200, categories=100)

@@ -16,7 +16,7 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import sentence
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 from tests.monitor import synthetic
 
 WARMUP = 15_000
