@@ -44,6 +44,8 @@ class Scale(StrEnum):
     P95 = "p95"
 
 
+SHARES: Final = frozenset({"error", "refusal", "empty_response"})
+"""Features whose values are 0 and 1."""
 QUANTILES: Final = {Scale.P50: 0.5, Scale.P95: 0.95}
 
 
@@ -65,6 +67,11 @@ class Metric:
     direction: Direction
     mde: float
     cap: float | None = None
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the values are 0 and 1."""
+        return self.scale is Scale.ZERO or self.feature in SHARES
 
 
 @dataclass(frozen=True, slots=True)

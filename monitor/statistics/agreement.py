@@ -49,30 +49,58 @@ def krippendorff_alpha(ratings: Floats, scale: Scale = "interval") -> float | Un
     Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section E: coincidences of
     values within units, weighted by 1 / (m_u - 1). Units with fewer than two ratings do not count.
     """
-    values, counts = _counts(ratings)
+    values, counts = count_values(ratings)
     counts = counts[counts.sum(axis=1) >= 2]
     if not len(counts):
         return TOO_FEW_PAIRS
-    used = counts.sum(axis=0) > 0
-    values, counts = values[used], counts[:, used]
-    if len(values) < 2:
-        return ONE_VALUE
-    per_unit = counts.sum(axis=1)
-    weighted = counts / (per_unit - 1)[:, None]
-    coincidences = weighted.T @ counts - np.diag(weighted.sum(axis=0))
-    totals = coincidences.sum(axis=1)
-    distances = _distances(values, totals, scale)
-    expected = (np.outer(totals, totals) * distances).sum() / (totals.sum() - 1)
-    if expected <= 0:
-        return ONE_VALUE
-    return float(1 - (coincidences * distances).sum() / expected)
+    return defined(alphas(coincidences(counts), values, scale))
 
 
-def _counts(ratings: Floats) -> tuple[Floats, Floats]:
-    """Return the distinct values, and how many raters gave each value to each unit."""
+def count_values(ratings: Floats) -> tuple[Floats, Floats]:
+    """Return the k distinct values, and how many raters gave each to each unit: (units, k)."""
     values = np.unique(ratings[~np.isnan(ratings)])
-    counts: Floats = (ratings[:, :, None] == values).sum(axis=1).astype(float)
+    counts = np.empty((len(ratings), len(values)))
+    for index, value in enumerate(values):
+        counts[:, index] = (ratings == value).sum(axis=1)
     return values, counts
+
+
+def coincidences(counts: Floats, weights: Floats | None = None) -> Floats:
+    """Return the coincidences of k values within units, shape (k, k).
+
+    counts: shape (units, k), at least two ratings in each unit.
+    weights: of the units, by default 1.
+    """
+    weighted = counts / (counts.sum(axis=1) - 1)[:, None]
+    if weights is not None:
+        weighted *= weights[:, None]
+    found: Floats = weighted.T @ counts - np.diag(weighted.sum(axis=0))
+    return found
+
+
+def alphas(coincidences: Floats, values: Floats, scale: Scale) -> Floats:
+    """Return alpha of each matrix of coincidences; NaN where all ratings are equal.
+
+    coincidences: shape (..., k, k), of the k values.
+    """
+    totals = coincidences.sum(axis=-1)
+    distances = _distances(values, totals, scale)
+    chance = totals[..., :, None] * totals[..., None, :] * distances
+    expected = chance.sum(axis=(-2, -1)) / np.maximum(totals.sum(axis=-1) - 1, 1e-9)
+    observed = (coincidences * distances).sum(axis=(-2, -1))
+    return corrected_for_chance(observed, expected)
+
+
+def corrected_for_chance(observed: Floats, expected: Floats) -> Floats:
+    """Return 1 - observed / expected disagreement; NaN where agreement by chance is certain."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Floats = np.where(expected > 0, 1 - observed / expected, np.nan)
+    return found
+
+
+def defined(value: Floats) -> float | Undefined:
+    """Return a coefficient as a number, or that all ratings are equal."""
+    return ONE_VALUE if np.isnan(value) else float(value)
 
 
 def _distances(values: Floats, totals: Floats, scale: Scale) -> Floats:
@@ -86,8 +114,8 @@ def _distances(values: Floats, totals: Floats, scale: Scale) -> Floats:
         total = low + high
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(np.where(total == 0, 0.0, ((low - high) / total) ** 2), dtype=float)
-    middle = np.cumsum(totals) - totals / 2  # rank of a value, ties at the middle
-    return np.asarray((middle[:, None] - middle[None, :]) ** 2, dtype=float)
+    middle = np.cumsum(totals, axis=-1) - totals / 2  # rank of a value, ties at the middle
+    return np.asarray((middle[..., :, None] - middle[..., None, :]) ** 2, dtype=float)
 
 
 def cohen_kappa(ratings: Floats, weights: Weights = "none") -> float | Undefined:
@@ -98,21 +126,34 @@ def cohen_kappa(ratings: Floats, weights: Weights = "none") -> float | Undefined
     """
     if ratings.shape[1] != 2:
         raise ValueError(f"Cohen's kappa compares 2 raters, not {ratings.shape[1]}")
-    pairs = ratings[~np.isnan(ratings).any(axis=1)]
-    if not len(pairs):
+    values, table = cross_table(ratings)
+    if not len(values):
         return TOO_FEW_PAIRS
+    return defined(cohen_kappas(table, values, weights))
+
+
+def cross_table(pairs: Floats) -> tuple[Floats, Floats]:
+    """Return the k distinct values that two raters gave to units of both, and their table (k, k).
+
+    pairs: shape (units, 2). The table has the first rater's value in its rows.
+    """
+    pairs = pairs[~np.isnan(pairs).any(axis=1)]
     values, codes = np.unique(pairs, return_inverse=True)
     codes = codes.reshape(pairs.shape)
-    if len(values) < 2:
-        return ONE_VALUE
-    table = np.zeros((len(values), len(values)))
-    np.add.at(table, (codes[:, 0], codes[:, 1]), 1)
-    table /= len(pairs)
+    size = len(values)
+    cells = np.bincount(codes[:, 0] * size + codes[:, 1], minlength=size * size)
+    return values, cells.reshape(size, size).astype(float)
+
+
+def cohen_kappas(tables: Floats, values: Floats, weights: Weights) -> Floats:
+    """Return Cohen's kappa of each table, shape (..., k, k); NaN where all ratings are equal."""
+    shares = tables / tables.sum(axis=(-2, -1), keepdims=True)
     gaps = np.abs(values[:, None] - values[None, :])
     power = {"none": 0, "linear": 1, "quadratic": 2}[weights]
     costs = (gaps > 0) * gaps**power
-    expected = (np.outer(table.sum(axis=1), table.sum(axis=0)) * costs).sum()
-    return ONE_VALUE if expected <= 0 else float(1 - (table * costs).sum() / expected)
+    chance = shares.sum(axis=-1)[..., :, None] * shares.sum(axis=-2)[..., None, :]
+    expected = (chance * costs).sum(axis=(-2, -1))
+    return corrected_for_chance((shares * costs).sum(axis=(-2, -1)), expected)
 
 
 def fleiss_kappa(ratings: Floats) -> float | Undefined:
@@ -123,10 +164,13 @@ def fleiss_kappa(ratings: Floats) -> float | Undefined:
     counts = _complete(ratings)
     if counts is None:
         return TOO_FEW_PAIRS
-    raters = counts[0].sum()
     shares = counts.sum(axis=0) / counts.sum()
-    expected = float((shares**2).sum())
-    return ONE_VALUE if expected >= 1 else (_observed(counts, raters) - expected) / (1 - expected)
+    return defined(fleiss_kappas(agreeing_pairs(counts).mean(), shares))
+
+
+def fleiss_kappas(observed: Floats, shares: Floats) -> Floats:
+    """Return Fleiss' kappa of observed agreement, shape (...), and shares of values, (..., k)."""
+    return corrected_for_chance(1 - observed, 1 - (shares**2).sum(axis=-1))
 
 
 def gwet_ac1(ratings: Floats) -> float | Undefined:
@@ -136,7 +180,7 @@ def gwet_ac1(ratings: Floats) -> float | Undefined:
     agreement by chance is sum pi_k (1 - pi_k) / (K - 1), with pi_k the mean share of a category
     and K the number of categories that occur. Missing ratings are allowed.
     """
-    values, counts = _counts(ratings)
+    values, counts = count_values(ratings)
     rated = counts[counts.sum(axis=1) >= 1]
     pairs = counts[counts.sum(axis=1) >= 2]
     if not len(pairs):
@@ -144,15 +188,28 @@ def gwet_ac1(ratings: Floats) -> float | Undefined:
     if len(values) < 2:
         return ONE_VALUE
     shares = (rated / rated.sum(axis=1)[:, None]).mean(axis=0)
-    expected = float((shares * (1 - shares)).sum() / (len(values) - 1))
-    raters = pairs.sum(axis=1)
-    observed = float((((pairs * (pairs - 1)).sum(axis=1)) / (raters * (raters - 1))).mean())
-    return (observed - expected) / (1 - expected)
+    return defined(gwet_ac1s(agreeing_pairs(pairs).mean(), shares))
+
+
+def gwet_ac1s(observed: Floats, shares: Floats) -> Floats:
+    """Return AC1 of observed agreement, shape (...), and mean shares of k > 1 values, (..., k)."""
+    expected = (shares * (1 - shares)).sum(axis=-1) / (shares.shape[-1] - 1)
+    return corrected_for_chance(1 - observed, 1 - expected)
+
+
+def agreeing_pairs(counts: Floats) -> Floats:
+    """Return the share of pairs of ratings of a unit that are equal, shape (units,).
+
+    counts: shape (units, k), at least two ratings in each unit.
+    """
+    raters = counts.sum(axis=1)
+    shares: Floats = (counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))
+    return shares
 
 
 def _complete(ratings: Floats) -> Floats | None:
     """Return the counts of units that have the most frequent number of ratings, at least two."""
-    _, counts = _counts(ratings)
+    _, counts = count_values(ratings)
     raters = counts.sum(axis=1).astype(int)
     raters[raters < 2] = 0
     numbers = np.bincount(raters, minlength=2)
@@ -161,10 +218,6 @@ def _complete(ratings: Floats) -> Floats | None:
         return None
     complete: Floats = counts[raters == numbers.argmax()]
     return complete
-
-
-def _observed(counts: Floats, raters: float) -> float:
-    return float(((counts * (counts - 1)).sum(axis=1) / (raters * (raters - 1))).mean())
 
 
 def with_interval(
@@ -183,12 +236,21 @@ def with_interval(
     value = coefficient(ratings)
     if isinstance(value, Undefined):
         return value
-    draws = []
-    for _ in range(resamples):
+    draws = np.full(resamples, np.nan)
+    for index in range(resamples):
         drawn = coefficient(ratings[generator.integers(0, len(ratings), len(ratings))])
         if not isinstance(drawn, Undefined):
-            draws.append(drawn)
-    if len(draws) < MIN_DEFINED_RESAMPLES * resamples or len(ratings) < 3:
+            draws[index] = drawn
+    return percentile_interval(value, draws, len(ratings), level)
+
+
+def percentile_interval(value: float, draws: Floats, units: int, level: float) -> Estimate:
+    """Return a coefficient with the percentile interval of its resamples, NaN where undefined.
+
+    The interval is absent below three units, or if more than a tenth of the resamples is undefined.
+    """
+    known = draws[~np.isnan(draws)]
+    if len(known) < MIN_DEFINED_RESAMPLES * len(draws) or units < 3:
         return Estimate(value)
-    lower, upper = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    lower, upper = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(value, float(lower), float(upper))

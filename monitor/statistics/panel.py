@@ -26,6 +26,8 @@ on low. On a scale of 0 to 5 these are 0.5 and 1.25 points."""
 HIGH_RANGE = 0.2
 LOW_RANGE = 0.6
 """The same for the range: 1 point and 3 points of 5."""
+LEAST_COMMON = 3
+"""Cases of both that the correlation of two judges requires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +64,32 @@ def spread(scores: Sequence[float], *, lowest: float = 0.0, highest: float = 5.0
     return Spread(float(values.mean()), deviation, gap, agreement)
 
 
-def effective_votes(errors: Floats) -> float | Undefined:
-    """Return the number of independent judges that would be as precise as these.
+def effective_votes(errors: Floats, *, votes: float | None = None) -> float | Undefined:
+    """Return the number of independent judges that would be as precise as n of these.
 
     errors: shape (cases, judges), each score less the truth, NaN where missing. The truth may be a
     human score; the mean of the judges in its place would hide the error that they share.
+    votes: n, the number of judges of a case; by default all.
 
     n / (1 + (n - 1) rho) with rho the mean correlation of two judges' errors (Kish's design
-    effect); arXiv 2605.29800 finds some two effective votes among nine judges. A negative rho
-    counts as zero: a finite sample does not show more votes than judges.
+    effect), weighted by the cases of both; arXiv 2605.29800 finds some two effective votes among
+    nine judges. A negative rho counts as zero: a finite sample does not show more votes than
+    judges. Pairs of judges with fewer than three common cases, or with equal errors, do not count.
     """
     judges = errors.shape[1]
-    complete = errors[~np.isnan(errors).any(axis=1)]
     if judges < 2:
         return Undefined("there is one judge")
-    if len(complete) < 3:
-        return Undefined("fewer than three cases have the errors of all judges")
-    if (complete.std(axis=0) == 0).any():
+    present = ~np.isnan(errors)
+    common = np.triu(present.T.astype(float) @ present, 1)
+    total = weight = 0.0
+    for first, second in np.argwhere(common >= LEAST_COMMON):
+        both = errors[present[:, first] & present[:, second]][:, [first, second]]
+        if (np.ptp(both, axis=0) > 0).all():
+            total += len(both) * float(np.corrcoef(both[:, 0], both[:, 1])[0, 1])
+            weight += len(both)
+    if not common.max(initial=0) >= LEAST_COMMON:
+        return Undefined(f"no two judges have {LEAST_COMMON} common cases")
+    if not weight:
         return Undefined("the errors of a judge are all equal")
-    correlations = np.corrcoef(complete, rowvar=False)
-    rho = (correlations.sum() - judges) / (judges * (judges - 1))
-    return float(judges / (1 + (judges - 1) * max(0.0, rho)))
+    count = judges if votes is None else votes
+    return float(count / (1 + (count - 1) * max(0.0, total / weight)))

@@ -1,6 +1,6 @@
 """Hashes of units: their buckets, and their identity when first exposures are found.
 
-The hash is multilinear, as that of samples (monitor/ingest/sampling/hashing.py), with factors of
+The hash is multilinear, as that of samples (monitor/ingest/fields/hashing.py), with factors of
 its own, and independent of the assignment, so that a bucket has units of all variants.
 """
 
@@ -12,11 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.ingest.sampling.hashing import MAX_CHARS, characters, factors, finalized
+from monitor.ingest.fields.hashing import MAX_CHARS, factors, finalized, sums_with_lengths
 
 _PURPOSE = "plumbline.experiments"
 _FACTORS = factors(_PURPOSE, MAX_CHARS + 2)
-_LENGTH_FACTOR, _ADDED = _FACTORS[-2:]
 
 
 def unit_hashes(experiment: str, units: Sequence[str]) -> NDArray[np.uint64]:
@@ -25,10 +24,7 @@ def unit_hashes(experiment: str, units: Sequence[str]) -> NDArray[np.uint64]:
     They depend on the name of the experiment and on the id only: not on the process, on the phase
     or on other units. The top bits are the bucket.
     """
-    codes = characters(units)
-    lengths = np.fromiter(map(len, units), np.uint64, len(units))
-    sums = codes.astype(np.uint64) @ _FACTORS[: codes.shape[1]] + lengths * _LENGTH_FACTOR
-    return finalized(sums + _ADDED + _salt(experiment))
+    return finalized(sums_with_lengths(units, _FACTORS) + _salt(experiment))
 
 
 def _salt(experiment: str) -> np.uint64:

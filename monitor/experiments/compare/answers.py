@@ -18,9 +18,11 @@ import numpy as np
 from detectors.arrays import Floats
 from monitor.config.schema import Config
 from monitor.errors import UserError
+from monitor.ingest.decode.native.kinds import Needed, fields_of
 from monitor.ingest.features import BINARY, MAX_MAGNITUDE, FeatureExtractor
-from monitor.ingest.files import decoder_for, framing
+from monitor.ingest.files import native_decoder_for
 from monitor.ingest.files.rejections import Place, Rejections
+from monitor.ingest.files.splitting import framing
 from monitor.ingest.files.streams import open_stream
 from monitor.ingest.refusals.classifier import RefusalClassifier
 from monitor.records import ChatMessage, Record, RejectedRecord, WholeRecord
@@ -115,7 +117,7 @@ def _decoded(
     path: Path, config: Config, found: Answers
 ) -> Iterator[tuple[list[Answer], list[Record]]]:
     """Yield the answers of a file in batches, and count what is not an answer."""
-    decode = decoder_for(config)
+    decode = native_decoder_for(config)
     with open_stream(path) as stream:
         for pieces in framing.split(stream):
             answers, records = list[Answer](), list[Record]()
@@ -152,7 +154,7 @@ def _values(
     extractor: FeatureExtractor, answers: Sequence[Answer], records: Sequence[Record]
 ) -> dict[str, Floats]:
     """Return the features of answers. An answer that failed has no feature but its error."""
-    batch = extractor.batch(records, range(len(records)))
+    batch = extractor.batch(fields_of(records, Needed()), range(len(records)))
     found = {name: batch.row(name).copy() for name in (*batch.numeric, *BINARY)}
     feedback = [each.record.feedback for each in answers]
     values = np.array([np.nan if each is None else each for each in feedback], np.float64)

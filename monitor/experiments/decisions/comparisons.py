@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +23,6 @@ MIN_POINTS: Final = 20
 """Earlier looks that are kept of a comparison."""
 TOTAL_POINTS: Final = 4_000
 """The same of all comparisons together, which bounds the size of a state and of a result."""
-SHARES: Final = frozenset({"error", "refusal", "empty_response"})
-"""Features whose values are 0 and 1: none of them is large."""
 GROWTH: Final = 1.02
 """A look is kept if the requests have grown by this factor since the last one that was kept."""
 
@@ -59,6 +58,8 @@ def measure(
     """Return the comparison of each metric and variant, in the order of the design.
 
     tracks: of the last look, by metric and variant. goal_level: of the sequence of the goal.
+
+    Nothing more is found of a stopped variant: its users are compared with those of later days.
     """
     metrics = roles(design)
     variants = [(i, name) for i, name in enumerate(design.variants) if i != CONTROL]
@@ -70,22 +71,20 @@ def measure(
             track = tracks.get(metric.name, {}).get(variant, Track())
             tau = track.tau if track.tau is not None else freeze_tau(metric, data, arm)
             found = estimate(metric, data, arm, tau, level)
-            followed = _follow(track, found, data.time, tau, design.alpha, most)
+            followed = msgspec.structs.replace(track, tau=tau)
+            if found.ready and variant not in design.stopped:
+                followed = _follow(followed, found, data.time, design.alpha, most)
             measured[metric.name, variant] = Measured(metric, role, found, followed, level)
     return measured
 
 
-def _follow(
-    track: Track, found: Estimate, time: float, tau: float | None, alpha: float, most: int
-) -> Track:
-    """Return the track after a look."""
-    if not found.ready:
-        return msgspec.structs.replace(track, tau=tau)
+def _follow(track: Track, found: Estimate, time: float, alpha: float, most: int) -> Track:
+    """Return the track after a look at which there is evidence."""
     harm_p = min(track.harm_p, probability(found.ln_e_worse))
     safe_p = min(track.safe_p, probability(found.ln_e_safe))
     last = track.log_evidence
     return Track(
-        tau=tau,
+        tau=track.tau,
         p_value=min(track.p_value, found.p_value),
         log_evidence=found.ln_e if last is None else max(last, found.ln_e),
         harm_p=harm_p,
@@ -131,21 +130,26 @@ def is_better(found: Estimate) -> bool:
 
 
 def secondary_verdicts(
-    measured: dict[tuple[str, str], Measured], alpha: float
+    measured: dict[tuple[str, str], Measured], alpha: float, stopped: Container[str] = ()
 ) -> dict[tuple[str, str], Verdict]:
     """Return the verdicts of the secondary metrics by e-BH, on the evidence of this look.
 
     The false discovery rate of all of them is at most alpha. They do not stay: a running maximum
-    of e-values is no e-value.
+    of e-values is no e-value. stopped: variants without verdicts; they count as hypotheses without
+    evidence, because a variant is stopped after its data were seen.
     """
     keys = [key for key, each in measured.items() if each.role == "secondary"]
-    rejected = e_bh([measured[key].estimate.ln_e for key in keys], alpha)
+    evidence = [
+        math.nan if variant in stopped else measured[metric, variant].estimate.ln_e
+        for metric, variant in keys
+    ]
+    rejected = e_bh(evidence, alpha)
     verdicts: dict[tuple[str, str], Verdict] = {}
     for key, differs in zip(keys, rejected, strict=True):
         found, mde = measured[key].estimate, measured[key].metric.mde
         if differs:
             verdicts[key] = "better" if is_better(found) else "worse"
-        elif is_equal(found, mde):
+        elif key[1] not in stopped and is_equal(found, mde):
             verdicts[key] = "no_difference"
     return verdicts
 
@@ -206,8 +210,8 @@ def _share(part: float, whole: int) -> float | None:
 def _largest_sum(metric: Metric, data: LookData, arm: int) -> float | None:
     """Return the largest share of the sum of an arm's values that one bucket of users has."""
     sums = data.sums.get(metric.name)
-    if sums is None or metric.scale not in {Scale.MEAN, Scale.CAPPED} or metric.feature in SHARES:
-        return None
+    if sums is None or metric.scale not in {Scale.MEAN, Scale.CAPPED} or metric.is_share:
+        return None  # no single value of a share is large
     parts = np.abs(sums.x[arm])
     total = float(parts.sum())
     return float(parts.max()) / total if 0 < total < math.inf else None

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
 from monitor.experiments.decisions import goal, transitions, trust
 from monitor.experiments.decisions.comparisons import (
     Measured,
@@ -64,8 +64,9 @@ def evaluate(design: Design, data: LookData, state: State | None) -> Outcome:
         state = _begin(design, data, state)
     elif data.time <= state.time:
         raise ValueError(f"the look at {data.time} is not after the last one, at {state.time}")
-    declared, design = design, goal.in_force(design, state.criteria)
-    ignored = _ignored(declared, design)
+    metrics = state.metrics or goal.metrics_of(design)
+    ignored = tuple(goal.ignored(design, state.criteria, metrics))
+    design = goal.in_force(design, state.criteria, metrics)
     started = _started(design, data, state)
     srm_state = trust.next_srm(state.srm, design, data, state.users)
     users = dict(zip(design.variants, data.users, strict=True))
@@ -83,6 +84,7 @@ def evaluate(design: Design, data: LookData, state: State | None) -> Outcome:
         time=data.time,
         first_time=data.first_time,
         srm=trust.reported(srm_state),
+        metrics=metrics,
         started=started,
         users=users,
         tracks=_tracks(state, measured),
@@ -113,7 +115,9 @@ def _result(
             _arm(design, data, index, after, measured, waiting)
             for index in range(len(design.variants))
         ),
-        comparisons=_comparisons(design, data, measured, after.decisions),
+        comparisons=_comparisons(
+            design, data, measured, after.decisions, blocked=srm.status == "block"
+        ),
         srm=srm,
         assignment=design.assignment,
         in_several_arms=data.in_several_arms,
@@ -148,13 +152,6 @@ def _begin(design: Design, data: LookData, last: State | None) -> State:
         srm=trust.begin_srm(design),
         archive=archive,
     )
-
-
-def _ignored(declared: Design, used: Design) -> tuple[str, ...]:
-    """Return the criteria of the configuration that are not in force until the next phase."""
-    now, then = goal.declared(declared), goal.declared(used)
-    names = ("goal", "direction", "alpha", "mde", "min_users", "min_hours", "planned_users")
-    return tuple(name for name in names if getattr(now, name) != getattr(then, name))
 
 
 def _started(design: Design, data: LookData, state: State) -> dict[str, float]:
@@ -265,9 +262,14 @@ def _arm(
 
 
 def _comparisons(
-    design: Design, data: LookData, measured: _Measures, decisions: Mapping[str, Decision]
+    design: Design,
+    data: LookData,
+    measured: _Measures,
+    decisions: Mapping[str, Decision],
+    *,
+    blocked: bool,
 ) -> tuple[Comparison, ...]:
-    verdicts = secondary_verdicts(measured, design.alpha)
+    verdicts = {} if blocked else secondary_verdicts(measured, design.alpha, design.stopped)
     verdicts |= {(design.goal.name, name): each.verdict for name, each in decisions.items()}
     guarded = {guardrail.name for guardrail in design.guardrails}
     arms = {name: index for index, name in enumerate(design.variants)}

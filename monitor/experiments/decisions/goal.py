@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from monitor.experiments.decisions.comparisons import Measured, finite, is_better, is_equal
 from monitor.experiments.decisions.result import Criteria, Decision, Point, Rule, Verdict, Waiting
+from monitor.experiments.decisions.state import Declared
 from monitor.experiments.design import CONTROL, Design, Metric, Scale
 from monitor.experiments.sequential.mixture import BURN_IN, planned_alphas
 from monitor.experiments.sequential.multiple import goal_alpha
@@ -31,25 +33,52 @@ def declared(design: Design) -> Criteria:
     )
 
 
-def in_force(design: Design, criteria: Criteria) -> Design:
-    """Return the design with the criteria declared when its phase began.
+def metrics_of(design: Design) -> dict[str, Declared]:
+    """Return what a phase declares of its metrics when it begins, by name."""
+    return {each.name: Declared(each.direction, each.mde) for each in design.metrics}
+
+
+def in_force(design: Design, criteria: Criteria, metrics: Mapping[str, Declared]) -> Design:
+    """Return the design with what was declared when its phase began.
 
     Criteria that change after the data were seen would give verdicts without the declared error
-    rate. A goal that the design no longer has gets no values.
+    rate, and a finding that stays, such as "safe", would be shown with a margin that it was not
+    tested at. A goal that the design no longer has gets no values.
     """
-    metrics = {metric.name: metric for metric in design.metrics}
+
+    def declared_of(metric: Metric) -> Metric:
+        kept = metrics.get(metric.name)
+        return (
+            replace(metric, direction=kept.direction, mde=kept.mde) if kept is not None else metric
+        )
+
+    by_name = {metric.name: metric for metric in design.metrics}
     absent = Metric(criteria.goal, criteria.goal, Scale.MEAN, criteria.direction, criteria.mde)
-    goal = metrics.get(criteria.goal, absent)
+    goal = by_name.get(criteria.goal, absent)
     secondary = tuple(m for m in (design.goal, *design.secondary) if m.name != criteria.goal)
     return replace(
         design,
         goal=replace(goal, direction=criteria.direction, mde=criteria.mde),
-        secondary=secondary,
+        secondary=tuple(declared_of(metric) for metric in secondary),
+        guardrails=tuple(declared_of(metric) for metric in design.guardrails),
         alpha=criteria.alpha,
         min_users=criteria.min_users,
         min_hours=criteria.min_hours,
         planned_users=criteria.planned_users,
     )
+
+
+def ignored(configured: Design, criteria: Criteria, metrics: Mapping[str, Declared]) -> list[str]:
+    """Return what the configuration has changed, and is not in force until the next phase."""
+    now = declared(configured)
+    names = ("goal", "direction", "alpha", "mde", "min_users", "min_hours", "planned_users")
+    changed = [name for name in names if getattr(now, name) != getattr(criteria, name)]
+    for name, each in metrics_of(configured).items():
+        kept = metrics.get(name, each)
+        if name != now.goal:  # whose direction and mde are those of the criteria
+            fields = ("direction", "mde")
+            changed += [f"{f} of {name}" for f in fields if getattr(each, f) != getattr(kept, f)]
+    return changed
 
 
 def reasons_to_wait(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from monitor.experiments.decisions.result import Criteria, Decision, Phase, Point
+from monitor.experiments.design import Direction
 
 VERSION = 1
 
@@ -34,6 +35,13 @@ class Track(msgspec.Struct, frozen=True, kw_only=True):
     harm: float | None = None
     safe: float | None = None
     points: tuple[Point, ...] = ()
+
+
+class Declared(msgspec.Struct, frozen=True, array_like=True):
+    """What a phase declared of a metric when it began, beside what its sums depend on."""
+
+    direction: Direction
+    mde: float
 
 
 class Epoch(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +75,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     time: of the last look. started: event time by variant of its first look.
     users: by variant at the last look. tracks: by metric and variant.
     decisions: verdicts that stay, by variant. final: variants whose fixed test at the planned end
-    is done. criteria: declared when the phase began. archive: earlier phases, the newest last.
+    is done. criteria, metrics: declared when the phase began; metrics by name, empty in states of
+    versions that did not keep them. archive: earlier phases, the newest last.
     event_ids: of the last events, oldest first.
     """
 
@@ -77,6 +86,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     first_time: float | None
     criteria: Criteria
     srm: SrmState
+    metrics: dict[str, Declared] = {}
     started: dict[str, float] = {}
     users: dict[str, int] = {}
     tracks: dict[str, dict[str, Track]] = {}

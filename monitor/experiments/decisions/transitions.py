@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitor.events.experiments import (
+from monitor.events.findings.experiments import (
     SEVERITIES,
     ExperimentEvent,
     ExperimentOutcome,

@@ -27,7 +27,8 @@ from monitor.experiments.exposures.columns import (
     Units,
 )
 from monitor.ingest.features import BINARY, Batch
-from monitor.records import ExperimentRecord, Record, UnitExposure
+from monitor.ingest.fields.fields import Coded, Fields
+from monitor.records import UnitExposure
 
 FEEDBACK: Final = "feedback"
 """Feature of the record's own feedback, which is no feature of drift."""
@@ -142,13 +143,13 @@ class ExposureExtractor:
         self._experiments = [_Experiment(name, each) for name, each in experiments.items()]
 
     def extract(
-        self, records: Sequence[Record], batch: Batch, counts: ExposureCounts
+        self, records: Fields, batch: Batch, counts: ExposureCounts
     ) -> list[BatchExposures]:
         """Return the exposures of a batch by experiment; experiments without any are omitted.
 
-        records: decoded with the fields of experiments. batch: their features. counts: is updated.
+        records: with the fields of experiments. batch: their features. counts: is updated.
         """
-        if not records:
+        if not len(records):
             return []
         columns = _Columns(records, batch)
         found = (each.exposures(columns, counts) for each in self._experiments)
@@ -158,28 +159,23 @@ class ExposureExtractor:
 class _Columns:
     """The fields of the records of a batch; each is decoded when an experiment needs it."""
 
-    def __init__(self, records: Sequence[Any], batch: Batch) -> None:
+    def __init__(self, records: Fields, batch: Batch) -> None:
         self.batch = batch
         self._records = records
+        optional = records.optional
+        if optional is None:
+            raise ValueError("decoded without the fields of experiments")
+        self._optional = optional
         self._units: dict[str, list[str | None]] = {}
 
-    @cached_property
-    def variants(self) -> Sequence[Mapping[str, Any] | None]:
-        """The logged variants by experiment."""
-        return fields.mappings([record.experiments for record in self._records])
+    def variants(self, experiment: str) -> Coded[Any]:
+        """Return the logged variants of an experiment."""
+        return fields.values_of(self._optional.experiments, experiment)
 
     @cached_property
     def feedback(self) -> Floats:
         """The feedback, NaN if missing."""
-        return fields.numbers([record.feedback for record in self._records])
-
-    @cached_property
-    def metadata(self) -> Sequence[Mapping[str, Any] | None]:
-        """The metadata, which has been decoded if it is watched."""
-        found = [record.metadata for record in self._records]
-        if isinstance(self._records[0], ExperimentRecord):
-            return fields.mappings(found)
-        return found
+        return fields.numbers(self._optional.raw["feedback"])
 
     def units(self, unit: str) -> list[str | None]:
         """Return the ids of a kind of units."""
@@ -189,12 +185,10 @@ class _Columns:
 
     def _ids(self, unit: str) -> list[str | None]:
         if unit.startswith(_METADATA):
-            return fields.metadata_texts(self.metadata, unit.removeprefix(_METADATA))
+            return fields.metadata_texts(self._records.metadata[unit.removeprefix(_METADATA)])
         if unit == "request_id":
-            return [record.request_id or None for record in self._records]
-        if unit == "session_id":
-            return fields.texts([record.session_id for record in self._records])
-        return fields.texts([record.user_id for record in self._records])
+            return [each or None for each in self._records.ids]
+        return fields.texts(self._optional.raw[unit])
 
     def feature(self, name: str) -> Floats | None:
         """Return the values of a feature; None if no record can have it."""
@@ -246,15 +240,15 @@ class _Experiment:
         """Return the records with a logged variant and a unit; compare with the hash if told."""
         logged = self._logged(columns)
         ids = columns.units(self._unit)
-        named = [i for i, variant in enumerate(logged) if variant is not None]
-        rows = [i for i in named if ids[i] is not None]
+        named = np.flatnonzero(logged != NOT_COMPARED).tolist()
+        rows = [row for row in named if ids[row] is not None]
         counts.no_unit[self.design.name] += len(named) - len(rows)
-        chosen = [ids[i] or "" for i in rows]
+        chosen = [ids[row] or "" for row in rows]
         overridden = set(self._assigner.overridden(chosen).tolist())
         if overridden:
             rows = [row for place, row in enumerate(rows) if place not in overridden]
             chosen = [each for place, each in enumerate(chosen) if place not in overridden]
-        codes = np.array([self._code(logged[i]) for i in rows], np.int16)
+        codes = logged[rows]
         compared = np.full(len(rows), NOT_COMPARED, np.int16)
         if self.design.assignment == "check" and rows:
             compared = self._assigner.codes(chosen)
@@ -262,7 +256,7 @@ class _Experiment:
 
     def _by_hash(self, columns: _Columns, counts: ExposureCounts) -> _Selection:
         """Return the records whose unit the hash assigns; compare with the logged variant."""
-        logged, ids = self._logged(columns), columns.units(self._unit)
+        ids = columns.units(self._unit)
         rows = np.array([i for i, each in enumerate(ids) if each is not None], np.int64)
         counts.no_unit[self.design.name] += len(ids) - len(rows)
         chosen = [ids[i] or "" for i in rows.tolist()]
@@ -271,13 +265,15 @@ class _Experiment:
         codes = self._assigner.codes(chosen)
         kept = np.flatnonzero(codes != NOT_ASSIGNED)
         rows = rows[kept]
-        compared = [self._code(logged[i]) for i in rows.tolist()]
         ids_kept = [chosen[place] for place in kept.tolist()]
-        return rows, ids_kept, codes[kept], np.array(compared, np.int16)
+        return rows, ids_kept, codes[kept], self._logged(columns)[rows]
 
-    def _logged(self, columns: _Columns) -> list[Any]:
-        name = self.design.name
-        return [each.get(name) if each else None for each in columns.variants]
+    def _logged(self, columns: _Columns) -> Codes:
+        """Return the code of the logged variant of each record; NOT_COMPARED without one."""
+        variants = columns.variants(self.design.name)
+        own = [self._code(variant) for variant in variants.vocabulary]
+        codes: Codes = np.array([*own, NOT_COMPARED], np.int16)[variants.codes]
+        return codes
 
     def _code(self, variant: Any) -> int:
         if variant is None:

@@ -1,24 +1,26 @@
 """Decode the optional fields of many records at once: `experiments`, ids of units, `feedback`.
 
-A field of a wrong type is missing. The usual batch, without one, is decoded as one JSON list.
+A field of a wrong type is missing. The usual batch, without one, is decoded as one JSON list; of
+fields with few different values, each is decoded once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 
 from detectors.arrays import Floats
+from monitor.ingest.fields.fields import Coded, separate
 from monitor.statistics.exact import MAX_MAGNITUDE
 
 _ERRORS: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 T = TypeVar("T")
 
-Column = Callable[[Sequence[msgspec.Raw]], Sequence[T | None]]
+Column = Callable[[bytes], Sequence[T | None]]
 
 
 def _column(kind: type[T]) -> Column[T]:
@@ -26,56 +28,56 @@ def _column(kind: type[T]) -> Column[T]:
     one = msgspec.json.Decoder(kind | None).decode
     many = msgspec.json.Decoder(list[kind | None]).decode  # type: ignore[valid-type] # a type by its variable
 
-    def decode_one(raw: msgspec.Raw) -> T | None:
+    def decode_one(raw: bytes) -> T | None:
         try:
             found: T | None = one(raw)
         except _ERRORS:
             return None
         return found
 
-    def decode(raws: Sequence[msgspec.Raw]) -> Sequence[T | None]:
+    def decode(values: bytes) -> Sequence[T | None]:
         try:
-            return many(b"[" + b",".join(raws) + b"]")
+            return many(b"[" + values + b"]")
         except _ERRORS:
-            return [decode_one(raw) for raw in raws]
+            return [decode_one(raw) for raw in separate(values)]
 
     return decode
 
 
 _texts: Final[Column[Any]] = _column(str | int)  # type: ignore[arg-type]  # a union is no type
 _numbers: Final[Column[float]] = _column(float)
-_mappings: Final[Column[dict[str, Any]]] = _column(dict[str, Any])
-_raw_mappings: Final[Column[dict[str, msgspec.Raw]]] = _column(dict[str, msgspec.Raw])
+_mapping: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
 
-def mappings(raws: Sequence[msgspec.Raw]) -> Sequence[Mapping[str, Any] | None]:
-    """Return fields that are objects; values that cannot be decoded are missing."""
-    found = _mappings(raws)
-    lost = [i for i, each in enumerate(found) if each is None and bytes(raws[i]) != b"null"]
-    if lost:
-        kept = list(found)
-        for index, each in zip(lost, _raw_mappings([raws[i] for i in lost]), strict=True):
-            if each is not None:
-                kept[index] = {key: _any(raw) for key, raw in each.items()}
-        return kept
-    return found
+def values_of(experiments: Coded[bytes], name: str) -> Coded[Any]:
+    """Return the values of a key of fields that are objects; what cannot be decoded is missing."""
+    found = [_value_of(raw, name) for raw in experiments.vocabulary]
+    return Coded(tuple(found), experiments.codes)
 
 
-def _any(raw: msgspec.Raw) -> Any:
+def _value_of(raw: bytes, name: str) -> Any:
     try:
-        return msgspec.json.decode(raw)
+        return _any((_mapping(raw) or {}).get(name))
     except _ERRORS:
         return None
 
 
-def texts(raws: Sequence[msgspec.Raw]) -> list[str | None]:
+def _any(raw: msgspec.Raw | bytes | None) -> Any:
+    try:
+        return None if raw is None else msgspec.json.decode(raw)
+    except _ERRORS:
+        return None
+
+
+def texts(values: bytes) -> list[str | None]:
     """Return ids, which are texts or whole numbers; None if missing or empty."""
-    return [each if type(each) is str and each else _text(each) for each in _texts(raws)]
+    return [each if type(each) is str and each else _text(each) for each in _texts(values)]
 
 
-def metadata_texts(values: Sequence[Mapping[str, Any] | None], key: str) -> list[str | None]:
+def metadata_texts(names: Coded[bytes]) -> list[str | None]:
     """Return the ids in metadata; None if missing, empty, a list or an object."""
-    return [_text(each.get(key)) if each else None for each in values]
+    vocabulary = tuple([_text(_any(raw)) for raw in names.vocabulary])
+    return Coded(vocabulary, names.codes).values()
 
 
 def _text(value: Any) -> str | None:
@@ -84,8 +86,8 @@ def _text(value: Any) -> str | None:
     return json.dumps(value) if isinstance(value, int | float) else None
 
 
-def numbers(raws: Sequence[msgspec.Raw]) -> Floats:
+def numbers(values: bytes) -> Floats:
     """Return numbers, shape (n,); NaN if missing or beyond MAX_MAGNITUDE."""
-    found = np.array(_numbers(raws), np.float64)
+    found = np.array(_numbers(values), np.float64)
     found[~(np.abs(found) <= MAX_MAGNITUDE)] = np.nan
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from monitor.experiments.decisions.result import Result
@@ -48,4 +49,12 @@ def summary(result: Result) -> dict[str, Any]:
         },
         "breached": {variant: names for variant, names in breached.items() if names},
         "in_doubt": [arm.variant for arm in result.arms if arm.in_doubt],
+    }
+
+
+def summaries(results: Mapping[str, Result]) -> dict[str, Any]:
+    """Return the summaries of experiments by name, with the records that lack their unit."""
+    return {
+        name: summary(each) | {"records_without_unit": each.without_unit}
+        for name, each in results.items()
     }

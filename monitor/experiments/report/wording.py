@@ -23,6 +23,9 @@ MANY: Final = 0.1
 """The same from which it puts the verdicts in doubt."""
 LARGE_SUM: Final = 0.5
 """Share of the sum of a metric in one bucket from which the card names it."""
+LATE_HOURS: Final = 1.0
+LATE_SHARE: Final = 0.1
+"""Hours, and share of those of the control, from which the card names a later start."""
 _LEAST_REQUESTS: Final = 1_000
 
 _WAITING: Final = {
@@ -234,6 +237,8 @@ def _arm_cautions(result: Result, arm: Arm) -> list[str]:
             f"{arm.variant}: one of 1,024 groups of users sends {arm.largest_bucket:.0%} of the"
             " requests, so that intervals can be too narrow"
         )
+    if text := _late_start(result, arm):
+        found.append(text)
     control, mix = result.arms[0].requests_per_user, arm.requests_per_user
     enough = min(arm.requests, result.arms[0].requests) >= _LEAST_REQUESTS
     if control and mix and enough and abs(mix / control - 1) >= MIX:
@@ -242,6 +247,17 @@ def _arm_cautions(result: Result, arm: Arm) -> list[str]:
             " requests move with this mix"
         )
     return found
+
+
+def _late_start(result: Result, arm: Arm) -> str:
+    """Return that a variant started later than the control."""
+    late = result.arms[0].hours - arm.hours
+    if not arm.users or late < LATE_HOURS or late < LATE_SHARE * result.arms[0].hours:
+        return ""
+    return (
+        f"{arm.variant}: started {late:,.0f} hours after the control, which has users of other"
+        " days; begin a new phase to compare them"
+    )
 
 
 def _coverage(each: Comparison) -> str:

@@ -219,9 +219,10 @@ def _tested(
     margin = np.asarray(sign * test.z_at(-sign * metric.mde))
     evidence = float(mixture.ln_e(z, r))
     lower, upper = test.bounds(mixture.critical(r, alpha))
+    least = -1.0 if metric.is_share else -inf  # no share is below zero
     return replace(
         found,
-        lower=float(lower),
+        lower=max(float(lower), least),
         upper=float(upper),
         ln_e=evidence,
         p_value=exp(-max(evidence, 0.0)),

@@ -59,13 +59,13 @@ def quantile_contrast(counts: Counts, probability: float, smallest: float) -> Qu
     Within a bin, values are assumed to be evenly spread on the logarithm.
     """
     by_arm = counts.sum(axis=1)
-    pooled = _position(by_arm.sum(axis=0), probability)
+    pooled = position_of(by_arm.sum(axis=0), probability)
     pooled = pooled if isfinite(pooled) else 0.0
     whole = int(pooled)
     above = counts[..., whole:].sum(axis=-1) - (pooled - whole) * counts[..., whole]
     below = counts[..., :whole].sum(axis=-1) + (pooled - whole) * counts[..., whole]
     shares = contrast(above, above + below)
-    positions = [_log(_position(arm, probability), smallest) for arm in by_arm]
+    positions = [_log(position_of(arm, probability), smallest) for arm in by_arm]
     errors = [
         _log_error(arm, probability, float(np.sqrt(variance)), smallest)
         for arm, variance in zip(by_arm, shares.variances, strict=True)
@@ -73,7 +73,7 @@ def quantile_contrast(counts: Counts, probability: float, smallest: float) -> Qu
     return QuantileContrast(shares, np.array(positions), np.array(errors))
 
 
-def _position(counts: Counts, probability: float) -> float:
+def position_of(counts: Counts, probability: float) -> float:
     """Return where the cumulative count reaches the probability, in bins from the lower end.
 
     counts: shape (bins,). The fraction interpolates within the bin. NaN without values.
@@ -104,5 +104,5 @@ def _log_error(counts: Counts, probability: float, error: float, smallest: float
     low, high = probability - 2 * error, probability + 2 * error
     if not (low > 0 and high < 1):
         return inf
-    width = _log(_position(counts, high), smallest) - _log(_position(counts, low), smallest)
+    width = _log(position_of(counts, high), smallest) - _log(position_of(counts, low), smallest)
     return width / 4

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from monitor.config.sections.experiments.section import ExperimentConfig
 from monitor.experiments.assignment.batches import Assigner
 from monitor.experiments.assignment.unit_hashes import unit_hashes
-from monitor.ingest.sampling.hashing import uniform_numbers
+from monitor.ingest.fields.hashing import uniform_numbers
 
 COUNT = 100_000
 IDS = {

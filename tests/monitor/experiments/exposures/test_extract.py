@@ -24,6 +24,7 @@ from monitor.experiments.exposures.extract import (
     join,
 )
 from monitor.ingest import files
+from monitor.ingest.decode.native.kinds import fields_of
 
 EXPERIMENT: dict[str, Any] = {
     "variants": {"control": 1, "treatment": 1},
@@ -52,12 +53,12 @@ def extract(
     sections = {"experiments": {"exp": EXPERIMENT | more}, "features": features or {}}
     config = Config.model_validate(sections)
     payloads = [r if isinstance(r, bytes) else msgspec.json.encode(r) for r in records]
-    decoded = files.decoder_for(config).many(payloads)
+    decoded = files.native_decoder_for(config).many(payloads)
     assert not decoded.rejected
     extractor = files.extractor_for(config)
-    batch = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
+    batch = extractor.batch(decoded.fields, decoded.indices)
     counts = ExposureCounts()
-    return ExposureExtractor(config.experiments).extract(decoded.records, batch, counts), counts
+    return ExposureExtractor(config.experiments).extract(decoded.fields, batch, counts), counts
 
 
 def one(records: list[dict[str, Any]], **more: Any) -> BatchExposures:
@@ -180,24 +181,26 @@ def test_wrong_types_lose_no_record(field: bytes) -> None:
     rest = b'{"request_id":"r","timestamp":1,"model":"m","latency_ms":5,' + field + b"}"
     good = msgspec.json.encode(record(1))
     for sections in ({}, {"experiments": {"exp": EXPERIMENT}}):
-        decode = files.decoder_for(Config.model_validate(sections))
+        decode = files.native_decoder_for(Config.model_validate(sections))
         found = decode.many([good, rest, good])
-        assert len(found.records) == 3
-        assert found.records[1].latency_ms == decode(rest).latency_ms == 5
+        assert len(found.fields) == 3
+        assert found.fields.numbers[0, 1] == decode(rest).latency_ms == 5
     found_exposures, _ = extract([good, rest, good], unit="request_id")
     assert {0, 2} <= set(found_exposures[0].rows.tolist())
 
 
-def test_messages_are_shortened_as_before() -> None:
-    """Fields of experiments do not depend on whether texts were removed from the messages."""
+def test_batches_are_read_as_single_messages_are() -> None:
+    """Fields of experiments do not depend on whether a batch is read into columns."""
     texts = {"prompt": "p" * 500, "response": "experiments " * 50, "contexts": ["c"] * 3}
     records = [record(i, feedback=i, session_id="s", **texts) for i in range(3)]
     payloads = [msgspec.json.encode(each) for each in records]
-    decode = files.decoder_for(Config.model_validate({"experiments": {"exp": EXPERIMENT}}))
-    for payload, short in zip(payloads, decode.many(payloads).records, strict=True):
-        whole: Any = decode(payload)
-        for name in ("experiments", "user_id", "session_id", "feedback"):
-            assert bytes(getattr(short, name)) == bytes(getattr(whole, name))
+    decode = files.native_decoder_for(Config.model_validate({"experiments": {"exp": EXPERIMENT}}))
+    found = decode.many(payloads).fields.optional
+    single = fields_of([decode(payload) for payload in payloads], decode.needed).optional
+    assert found is not None
+    assert single is not None
+    assert found.raw == single.raw
+    assert found.experiments.values() == single.experiments.values()
 
 
 def test_shards_hold_their_units_in_order() -> None:

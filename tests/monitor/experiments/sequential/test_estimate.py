@@ -216,3 +216,15 @@ def test_the_factor_to_a_decision_leads_to_one() -> None:
         at_end = estimate(METRIC, later, 1, tau, 0.05)
         no_difference = -METRIC.mde < at_end.lower and at_end.upper < METRIC.mde
         assert (at_end.ln_e >= ENOUGH or no_difference) == decided
+
+
+def test_the_interval_of_a_share_ends_where_there_are_none() -> None:
+    """A share cannot fall by more than 100 %; a score, which may be negative, can."""
+    rng = np.random.default_rng(1)
+    sums = one_request_each([(rng.random(3_000) < 0.012).astype(float) for _ in range(2)], rng)
+    data = look(sums={"error": sums, "score": sums})
+    share = Metric("error", "error", Scale.MEAN, "lower", 0.05)
+    bounded, other = found_in(share, data), found_in(METRIC, data)
+    assert bounded.ready
+    assert (bounded.lower, bounded.upper) == (-1.0, other.upper)
+    assert other.lower < -1
