@@ -30,6 +30,8 @@ _FEATURES: Final[dict[DriftType, tuple[str, ...]]] = {
 }
 _PREFIXES: Final[dict[str, DriftType]] = {
     "metadata.": "data",
+    "prompt.": "data",
+    "style.": "prediction",
     "score.": "concept",
     "feedback.": "concept",
     "judge.": "concept",

@@ -26,7 +26,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one evaluator for one response.
 
     name: what was evaluated, which is also the name of the feature: "judge.RUBRIC", "ragas.METRIC",
-        "check.NAME".
+        "check.NAME". Labels of people are also "spans.RUBRIC", "pairwise.RUBRIC", "ranking.RUBRIC".
     time: of the sample, in epoch seconds.
     score: None if there is none; then `unscored` is the reason.
     passed: whether the score reaches the pass mark; None without a score or a mark.
@@ -37,6 +37,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     votes: scores of all judges or repeats if there are several.
     flags: what makes the sample or its verdict suspicious, by name.
     judge_score: of a human label, the score of the judge of this version for the same response.
+    comparison: of a human label that compares responses, an id that all of them share.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     explanation: str = ""
     cost_usd: float = 0.0
     judge_score: float | None = None
+    comparison: str = ""
 
 
 class _Attributes(
@@ -80,6 +82,7 @@ class _Attributes(
         "flags": "plumbline.flags",
         "cost_usd": "plumbline.cost_usd",
         "judge_score": "plumbline.judge.score",
+        "comparison": "plumbline.comparison",
     },
 ):
     name: str
@@ -98,6 +101,7 @@ class _Attributes(
     flags: tuple[str, ...] = ()
     cost_usd: float = 0.0
     judge_score: float | None = None
+    comparison: str = ""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):

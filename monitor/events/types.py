@@ -60,6 +60,14 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     unit: str = ""
 
 
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """A marker of style that moved: its name, and the shares of answers before and after."""
+
+    marker: str
+    before: float
+    after: float
+
+
 class Size(msgspec.Struct, frozen=True, kw_only=True):
     """Size of a change: its PSI, its effect, and the number of records that were measured."""
 
@@ -78,6 +86,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         then have this value in `current`, or categories.
     new_categories: of a categorical feature with more records of categories that the reference
         lacks: the most frequent of these -> share of the values, largest first.
+    markers: of an event about style, the markers that moved, that of the event first.
     bet: the kind of change that the e-detector found, if it is among the detectors that found it.
     final: of an alarm that resolved, the largest size that a full window showed since the change
         began; if it ended sooner, the size that was reported last.
@@ -92,6 +101,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     bet: str | None = None
     final: Size | None = None
     new_categories: dict[str, float] = {}
+    markers: tuple[Moved, ...] = ()
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from itertools import islice, takewhile
 from typing import Final, Literal, get_args
 
 from monitor.config.sections.notifications import Target
+from monitor.events.findings.judges import JudgeEvent
 from monitor.events.replay import ReplayEvent
 from monitor.events.types import DriftEvent, rank
 from monitor.notify.channels.registry import MAX_EVENTS, AnyBatch
@@ -150,14 +151,18 @@ class EventQueue:
     def add_finding(self, partition: int, offset: int, event: FindingEvent) -> Suppressed | None:
         """Add the next event of a partition, which nothing resolves; return why it is not sent.
 
-        event: of an experiment or a replay.
+        event: of an experiment, a replay or a judge.
         """
         self.next_offsets[partition] = offset + 1
         if event.id in self.seen:
             return "duplicate"
         self._remember(event.id)
-        replay = isinstance(event, ReplayEvent)
-        wanted = self.target.replays if replay else self.target.experiments
+        if isinstance(event, ReplayEvent):
+            wanted = self.target.replays
+        elif isinstance(event, JudgeEvent):
+            wanted = self.target.judges
+        else:
+            wanted = self.target.experiments
         if wanted == "none":
             return "type"
         severe = rank(event.severity) >= rank(self.target.severity)

@@ -20,6 +20,8 @@ from monitor.records import Source
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """Event times before 1970 or from here on are errors in the log and are not shown."""
 _MAX_LABEL_CHARS = 40
+_MAX_MARKERS = 4
+"""Markers of style in a sentence."""
 
 
 class _Words(NamedTuple):
@@ -35,6 +37,7 @@ _WORDS = {
     Source.LOG: _Words("record", "records", "value", "missing"),
     Source.JUDGE: _Words("judged sample", "judged samples", "score", "unscored"),
     Source.FEEDBACK: _Words("rated record", "rated records", "value", "missing"),
+    Source.STYLE: _Words("sampled answer", "sampled answers", "value", "missing"),
 }
 
 
@@ -60,8 +63,23 @@ def sentence(event: DriftEvent) -> str:
     further = event.change == "escalated" and event.escalated_from != "info"
     drifted = "has drifted further" if further else "has drifted"
     corrected = ", corrected size" if event.change == "updated" else ""
-    details = _change(event) + _since(event) + _other_features(event)
+    if event.explanation.markers:
+        drifted = drifted.replace("drifted", "changed")
+        segment = f" [{event.segment}]" if event.segment else ""
+        subject = f"style of {event.model}{segment}"
+        details = _markers(event) + _since(event)
+    else:
+        details = _change(event) + _since(event) + _other_features(event)
     return printable(f"{subject} {drifted} ({event.severity}{corrected}): {details}; {psi}")
+
+
+def _markers(event: DriftEvent) -> str:
+    """Return the markers of style that moved: some with their shares, the others by number."""
+    markers = event.explanation.markers
+    shown = [f"{m.marker} {shares_text(m.before, m.after)}" for m in markers[:_MAX_MARKERS]]
+    rest = len(markers) - len(shown)
+    more = f" and {rest} more" if rest > 0 else ""
+    return f"{shown[0]} of answers" + "".join(f", {text}" for text in shown[1:]) + more
 
 
 def _past(event: DriftEvent) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
 from monitor.events.wording.drift import number_text, printable
 
 MAX_VARIANTS = 6

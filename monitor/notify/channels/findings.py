@@ -1,4 +1,4 @@
-"""Findings of experiments and replays for all kinds of targets.
+"""Findings of experiments, replays and judges for all kinds of targets.
 
 A finding stays, so nothing resolves it: at PagerDuty a person does, and an alert at Alertmanager
 ends after a day.
@@ -15,11 +15,13 @@ from monitor.config.sections.notifications import (
     SlackTarget,
     Target,
 )
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
+from monitor.events.findings.judges import JudgeEvent
 from monitor.events.replay import ReplayEvent
 from monitor.notify.channels import alertmanager, pagerduty, slack, webhook
 from monitor.notify.findings.experiment import experiment_finding, experiment_summary
 from monitor.notify.findings.finding import Finding, FindingBatch, FindingEvent, shown
+from monitor.notify.findings.judge import judge_finding, judge_summary
 from monitor.notify.findings.replay import replay_finding, replay_summary
 from monitor.notify.message import Request, Sender, alarm_id, to_datetime, truncate
 
@@ -56,6 +58,8 @@ def finding(event: FindingEvent, sender: Sender) -> Finding:
     """Return the content of an event of any type."""
     if isinstance(event, ReplayEvent):
         return replay_finding(event, sender)
+    if isinstance(event, JudgeEvent):
+        return judge_finding(event, sender)
     return experiment_finding(event, sender)
 
 
@@ -66,6 +70,9 @@ def _summary(events: Sequence[FindingEvent], findings: Sequence[Finding]) -> str
     replays = [event for event in events if isinstance(event, ReplayEvent)]
     if replays:
         return replay_summary(replays)
+    judges = [event for event in events if isinstance(event, JudgeEvent)]
+    if judges:
+        return judge_summary(judges)
     return experiment_summary([each for each in events if isinstance(each, ExperimentEvent)])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
-from monitor.events.experiments import ExperimentEvent, experiment_fields
+from monitor.events.findings.experiments import ExperimentEvent, experiment_fields
 from monitor.notify.findings.finding import Finding, finding_sentence
 from monitor.notify.message import (
     MAX_SENTENCE_CHARS,

@@ -1,4 +1,4 @@
-"""A finding to send that is no drift: of an experiment or of a replay.
+"""A finding to send that is no drift: of an experiment, a replay or a judge.
 
 It stays: nothing resolves it, and it belongs to no alarm of the target.
 """
@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
+from monitor.events.findings.judges import JudgeEvent
 from monitor.events.replay import ReplayEvent
 from monitor.events.types import Severity
 from monitor.events.wording.experiments import experiment_sentence
+from monitor.events.wording.judges import judge_sentence
 from monitor.events.wording.replay import replay_sentence
 from monitor.notify.message import MAX_SENTENCE_CHARS, MAX_SENTENCES, truncate
 
-FindingEvent = ExperimentEvent | ReplayEvent
+FindingEvent = ExperimentEvent | JudgeEvent | ReplayEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ def finding_sentence(event: FindingEvent) -> str:
     """Return an event as a sentence on one line."""
     if isinstance(event, ReplayEvent):
         return truncate(replay_sentence(event), MAX_SENTENCE_CHARS)
+    if isinstance(event, JudgeEvent):
+        return truncate(judge_sentence(event), MAX_SENTENCE_CHARS)
     return truncate(experiment_sentence(event), MAX_SENTENCE_CHARS)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.events.codec import UnknownEventType, decode_event
-from monitor.events.experiments import (
+from monitor.events.findings.experiments import (
     ExperimentEvent,
     decode_experiment,
     encode_experiment,

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
 from monitor.notify.findings.finding import FindingNotice
 from tests.monitor.notify.drift_events import NUMBER, TEXT
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
-from monitor.events.experiments import ExperimentEvent, encode_experiment
+from monitor.events.findings.experiments import ExperimentEvent, encode_experiment
 from monitor.events.wording.experiments import experiment_sentence
 from monitor.notify.channels import registry
 from monitor.notify.findings.finding import FindingBatch, FindingNotice

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from monitor.config.sections.notifications import Target
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
 from monitor.events.types import DriftEvent
 from monitor.notify.findings.finding import FindingBatch
 from monitor.notify.message import Batch

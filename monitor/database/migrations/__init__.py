@@ -1,0 +1,1 @@
+"""The environment in which alembic runs the revisions of all schemas."""

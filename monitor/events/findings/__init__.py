@@ -1,0 +1,1 @@
+"""Events that are no drift: of experiments, and of the judges themselves."""

@@ -1,0 +1,1 @@
+"""Server-rendered pages. Routes call views and render templates; they compute nothing."""

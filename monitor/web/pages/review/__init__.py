@@ -1,0 +1,1 @@
+"""Pages of review: tasks of annotators; queues, adjudication and people for admins."""

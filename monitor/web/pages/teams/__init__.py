@@ -1,0 +1,1 @@
+"""Pages for teams: models, experiments, results, decisions. All signed-in people read them."""

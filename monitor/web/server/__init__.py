@@ -1,0 +1,1 @@
+"""The HTTP server: uvicorn in a thread, with deadlines for slow clients."""

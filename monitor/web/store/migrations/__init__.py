@@ -1,0 +1,1 @@
+"""Migrations of the web application's tables, run by alembic."""

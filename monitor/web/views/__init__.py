@@ -1,0 +1,1 @@
+"""The data of pages and of the API, as typed values. Each function takes a connection."""

@@ -1,0 +1,1 @@
+"""The report of a review queue: agreement, annotators, ratings of models, estimated quality."""
