@@ -42,6 +42,37 @@ class LedgerAccount:
         self.ledger.settle(draw, cost)
 
 
+class CappedAccount:
+    """An account of its own, which never spends more than its cap, in nanodollars.
+
+    Implements Account.
+    """
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.spent = 0
+        self._reserved = 0
+
+    def draw(self, amount: int) -> CappedDraw | None:
+        """Reserve nanodollars for a request; None if the cap does not cover them."""
+        if self.spent + self._reserved + amount > self.cap:
+            return None
+        self._reserved += amount
+        return CappedDraw(amount)
+
+    def settle(self, draw: CappedDraw, cost: int) -> None:
+        """Replace a reservation by the cost of its request."""
+        self._reserved -= draw.amount
+        self.spent += cost
+
+
+@dataclass(frozen=True, slots=True)
+class CappedDraw:
+    """A reservation of nanodollars."""
+
+    amount: int
+
+
 @dataclass(slots=True)
 class Meter:
     """Counters of requests. Judges are named by their model, which the configuration bounds.

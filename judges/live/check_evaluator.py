@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -12,17 +14,20 @@ from msgspec.structs import replace
 from judges.budget.prices import Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
 from judges.checks.build import Check, build
-from judges.checks.specifications import Specification
+from judges.checks.specifications import ParaphraseCheck, Specification
 from judges.live.evaluator import evaluation_of
 from monitor.events.evaluations import Evaluation
 from monitor.records import Sample
+
+AGREES: Final = 0.5
+"""Agreement of two responses from which on a pair passes."""
 
 
 @dataclass(frozen=True)
 class CheckEvaluator:
     """Evaluates samples by one check. Raises ValueError if its specification cannot work.
 
-    The value is 1 or 0, and the sample passed if it is 1.
+    The value is 1 or 0, and the sample passed if it is 1; two paraphrases agree from `AGREES` on.
     """
 
     specification: Specification
@@ -46,9 +51,23 @@ class CheckEvaluator:
         content = msgspec.json.encode((kind, self.specification), order="sorted")
         return hashlib.sha256(content).hexdigest()[:16]
 
+    @cached_property
+    def _pairs(self) -> OrderedDict[str, float | None]:
+        """Values by request id: a check of pairs has state, so it sees each sample once."""
+        return OrderedDict()
+
+    def _value(self, sample: Sample) -> float | None:
+        if not isinstance(self.specification, ParaphraseCheck):
+            return self._check(sample)
+        if sample.request_id not in self._pairs:
+            self._pairs[sample.request_id] = self._check(sample)
+            if len(self._pairs) > self.specification.pending:
+                self._pairs.popitem(last=False)
+        return self._pairs[sample.request_id]
+
     def applies(self, sample: Sample) -> bool:
         """Return whether the sample has a value: a prompt that is no trap has none."""
-        return self._check(sample) is not None
+        return self._value(sample) is not None
 
     def worst_case(self, sample: Sample, prices: Prices) -> int:
         """Return 0: a check makes no calls."""
@@ -56,11 +75,12 @@ class CheckEvaluator:
 
     async def evaluate(self, sample: Sample, client: JudgeClient) -> Evaluation:
         """Return the value as a score."""
-        value = self._check(sample)
+        value = self._value(sample)
         blank = evaluation_of(self, sample)
         if value is None:
             return replace(blank, unscored=str(UnscoredReason.NOT_APPLICABLE))
-        return replace(blank, score=value, passed=value >= 1)
+        mark = AGREES if isinstance(self.specification, ParaphraseCheck) else 1.0
+        return replace(blank, score=value, passed=value >= mark)
 
 
 class NoClient:

@@ -86,7 +86,7 @@ class QualityHistory:
                 series = self._open(evaluation)
                 series.scores.append((evaluation.score, evaluation.probability))
                 series.newest = max(series.newest, evaluation.time)
-            if len(evaluation.votes) > 1:
+            if len(evaluation.votes) > 1 and evaluation.evaluator != HUMAN:
                 panels = self._panels.setdefault(evaluation.name, deque(maxlen=MAX_PANELS))
                 panels.append(evaluation.votes)
 

@@ -112,7 +112,11 @@ class Scheduled(Protocol):
         ...
 
     def messages(self) -> dict[bytes, bytes]:
-        """Return the state to store, if it has changed since the last call."""
+        """Return the state to store, if it has changed since the last commit."""
+        ...
+
+    def mark_committed(self) -> None:
+        """Remember that the state of the last `messages` is stored."""
         ...
 
     @property
@@ -284,6 +288,8 @@ class Worker:
         for number, commit in commits.items():
             assigned[number].samples.mark_committed(commit)
             assigned[number].funds.mark_committed()
+            if (scheduled := assigned[number].scheduled) is not None:
+                scheduled.mark_committed()
             self._start(assigned[number])
 
     def close(self) -> None:

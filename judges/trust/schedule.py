@@ -8,7 +8,7 @@ from shares of their own of this partition's budget. All methods run in the thre
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Final
@@ -27,12 +27,17 @@ from judges.trust.canaries import CanaryResult, canary_rubric, next_attacks, run
 from judges.trust.golden import Shift, shift
 from judges.trust.state import TRUST, GoldenRuns, decode_trust, encode_trust
 from monitor.events.evaluations import Evaluation
+from monitor.events.findings.judges import JudgeEvent, judge_event
 from monitor.records import Sample
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS: Final = 600.0
 """Pause after a run without any result: the judge was down or the share was spent."""
+RESEND_SECONDS: Final = 60.0
+"""Time after which an event is written again, if it was not delivered."""
+MAX_EVENTS: Final = 32
+"""Events that wait for delivery; the oldest are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +75,14 @@ class Trust:
         random: Random | None = None,
     ) -> None:
         self.results = TrustResults()
+        self._written: dict[str, float] = {}
+        """When each event was written last, by its id."""
         self._settings = settings
         self._judging = judging
         self._slots = slots
         self._random = random or SystemRandom()
         self._state = decode_trust(messages.get(TRUST))
-        self._changed = False
+        self._changes = self._taken = self._committed = 0
         self._running: asyncio.Task[None] | None = None
         for name, runs in self._state.golden.items():
             self._compare(name, runs)
@@ -94,9 +101,13 @@ class Trust:
             self._running = loop.create_task(self._judge_canaries(assigned))
 
     def messages(self) -> dict[bytes, bytes]:
-        """Return the state to store, if it has changed since the last call."""
-        changed, self._changed = self._changed, False
-        return {TRUST: encode_trust(self._state)} if changed else {}
+        """Return the state to store, if it has changed since the last commit."""
+        self._taken = self._changes
+        return {TRUST: encode_trust(self._state)} if self.waiting else {}
+
+    def mark_committed(self) -> None:
+        """Remember that the state of the last `messages` is stored."""
+        self._committed = self._taken
 
     @property
     def _most(self) -> int:
@@ -106,7 +117,7 @@ class Trust:
     @property
     def waiting(self) -> bool:
         """Whether the state waits for a commit."""
-        return self._changed
+        return self._changes > self._committed
 
     def stop(self) -> None:
         """Cancel what is running; it is repeated when it is due again."""
@@ -119,6 +130,38 @@ class Trust:
         metered = MeteredClient(judging.client, account, judging.prices, judging.meter)
         return RetryingClient(metered, judging.settings, judging.generator, self._slots)
 
+    @property
+    def down(self) -> list[str]:
+        """The judges that did not answer, as far as this or an earlier process has reported it."""
+        return self._state.down
+
+    def report(self, events: Sequence[JudgeEvent], down: Sequence[str]) -> None:
+        """Keep events until they are delivered, in this process or the next. down: see `down`."""
+        if events or list(down) != self._state.down:
+            self._state.events = [*self._state.events, *events][-MAX_EVENTS:]
+            self._state.down = list(down)
+            self._changes += 1
+
+    def events_to_write(self) -> list[JudgeEvent]:
+        """Return the events that were never written, or not delivered within a minute."""
+        now, never = self._judging.clock(), float("-inf")
+        due = [
+            event
+            for event in self._state.events
+            if now - self._written.get(event.id, never) >= RESEND_SECONDS
+        ]
+        self._written |= {event.id: now for event in due}
+        return due
+
+    def mark_delivered(self, ids: Collection[str]) -> None:
+        """Forget events that are in the events topic."""
+        kept = [event for event in self._state.events if event.id not in ids]
+        if len(kept) < len(self._state.events):
+            self._state.events = kept
+            self._changes += 1
+        for each in ids:
+            self._written.pop(each, None)
+
     async def _judge_golden(self, assigned: Assigned) -> None:
         """Judge the golden set by every evaluator, and compare it with the first run."""
         client = self._client(assigned, Purpose.GOLDEN)
@@ -130,7 +173,9 @@ class Trust:
             if known is None or known.version != evaluator.version:
                 known = self._state.golden[name] = GoldenRuns(evaluator.version, scores)
             known.newest = scores
+            before = self.results.shifts.get(name)
             self._compare(name, known)
+            self._report_move(name, before)
         log.info("golden set judged", scores=found, shifts=_means(self.results.shifts))
         pause = self._settings.golden_every if found else RETRY_SECONDS
         self._state.golden_due = self._judging.clock() + pause
@@ -140,6 +185,23 @@ class Trust:
         found = shift(runs.baseline, runs.newest)
         if found is not None:
             self.results.shifts[name] = found
+
+    def _report_move(self, name: str, before: Shift | None) -> None:
+        """Add an event if the scores have moved since the run before."""
+        found = self.results.shifts.get(name)
+        if found is None or not found.moved or (before is not None and before.moved):
+            return
+        event = judge_event(
+            self._settings.model,
+            "changed",
+            self._judging.clock(),
+            name=name,
+            mean=found.mean,
+            lower=found.lower,
+            upper=found.upper,
+            items=found.items,
+        )
+        self.report([event], self._state.down)
 
     async def _judge_canaries(self, assigned: Assigned) -> None:
         """Judge the next attacks of the corpus."""
@@ -161,7 +223,7 @@ class Trust:
 
     def _finish(self, assigned: Assigned, purpose: Purpose) -> None:
         assigned.funds.close(purpose)
-        self._changed = True
+        self._changes += 1
 
 
 async def _scores(

@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from monitor.events.findings.judges import JudgeEvent
+
 TRUST: Final = b"trust"
 
 
@@ -18,12 +20,18 @@ class GoldenRuns(msgspec.Struct):
 
 
 class TrustState(msgspec.Struct):
-    """golden: by evaluator. golden_due, canaries_due: epoch seconds. canary_runs: so far."""
+    """golden: by evaluator. golden_due, canaries_due: epoch seconds. canary_runs: so far.
+
+    events: changes of judges that are not known to be in the events topic, oldest first. down:
+    judges that do not answer.
+    """
 
     golden: dict[str, GoldenRuns] = {}
     golden_due: float = 0.0
     canaries_due: float = 0.0
     canary_runs: int = 0
+    events: list[JudgeEvent] = []
+    down: list[str] = []
 
 
 _decode = msgspec.msgpack.Decoder(TrustState).decode

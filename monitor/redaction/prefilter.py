@@ -50,12 +50,13 @@ def by_hyperscan(patterns: tuple[str, ...], located: frozenset[int]) -> Prefilte
         # A lone surrogate is no character of any pattern, and neither is its replacement.
         data = text.encode("utf-8", "replace")
         database.scan(data, match_event_handler=matched, scratch=scratch)
-        ascii_only = len(data) == len(text)  # only then positions are those of characters
         if not found:
             return ()
+        if len(data) != len(text):  # positions are those of bytes
+            for ends in found.values():
+                ends[:] = [len(data[:end].decode("utf-8", "ignore")) for end in ends]
         return [
-            (index, sorted(found[index]) if ascii_only and index in located else ())
-            for index in sorted(found)
+            (index, sorted(found[index]) if index in located else ()) for index in sorted(found)
         ]
 
     return candidates

@@ -16,6 +16,8 @@ from monitor.redaction.rules.registry import KINDS, RULES
 from monitor.redaction.rules.rule import Rule, Span
 
 _MAX_PASSES = 8
+_AHEAD = 256
+"""Characters beyond the possible end of a match that are searched: for what must follow it."""
 
 
 class Redacted(NamedTuple):
@@ -41,11 +43,21 @@ class Redactor:
             hyperscan = hyperscan_installed()
         prepare()
         self._rules = [(rule, re.compile(rule.pattern, re.ASCII)) for rule in RULES]
-        patterns = tuple(re.escape(rule.anchor) or rule.pattern for rule in RULES)
-        located = frozenset(i for i, rule in enumerate(RULES) if rule.reach and not rule.anchor)
+        rules_of: dict[str, list[int]] = {}  # several rules may share a hint
+        for index, rule in enumerate(RULES):
+            searched = re.escape(rule.anchor) or rule.hint or rule.pattern
+            rules_of.setdefault(searched, []).append(index)
+        patterns = tuple(rules_of)
+        located = frozenset(
+            number
+            for number, (index, *_) in enumerate(rules_of.values())
+            if RULES[index].reach and not RULES[index].anchor
+        )
+        self._rules_by_pattern = list(rules_of.values())
         self._candidates = (
             by_hyperscan(patterns, located) if hyperscan else all_rules(len(patterns))
         )
+        self._any = by_hyperscan(patterns, frozenset()) if hyperscan else self._candidates
         self._custom = CustomRules(custom) if custom else None
         kinds = dict.fromkeys([*KINDS, *(rule.name for rule in custom)])
         self._replacements = re.compile(rf"\[(?:{'|'.join(map(re.escape, kinds))})\]")
@@ -69,15 +81,16 @@ class Redactor:
         The texts are searched as lines of one text: the patterns of the rules accept the end of a
         line wherever they accept the end of the text.
         """
-        return not (self._custom or self._candidates(normalized("\n".join(texts)).text))
+        return not (self._custom or self._any(normalized("\n".join(texts)).text))
 
     def _spans(self, plain: Normalized) -> list[tuple[int, int, str]]:
         """Return what to replace: start, end and kind, in order and without overlap."""
         found: list[tuple[int, int, int, str]] = []
-        for index, ends in self._candidates(plain.text):
-            rule, pattern = self._rules[index]
-            spans = _matches(rule, pattern, plain.text, ends)
-            found += [(*span, index, rule.kind) for span in spans]
+        for number, ends in self._candidates(plain.text):
+            for index in self._rules_by_pattern[number]:
+                rule, pattern = self._rules[index]
+                spans = _matches(rule, pattern, plain.text, ends)
+                found += [(*span, index, rule.kind) for span in spans]
         if self._custom:
             found += [
                 (start, end, len(self._rules), kind)
@@ -100,26 +113,45 @@ def _matches(
     rule: Rule, pattern: re.Pattern[str], text: str, ends: Sequence[int]
 ) -> Iterator[Span]:
     """Yield what a rule accepts, from left to right."""
-    position = _start(rule, text, ends, 0)
-    while position >= 0 and (match := pattern.search(text, position)):
-        span = rule.check(match)
-        if span:
-            yield span
-            position = max(span[1], match.start() + 1)
+    position = 0
+    for first, last in _parts(rule, ends) if ends else [(0, len(text))]:
+        position = max(position, first)
+        while match := _next(rule, pattern, text, position, last):
+            found = rule.check(match)
+            if found:
+                spans = found if isinstance(found, list) else [found]
+                yield from spans
+                position = max(spans[-1][1], match.start() + 1)
+            else:
+                position = match.start() + 1 if rule.retry else match.end()
+
+
+def _parts(rule: Rule, ends: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the parts of a text in which the matches that could end at these places begin."""
+    parts: list[tuple[int, int]] = []
+    for end in ends:
+        first = max(0, end - rule.reach)
+        if parts and first <= parts[-1][1]:
+            parts[-1] = parts[-1][0], end
         else:
-            position = match.start() + 1 if rule.retry else match.end()
-        position = _start(rule, text, ends, position)
+            parts.append((first, end))
+    return parts
 
 
-def _start(rule: Rule, text: str, ends: Sequence[int], position: int) -> int:
-    """Return where the next match from a position on can begin at the earliest; -1 if nowhere."""
+def _next(
+    rule: Rule, pattern: re.Pattern[str], text: str, position: int, last: int
+) -> re.Match[str] | None:
+    """Return the first match that begins between two positions."""
     if rule.anchor:
         anchor = text.find(rule.anchor, position)
-        return anchor if anchor < 0 else max(position, anchor - rule.reach)
-    if ends:
-        index = bisect_right(ends, position)
-        return -1 if index == len(ends) else max(position, ends[index] - rule.reach)
-    return position
+        return None if anchor < 0 else pattern.search(text, max(position, anchor - rule.reach))
+    if last == len(text):
+        return pattern.search(text, position)
+    while near := pattern.search(text, position, last + _AHEAD):
+        if match := pattern.match(text, near.start()):  # the whole text decides how long it is
+            return match
+        position = near.start() + 1
+    return None
 
 
 def _merged(found: list[tuple[int, int, int, str]]) -> list[tuple[int, int, str]]:

@@ -20,6 +20,7 @@ from monitor.statistics.agreement import (
     krippendorff_alpha,
     with_interval,
 )
+from monitor.statistics.panel import effective_votes
 
 Floats = NDArray[np.float64]
 MIN_GROUP_CASES = 10
@@ -29,13 +30,17 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the judge says about one answer; a dimension is empty for the answer as a whole."""
+    """What the judge says about one answer; a dimension is empty for the answer as a whole.
+
+    votes: scores of all judges of a panel, in the same order for all answers.
+    """
 
     request_id: str
     rubric: str
     dimension: str = ""
     score: float | None = None
     passed: bool | None = None
+    votes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,8 @@ class Pairs:
 
     Arrays of one value per case: scores, pass verdicts as 1 and 0, NaN where absent; inclusion
     probabilities. people: shape (cases, raters), scores of each person, or their pass verdicts if
-    nobody gave scores. groups: metadata of the cases.
+    nobody gave scores. votes: shape (cases, judges), scores of each judge of a panel.
+    groups: metadata of the cases.
     """
 
     human: Floats
@@ -53,6 +59,7 @@ class Pairs:
     judge_passed: Floats
     inclusion: Floats
     people: Floats
+    votes: Floats
     groups: list[dict[str, str]]
     unjudged: int
 
@@ -93,9 +100,22 @@ def _pairs(cases: list[tuple[list[Label], Verdict | None]], pass_mark: float | N
         judge_passed=np.array([_NAN if v.passed is None else float(v.passed) for _, v in both]),
         inclusion=np.array([given[0].inclusion for given, _ in both]),
         people=people,
+        votes=_votes([verdict.votes for _, verdict in both]),
         groups=[given[0].metadata for given, _ in both],
         unjudged=len(cases) - len(both),
     )
+
+
+def _votes(given: list[tuple[float, ...]]) -> Floats:
+    """Return the votes of cases, shape (cases, judges), NaN without those of all judges.
+
+    Fewer votes do not show which judge is missing.
+    """
+    votes = np.full((len(given), max(map(len, given), default=0)), _NAN)
+    for row, each in enumerate(given):
+        if len(each) == votes.shape[1]:
+            votes[row] = each
+    return votes
 
 
 def _mean(values: list[float | None]) -> float:
@@ -152,6 +172,8 @@ def _calibration(
         people_alpha=with_interval(
             pairs.people, krippendorff_alpha, generator, resamples=resamples
         ),
+        judges=pairs.votes.shape[1],
+        effective_votes=effective_votes(pairs.votes - pairs.human[:, None]),
         bias=bias(pairs.human, pairs.judge, pairs.inclusion),
         confusion=confusion(pairs),
         pass_mark=suggested_pass_mark(pairs),

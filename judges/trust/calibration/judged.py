@@ -94,11 +94,12 @@ class Judged:
             evaluation = self.evaluations[label.request_id]
             if label.dimension:
                 score, passed = evaluation.dimensions.get(label.dimension), None
+                votes: tuple[float, ...] = ()
             else:
-                score, passed = evaluation.score, evaluation.passed
+                score, passed, votes = evaluation.score, evaluation.passed, evaluation.votes
             if score is not None:
                 found.append(
-                    Verdict(label.request_id, label.rubric, label.dimension, score, passed)
+                    Verdict(label.request_id, label.rubric, label.dimension, score, passed, votes)
                 )
         return found
 

@@ -61,6 +61,8 @@ class Calibration:
     cases: number with a label and a verdict. unjudged: labelled cases without a verdict.
     alpha: Krippendorff's alpha of the scores (interval scale). kappa: Cohen's kappa of the scores,
     quadratic weights. pass_kappa, pass_ac1: of the pass verdicts. people_alpha: among people.
+    judges: number of judges of a panel, 0 without one. effective_votes: how many independent judges
+    would be as precise, from their errors against people.
     bias: mean of judge less human score.
     """
 
@@ -73,6 +75,8 @@ class Calibration:
     pass_kappa: Result
     pass_ac1: Result
     people_alpha: Result
+    judges: int
+    effective_votes: float | Undefined
     bias: Result
     confusion: Confusion | Undefined
     pass_mark: PassMark | Undefined
@@ -112,6 +116,8 @@ def _lines(found: Calibration) -> Iterator[str]:
     yield f"  AC1 of pass verdicts            {shown(found.pass_ac1)}"
     if not isinstance(found.people_alpha, Undefined):
         yield f"  alpha among people              {shown(found.people_alpha)}"
+    if found.judges:
+        yield f"  effective votes of {found.judges:3d} judges   {_votes(found.effective_votes)}"
     yield f"  bias, judge less human          {shown(found.bias, sign=True)}"
     yield from _confusion_lines(found.confusion)
     if isinstance(found.pass_mark, Undefined):
@@ -144,6 +150,10 @@ def _confusion_lines(found: Confusion | Undefined) -> Iterator[str]:
         f"  pass rate                       people {found.human_pass_rate:.1%},"
         f" judge {found.judge_pass_rate:.1%}"
     )
+
+
+def _votes(value: float | Undefined) -> str:
+    return f"undefined: {value.reason}" if isinstance(value, Undefined) else f"{value:.1f}"
 
 
 def _share(value: float | None) -> str:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitor.redaction.rules import contact, credentials, finance, network, phone, provider_keys
+from monitor.redaction.rules import contact, finance, network, phone, provider_keys
+from monitor.redaction.rules.credentials import (
+    assigned,
+    authorization,
+    commands,
+    keys,
+    stated,
+    tables,
+)
 
 RULES: Final = (
     *provider_keys.RULES,
-    *credentials.RULES,
+    *commands.URLS,
+    *authorization.RULES,
+    *assigned.RULES,
+    *stated.RULES,
+    *tables.RULES,
+    *commands.RULES,
+    *keys.RULES,
     *finance.RULES,
     *contact.RULES,
     *network.RULES,

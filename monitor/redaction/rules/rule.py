@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Span = tuple[int, int]
-Check = Callable[[re.Match[str]], Span | None]
-"""Returns the span to redact within the text of a match, or None if the match is harmless."""
+Check = Callable[[re.Match[str]], Span | list[Span] | None]
+"""Returns the span to redact near a match, or several, or None if the match is harmless."""
 
 
 def whole(match: re.Match[str]) -> Span | None:
@@ -27,6 +27,8 @@ class Rule:
     check: decides on each match.
     anchor: text that each match contains within its first `reach` characters. A search then starts
         near the next anchor, and the prefilter searches only this text.
+    hint: without an anchor, what the prefilter searches in place of a pattern that is too complex
+        for it. A match of the hint ends within the first `reach` characters of each match.
     reach: without an anchor, number of characters from the start of a match within which the
         pattern ends, or could end if it matched as little as possible. A search then starts near
         the next end that the prefilter reports. 0 if there is no bound.
@@ -39,6 +41,7 @@ class Rule:
     check: Check = whole
     retry: bool = False
     anchor: str = ""
+    hint: str = ""
     reach: int = 0
 
 
@@ -60,6 +63,10 @@ def words(*alternatives: str) -> str:
 def _cases(letter: str) -> tuple[str, ...]:
     lower, upper = letter.lower(), letter.upper()
     return (lower,) if lower == upper else (lower, upper)
+
+
+QUOTE = r"\\{0,2}[\"'`]"
+"""A quotation mark, also an escaped one."""
 
 
 def before(match: re.Match[str], chars: int) -> str:

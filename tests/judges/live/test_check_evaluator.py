@@ -8,8 +8,9 @@ import pytest
 
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed
-from judges.checks.specifications import JsonSchemaCheck, LengthCheck, TrapCheck
+from judges.checks.specifications import JsonSchemaCheck, LengthCheck, ParaphraseCheck, TrapCheck
 from judges.live.check_evaluator import CheckEvaluator, NoClient
+from monitor.records import Inclusion, Sample
 from tests.judges.samples import sample
 
 
@@ -59,3 +60,27 @@ def test_no_client_answers_nothing() -> None:
         asyncio.run(NoClient().ask(Call("m", "i", "d", {}, 1)))
     assert caught.value.fatal
     asyncio.run(NoClient().close())
+
+
+def test_the_second_response_of_a_pair_has_the_agreement() -> None:
+    """However often a sample is asked for; the first response, and single ones, have no value."""
+    evaluator = CheckEvaluator(ParaphraseCheck("p", "pair"))
+
+    def pair(request_id: str, response: str, group: str) -> Sample:
+        inclusion = Inclusion(True, 1.0)
+        return Sample(request_id, 1.0, "m", inclusion, response=response, metadata={"pair": group})
+
+    first, second = pair("a", "Yes, 12 days.", "g1"), pair("b", "No, 12 days.", "g1")
+    other, same = pair("c", "Twelve days long.", "g2"), pair("d", "Twelve days long.", "g2")
+    for _ in range(3):
+        assert not evaluator.applies(first)
+        assert evaluator.applies(second)
+        assert not evaluator.applies(other)
+        assert evaluator.applies(same)
+    found = {
+        each.request_id: asyncio.run(evaluator.evaluate(each, NoClient()))
+        for each in (first, second, other, same)
+    }
+    assert [found[name].score for name in "abcd"] == [None, 0.0, None, 1.0]
+    assert [found[name].passed for name in "bd"] == [False, True]
+    assert found["a"].unscored == "not_applicable"

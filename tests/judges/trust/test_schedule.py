@@ -19,7 +19,15 @@ from judges.live.evaluator import CallThread
 from judges.live.rubric_evaluator import RubricEvaluator
 from judges.live.worker import Assigned, Judging, Tiers, Worker
 from judges.rubrics import loading
-from judges.trust.schedule import RETRY_SECONDS, Trust, TrustSettings
+from judges.trust.schedule import (
+    MAX_EVENTS,
+    RESEND_SECONDS,
+    RETRY_SECONDS,
+    Trust,
+    TrustSettings,
+)
+from judges.trust.state import TRUST, decode_trust
+from monitor.events.findings.judges import JudgeEvent, judge_event
 from monitor.records import Inclusion, Sample
 
 RUBRIC = loading.load("answer_quality")
@@ -137,6 +145,88 @@ def test_a_changed_judge_is_found_and_survives_a_restart(bench: Bench) -> None:
         assert found.mean == pytest.approx(1.0)
         assert found.moved
         bench.begin()
+
+
+def events(bench: Bench) -> list[JudgeEvent]:
+    """Return the events that are due, and mark them as delivered."""
+    found = bench.trust.events_to_write()
+    bench.trust.mark_delivered([each.id for each in found])
+    bench.commit()
+    return found
+
+
+def test_a_changed_judge_is_an_event_once(bench: Bench) -> None:
+    """With the numbers; a set that stays where it has moved to, also in a new process, is none."""
+    bench.run()
+    assert events(bench) == []
+    bench.score = 4
+    for number in range(3):
+        bench.now += DAY + 1
+        bench.run()
+        if number == 0:
+            (event,) = events(bench)
+            assert (event.judge, event.change, event.items) == ("j", "changed", 12)
+            assert event.name == "judge.answer_quality"
+            assert event.mean == pytest.approx(1.0)
+        assert events(bench) == []
+        bench.begin()
+    bench.score = 3
+    bench.now += DAY + 1
+    bench.run()
+    bench.score = 1
+    bench.now += DAY + 1
+    bench.run()
+    assert [event.mean for event in events(bench)] == [pytest.approx(-2.0)]
+
+
+def test_an_event_is_written_again_until_it_is_delivered(bench: Bench) -> None:
+    """Also by the next process, if this one ends between its commit and the delivery."""
+    bench.run()
+    bench.score = 4
+    bench.now += DAY + 1
+    bench.run()
+    [event] = bench.trust.events_to_write()
+    assert bench.trust.events_to_write() == [], "it is being delivered"
+    bench.now += RESEND_SECONDS
+    assert bench.trust.events_to_write() == [event]
+    bench.begin()  # the process ends; its state was committed
+    assert bench.trust.events_to_write() == [event]
+    bench.trust.mark_delivered(["another"])
+    bench.begin()
+    assert events(bench) == [event]
+    bench.begin()
+    assert bench.trust.events_to_write() == []
+
+
+def test_state_of_an_aborted_transaction_is_written_by_the_next(bench: Bench) -> None:
+    """Otherwise a set would be paid again, and an event lost, after the end of the process."""
+    bench.run()
+    bench.now += DAY + 1
+    bench.trust.report([judge_event("j", "down", bench.now)], ["j"])
+    mine = {0: bench.assigned}
+    aborted = bench.thread.run(lambda: bench.worker.commits(mine))
+    assert TRUST in aborted[0].messages
+    assert bench.assigned.needs_commit
+    assert bench.commit()
+    assert decode_trust(bench.state[TRUST]).down == ["j"]
+    assert not bench.assigned.needs_commit
+
+
+def test_a_judge_that_was_down_is_known_to_the_next_process(bench: Bench) -> None:
+    """So that its recovery is reported; events that nobody takes are bounded."""
+    down = judge_event("j", "down", bench.now, calls=10, failed=10)
+    bench.trust.report([down], ["j"])
+    assert bench.commit()
+    bench.begin()
+    assert (bench.trust.down, bench.trust.events_to_write()) == (["j"], [down])
+    bench.trust.report([], ["j"])
+    bench.trust.report([], [])
+    assert bench.commit()
+    bench.begin()
+    assert bench.trust.down == []
+    many = [judge_event(str(i), "down", bench.now) for i in range(MAX_EVENTS + 5)]
+    bench.trust.report(many, [])
+    assert bench.trust.events_to_write() == many[-MAX_EVENTS:]
 
 
 def test_an_unchanged_judge_has_no_shift(bench: Bench) -> None:

@@ -74,6 +74,43 @@ FOURTH_RUN = {
 It has 15 texts of each sort for a kind: one text is 7 %. No rule was changed for these texts.
 Its author knew the rules; that of the others did not.
 """
+FIFTH_RUN = {
+    "email": (1.0, 1.0),
+    "phone": (1.0, 0.961),
+    "credit_card": (0.958, 1.0),
+    "iban": (1.0, 1.0),
+    "ip_address": (1.0, 0.96),
+    "us_ssn": (0.956, 0.956),
+    "aws_key": (1.0, 1.0),
+    "github_token": (1.0, 1.0),
+    "openai_key": (1.0, 1.0),
+    "anthropic_key": (1.0, 1.0),
+    "google_key": (1.0, 1.0),
+    "slack_token": (1.0, 1.0),
+    "stripe_key": (1.0, 1.0),
+    "jwt": (1.0, 1.0),
+    "private_key": (1.0, 1.0),
+    "password": (0.884, 1.0),
+    "authorization": (1.0, 1.0),
+    "api_key": (0.961, 1.0),
+}
+"""The same for the first run over the fifth set, whose author had not read the rules.
+
+All kinds but `password` are at .95 or above. A false IP address is a wrong label: `192.168.12.44`
+stands among the texts without a telephone number.
+"""
+PASSWORDS = {
+    "blind_set_6.yaml": (0.675, 1.0),
+    "blind_set_7.yaml": (0.9, 1.0),
+    "blind_set_8.yaml": (0.766, 0.958),
+    "blind_set_9.yaml": (0.623, 0.979),
+    "blind_set_10.yaml": (0.906, 1.0),
+    "blind_set_11.yaml": (0.72, 0.96),
+}
+"""First runs over sets of passwords alone, stated in ways that the other sets lack.
+The rules were mended after each of them. The author of the sets 10 and 11 knew the rules."""
+PASSWORDS_AFTER_MENDING = (*PASSWORDS, "blind_set_2.yaml", "blind_set_4.yaml", "blind_set_12.yaml")
+"""Set 12 has the forms that were missed, or wrongly marked, in public source code."""
 SECOND = ("phone", "credit_card", "us_ssn", "aws_key", "password", "authorization")
 """Kinds below .95 in the first run. The rules were mended after a look at both sets."""
 
@@ -95,6 +132,8 @@ def results(name: str) -> dict[str, Measured]:
         ("blind_set.yaml", FIRST_RUN),
         ("blind_set_3.yaml", THIRD_RUN),
         ("blind_set_4.yaml", FOURTH_RUN),
+        ("blind_set_5.yaml", FIFTH_RUN),
+        *((name, {"password": bounds}) for name, bounds in PASSWORDS.items()),
     ],
 )
 def test_is_as_good_as_in_the_first_run(name: str, bounds: dict[str, tuple[float, float]]) -> None:
@@ -114,11 +153,28 @@ def test_kinds_that_were_mended_reach_the_promise(name: str) -> None:
         assert measured[kind].precision >= 0.85, measured[kind].false
 
 
-def test_every_kind_reaches_the_promise_in_the_third_set() -> None:
-    """After the mending, and with the two wrong negatives."""
-    for kind, measured in results("blind_set_3.yaml").items():
+@pytest.mark.parametrize("name", ["blind_set_3.yaml", "blind_set_5.yaml", "blind_set_7.yaml"])
+def test_every_kind_reaches_the_promise_after_the_mending(name: str) -> None:
+    """With the wrong labels."""
+    for kind, measured in results(name).items():
         assert measured.recall >= 0.95, (kind, measured.missed)
         assert measured.precision >= 0.95, (kind, measured.false)
+
+
+@pytest.mark.parametrize("name", PASSWORDS_AFTER_MENDING)
+def test_passwords_reach_the_promise_after_the_mending(name: str) -> None:
+    """In every set."""
+    measured = results(name)["password"]
+    assert measured.recall >= 0.95, measured.missed
+    assert measured.precision >= 0.95, measured.false
+
+
+@pytest.mark.parametrize("name", ["blind_set_9.yaml", "blind_set_10.yaml", "blind_set_11.yaml"])
+def test_sets_of_passwords_are_large(name: str) -> None:
+    """At least sixty texts with and sixty without a password."""
+    secrets = [each.secret is not None for each in load(HERE / name)]
+    assert sum(secrets) >= 60
+    assert len(secrets) - sum(secrets) >= 60
 
 
 def test_each_kind_has_thirty_texts_with_and_thirty_without_a_secret() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from judges.trust.calibration.calibrate import Verdict, calibrate, pair
 from judges.trust.calibration.labels import Label
 from judges.trust.calibration.report import Calibration, Confusion, PassMark, to_json, to_text
 from monitor.statistics.agreement import Estimate, Undefined
+from monitor.statistics.panel import effective_votes
 
 
 def data(
@@ -131,6 +133,26 @@ def test_several_people() -> None:
     assert found.people.shape == (2, 2)
     scored = pair([Label("c", "q", score=5)], [Verdict("c", "q", score=5.0)], pass_mark=4)
     assert scored["q", ""].human_passed.tolist() == [1]
+
+
+def test_effective_votes_of_a_panel() -> None:
+    """Judges with the same errors are about one vote; answers without all votes do not count."""
+    labels, verdicts, human, judge = data(6)
+    noise = np.random.default_rng(7).normal(0, 0.2, (len(human), 3))
+    panel = [
+        replace(each, votes=tuple(judge[i] + noise[i])) for i, each in enumerate(verdicts[:-1])
+    ]
+    found = calibrated(labels, [*panel, replace(verdicts[-1], votes=(0.0, 5.0))])
+    assert found.judges == 3
+    errors = judge[:-1, None] + noise[:-1] - human[:-1, None]
+    assert found.effective_votes == pytest.approx(effective_votes(errors))
+    assert isinstance(found.effective_votes, float)
+    assert found.effective_votes < 1.2
+    assert "effective votes of   3 judges   1." in to_text([found])
+    alone = calibrated(labels, verdicts)
+    assert isinstance(alone.effective_votes, Undefined)
+    assert alone.judges == 0
+    assert "effective votes" not in to_text([alone])
 
 
 def test_undefined_has_reasons() -> None:

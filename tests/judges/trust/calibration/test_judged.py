@@ -145,7 +145,12 @@ def test_nothing_to_compare_is_an_error(evaluations: list[Evaluation], reason: s
 def test_dimensions_have_verdicts() -> None:
     """A label of a dimension meets the judge's score of it; an unknown one has none."""
     labels = [label(1), label(1, dimension="clarity"), label(1, dimension="wit")]
-    found = collect(labels, [evaluation(1, 4.0, dimensions={"clarity": 5.0, "depth": 2.0})])
+    dimensions = {"clarity": 5.0, "depth": 2.0}
+    found = collect(labels, [evaluation(1, 4.0, dimensions=dimensions, votes=(4.0, 3.0))])
+    assert {each.dimension: each.votes for each in found.verdicts()} == {
+        "": (4.0, 3.0),
+        "clarity": (),
+    }
     assert {each.dimension: each.score for each in found.verdicts()} == {"": 4.0, "clarity": 5.0}
 
 

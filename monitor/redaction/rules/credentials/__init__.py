@@ -1,0 +1,1 @@
+"""Credentials that are recognised by what stands around them."""
