@@ -12,6 +12,7 @@ VERDICTS: Final[tuple[Verdict, ...]] = get_args(Verdict)
 
 ErrorReason = Literal[
     "endpoint_unavailable",
+    "request_rejected",
     "unauthorized",
     "rate_limited",
     "deadline",
@@ -25,11 +26,14 @@ ErrorReason = Literal[
     "no_baseline",
     "mismatched_items",
     "budget",
+    "judge_unavailable",
     "killed",
     "failed",
 ]
-"""Why a run has no verdict. `invalid_responses`: too many empty or unreadable answers.
-`mismatched_items`: prompts or targets differ from the baseline's. `failed`: anything else."""
+"""Why a run has no verdict. `request_rejected`: the endpoint does not know the path or the model.
+`invalid_responses`: too many empty or unreadable answers.
+`mismatched_items`: prompts, targets or the judge differ from the baseline's. `budget`: GPU-hours or
+money for judges are used up. `judge_unavailable`: the judge does not answer. `failed`: the rest."""
 
 
 class RunError(Exception):

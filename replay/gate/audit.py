@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -98,20 +98,24 @@ def check(path: Path) -> list[Entry]:
         raise UserError(f"{path}: cannot be read: {os_error_reason(error)}") from None
 
 
+def fields(result: GateResult, content: bytes) -> dict[str, Any]:
+    """Return what an entry says about a result, without hashes of a chain. content: as JSON."""
+    return {
+        "time": result.started + result.seconds,
+        "gate": result.name,
+        "criteria_sha256": result.criteria_sha256,
+        "outcome": result.outcome,
+        "exit_status": result.exit_status,
+        "candidate": result.candidate,
+        "baseline": result.baseline,
+        "stages": {stage.name: stage.outcome for stage in result.stages},
+        "origin": result.origin,
+        "result_sha256": hashlib.sha256(content).hexdigest(),
+    }
+
+
 def _entry(result: GateResult, content: bytes, previous: str) -> Entry:
-    entry = Entry(
-        time=result.started + result.seconds,
-        gate=result.name,
-        criteria_sha256=result.criteria_sha256,
-        outcome=result.outcome,
-        exit_status=result.exit_status,
-        candidate=result.candidate,
-        baseline=result.baseline,
-        stages={stage.name: stage.outcome for stage in result.stages},
-        origin=result.origin,
-        result_sha256=hashlib.sha256(content).hexdigest(),
-        previous=previous,
-    )
+    entry = Entry(**fields(result, content), previous=previous)
     return msgspec.structs.replace(entry, hash=_hash(entry))
 
 

@@ -19,6 +19,8 @@ from replay.runner.plan import ModelSpec
 MAX_WAIT_S: Final = 30.0
 """Longest pause that a Retry-After header can cause."""
 _MAX_BYTES: Final = 1 << 20
+_TEMPORARY: Final = {408, 425}
+"""Statuses below 500, besides 429, that another attempt may not have."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -107,8 +109,8 @@ def status_error(spec: ModelSpec, status: int) -> RunError:
         return RunError("unauthorized", f"{where}: check the key in {source}")
     if status == 429:
         return RunError("rate_limited", f"{where}: lower concurrency, or run later")
-    if status == 404:
-        return RunError("endpoint_unavailable", f"{where}: check base_url and the model's name")
+    if status < 500 and status not in _TEMPORARY:
+        return RunError("request_rejected", f"{where}: check base_url and the model's name")
     return RunError("endpoint_unavailable", where)
 
 

@@ -192,7 +192,7 @@ class _Watch:
         """Raise RunError at the deadline, or if the process is silent or writes without end."""
         now = time.monotonic()
         if now > self._deadline:
-            raise RunError("deadline", f"the run took longer than {self._plan.deadline_s:g} s")
+            raise RunError("deadline", f"the run took longer than {self._plan.deadline_s:.0f} s")
         if now > self._silence:
             detail = f"the model has not answered for {self._plan.silence_s:g} s"
             raise RunError("deadline", detail)

@@ -4,9 +4,10 @@
 `Store.write()`, so that one transaction can hold several of them.
 """
 
-from replay.store.database.errors import LeaseLost, StoreError, StoreFull, StoreUnavailable
+from monitor.database.errors import StoreError, StoreFull, StoreUnavailable
+from monitor.database.store import Store
+from replay.store.database.leases import LeaseLost
 from replay.store.database.opening import open_store, upgrade
-from replay.store.database.store import Store
 
 __all__ = [
     "LeaseLost",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, select
 
+from monitor.database.columns import clean
+from monitor.database.errors import StoreError
+from monitor.database.inserting import insert_new
 from replay.store import chain, queue
-from replay.store.database.columns import clean
-from replay.store.database.errors import StoreError
-from replay.store.database.inserting import insert_new
 from replay.store.database.tables import BASELINES
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import Connection, delete, func, select, update
 
-from replay.store.database.inserting import insert_new
+from monitor.database.inserting import insert_new
 from replay.store.database.tables import OUTBOX
 
 

@@ -15,10 +15,12 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
+from monitor.database import offsets as stored
+from monitor.database.columns import clean, encode
+from monitor.database.inserting import insert_new
 from replay.results import Verdict
 from replay.store import chain, results
-from replay.store.database.columns import clean, encode
-from replay.store.database.inserting import insert_new
+from replay.store.costs import judging
 from replay.store.database.leases import Lease, locked_row
 from replay.store.database.tables import ENVIRONMENTS, GPU_USAGE, RUNS, SOURCE_OFFSETS
 
@@ -270,7 +272,7 @@ def _finish(connection: Connection, run: str, outcome: Outcome, at: float) -> Ru
         "detail": outcome.detail,
         "environment": environment,
         "gpu_seconds": connection.execute(used).scalar_one(),
-        "cost_usd": outcome.cost_usd,
+        "cost_usd": outcome.cost_usd + judging.cost_of(connection, run) / 1e9,
     }
     finished = _updated(connection, run, values)
     content = {name: getattr(finished, name) for name in CHAINED}
@@ -374,16 +376,9 @@ def save_offsets(
     connection: Connection, group: str, offsets: Mapping[tuple[str, int], int]
 ) -> None:
     """Store the offsets that a consumer reads next, by topic and partition. They never decrease."""
-    for (topic, partition), offset in sorted(offsets.items()):
-        key = {"consumer_group": group, "topic": topic, "partition": partition}
-        if insert_new(connection, SOURCE_OFFSETS, [{**key, "next_offset": offset}]):
-            continue
-        same = and_(*(SOURCE_OFFSETS.c[name] == value for name, value in key.items()))
-        statement = update(SOURCE_OFFSETS).where(same, SOURCE_OFFSETS.c.next_offset < offset)
-        connection.execute(statement.values(next_offset=offset))
+    stored.save_offsets(connection, SOURCE_OFFSETS, group, offsets)
 
 
 def load_offsets(connection: Connection, group: str) -> dict[tuple[str, int], int]:
     """Return the stored offsets of a consumer group by topic and partition."""
-    query = select(SOURCE_OFFSETS).where(SOURCE_OFFSETS.c.consumer_group == group)
-    return {(row.topic, row.partition): row.next_offset for row in connection.execute(query)}
+    return stored.load_offsets(connection, SOURCE_OFFSETS, group)

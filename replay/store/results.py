@@ -16,9 +16,9 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, and_, delete, select
 
+from monitor.database.columns import clean, encode
+from monitor.database.inserting import insert_new
 from replay.results import ItemScore, RunError, TaskScores
-from replay.store.database.columns import clean, encode
-from replay.store.database.inserting import insert_new
 from replay.store.database.leases import Lease, locked_row
 from replay.store.database.tables import ITEM_RESULTS, RESPONSES, RUN_TASKS, RUNS, TASK_SCORES
 
@@ -132,15 +132,6 @@ def _scores(connection: Connection, run: str) -> Iterator[tuple[str, ItemScore]]
             name: math.nan if value is None else value for name, value in row.metrics.items()
         }
         yield task, ItemScore(**fields)
-
-
-def done(connection: Connection, run: str) -> dict[str, set[int]]:
-    """Return the doc ids by task that have a result: what a resumed run need not repeat."""
-    found = defaultdict(set)
-    query = select(ITEM_RESULTS.c.task, ITEM_RESULTS.c.doc_id).where(ITEM_RESULTS.c.run == run)
-    for task, doc_id in connection.execute(query):
-        found[task].add(doc_id)
-    return dict(found)
 
 
 def digest(connection: Connection, run: str) -> str:

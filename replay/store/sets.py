@@ -11,18 +11,28 @@ from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, exists, func, insert, select
 
+from monitor.database.columns import clean, encode
+from monitor.database.errors import StoreError
+from monitor.database.inserting import insert_new
 from replay.sets.item import Item
 from replay.sets.item_set import HoldOut, ItemSet
 from replay.store import chain
-from replay.store.database.columns import clean, encode
-from replay.store.database.errors import StoreError
-from replay.store.database.inserting import insert_new
-from replay.store.database.tables import ITEM_SETS, ITEM_TEXTS, SET_ITEMS
+from replay.store.database.tables import (
+    ITEM_RESULTS,
+    ITEM_SETS,
+    ITEM_TEXTS,
+    RESPONSES,
+    SET_ITEMS,
+)
 
 TEXTS: Final = ("prompt", "target", "choices", "contexts", "format")
 """Fields of an item that are stored apart and can be erased."""
+
+
+_ANSWER: Final = ("run", "task", "doc_id", "filter")
+"""Key of an answer."""
 
 
 class SetVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +156,22 @@ def _items(connection: Connection, digest: str) -> tuple[Item, ...]:
     return tuple(sorted(items, key=lambda item: item.id))  # databases order texts differently
 
 
+def items_of_requests(connection: Connection, request_ids: Collection[str]) -> set[str]:
+    """Return the ids of the items, of all versions, that were drawn from these requests."""
+    wanted = set(map(clean, request_ids))
+    rows = connection.execute(select(SET_ITEMS.c.item, SET_ITEMS.c.content))
+    return {item for item, fields in rows if fields["provenance"].get("request_id") in wanted}
+
+
 def erase_texts(connection: Connection, ids: Collection[str]) -> int:
-    """Delete the texts of items from all versions; return the number of items."""
-    return connection.execute(delete(ITEM_TEXTS).where(ITEM_TEXTS.c.item.in_(ids))).rowcount
+    """Delete the texts of items from all versions, and the answers to them.
+
+    Returns the number of items. A version that lost texts cannot be replayed any more.
+    """
+    erased = 0
+    for item in sorted(ids):
+        answers = ITEM_RESULTS.c.item == item
+        same = [ITEM_RESULTS.c[key] == RESPONSES.c[key] for key in _ANSWER]
+        connection.execute(delete(RESPONSES).where(exists().where(answers, *same)))
+        erased += connection.execute(delete(ITEM_TEXTS).where(ITEM_TEXTS.c.item == item)).rowcount
+    return erased

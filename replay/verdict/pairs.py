@@ -155,11 +155,20 @@ def check_failed(pairs: Pairs, share: float, of: int) -> None:
     """Raise RunError `invalid_responses` if more than a share of `of` answers are unusable."""
     for count, whose in ((pairs.failed, "candidate"), (pairs.baseline_failed, "baseline")):
         if count > share * of:
+            reasons = f" ({_reasons(pairs.task)})" if whose == "candidate" else ""
             raise RunError(
                 "invalid_responses",
-                f"{pairs.task.task}: {count} of {of} answers of the {whose} are unusable,"
+                f"{pairs.task.task}: {count} of {of} answers of the {whose} are unusable{reasons},"
                 f" more than {share:.0%}",
             )
+
+
+def _reasons(task: TaskScores) -> str:
+    """Return why answers are unusable, most frequent reasons first."""
+    counts = Counter(
+        each.failed or "no score" for each in task.scores if not usable(each, task.metric)
+    )
+    return ", ".join(f"{count} {reason}" for reason, count in counts.most_common(5))
 
 
 def usable(score: ItemScore, metric: str) -> bool:

@@ -103,6 +103,18 @@ class People(Section):
         default=0.1,
         description="Tolerated excess of lost over won comparisons, as a share of all.",
     )
+    queue: Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,200}$")] | None = Field(
+        default=None,
+        description="Review queue of the web application that the pairs enter, and whose ratings"
+        " count. Without it, a file of labels is needed.",
+    )
+    rubric: Text = Field(
+        default="answer_quality",
+        description="Rubric of the queue, which annotators see: of a shipped name, or a file.",
+    )
+    overlap: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=1, description="Annotators who compare each pair."
+    )
 
 
 class Canary(Section):

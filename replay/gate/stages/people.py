@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -61,6 +61,17 @@ class Label(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     by: str = ""
 
 
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """Where people compare pairs, other than with a file.
+
+    place: its name in messages. compare: adds pairs that are new there, and returns the labels of
+    those that are done.
+    """
+
+    place: str
+    compare: Callable[[Sequence[Pair]], Sequence[Label]]
+
+
 _decoder = msgspec.json.Decoder(Label)
 
 
@@ -80,12 +91,17 @@ def draw(
     return sorted(pairs, key=lambda pair: pair.pair)[:count]
 
 
+def different(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return the pairs whose answers differ; the others are ties."""
+    return [pair for pair in pairs if pair.first != pair.second]
+
+
 def export(path: Path, pairs: Sequence[Pair]) -> int:
     """Write the pairs whose answers differ as JSON lines. Return their number.
 
     The folder is made if it is absent. Raises UserError if the file cannot be written.
     """
-    shown = [pair.exported for pair in pairs if pair.first != pair.second]
+    shown = [pair.exported for pair in different(pairs)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"".join(msgspec.json.encode(pair) + b"\n" for pair in shown))
@@ -114,12 +130,12 @@ def read_labels(path: Path) -> list[tuple[int, Label]]:
 
 
 def scores(
-    pairs: Sequence[Pair], labels: Sequence[tuple[int, Label]], path: Path
+    pairs: Sequence[Pair], labels: Sequence[tuple[int, Label]], path: Path | str
 ) -> tuple[TaskScores, TaskScores, int]:
     """Return the scores of candidate and baseline, and how many pairs have no label.
 
     The better answer has 1, the other one 0; both have 0 in a tie. Several labels of a pair are
-    averaged. path: of the labels, for errors. Raises UserError for labels that do not fit.
+    averaged. path: where the labels are, for errors. Raises UserError for labels that do not fit.
     """
     given = _by_pair(pairs, labels, path)
     own, other, missing = [], [], 0
@@ -171,7 +187,7 @@ def _text(text: str) -> str:
 
 
 def _by_pair(
-    pairs: Sequence[Pair], labels: Sequence[tuple[int, Label]], path: Path
+    pairs: Sequence[Pair], labels: Sequence[tuple[int, Label]], path: Path | str
 ) -> Mapping[str, list[Label]]:
     known = {pair.pair for pair in pairs}
     found: defaultdict[str, list[Label]] = defaultdict(list)

@@ -21,13 +21,17 @@ from replay.gate.stages.canary import Clock, Reading, wait
 from replay.gate.stages.runs import Scores, StoredRun
 from replay.results import ItemScore, RunError, TaskScores
 
+_Labels = list[tuple[int, people.Label]]
+"""Labels with their numbers in a file."""
+
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a gate reads besides its criteria.
 
     folder: keeps scores, logs and the pairs for people. samples: records of candidate and baseline.
     checks: of answers, by name. stored: reads runs of the store.
-    canary: reads the experiment. labels: file of people's labels. clock: for the canary.
+    canary: reads the experiment. labels: file of people's labels. review: where people compare
+    pairs, unless there is such a file. clock: for the canary.
     time: returns epoch seconds.
     """
 
@@ -39,6 +43,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     labels: Path | None
     clock: Clock
     time: Callable[[], float]
+    review: people.Review | None = None
 
 
 def run_gate(
@@ -135,15 +140,16 @@ class _Stages:
         limit = getattr(criteria.tiers, tiers[-1] if tiers else "L3")
         sides = self._scores.tier(limit)
         pairs = people.draw(sides.candidate, sides.baseline, criteria.tiers.L3)
-        path = inputs.folder / "people.jsonl"
-        count = people.export(path, pairs)
-        if inputs.labels is None and count:
-            detail = f"{count} pairs wait for labels in {path}; pass them with --labels"
+        labels, place = self._labels(pairs)
+        if labels is None:
+            count = len(people.different(pairs))
+            detail = f"{count} pairs wait for labels in {place}; pass them with --labels"
             return Stage(name="L3", outcome="inconclusive", detail=detail)
-        labels = people.read_labels(inputs.labels) if inputs.labels else []
-        own, other, missing = people.scores(pairs, labels, inputs.labels or path)
+        own, other, missing = people.scores(pairs, labels, place)
         if missing:
-            detail = f"{missing} of {count} pairs have no label"
+            detail = f"{missing} of {len(people.different(pairs))} pairs have no label"
+            if inputs.labels is None:
+                detail += f"; they wait in {place}"
             return Stage(name="L3", outcome="inconclusive", detail=detail)
         level = levels(criteria.alpha, chances(criteria))
         limits = Limits(criteria.min_items, criteria.max_failed)
@@ -153,6 +159,21 @@ class _Stages:
         check = margin_check(people.TASK, rule, found[people.TASK])
         words = f"the share of pairs lost exceeds that of pairs won by less than {margin:g}"
         return _stage("L3", (msgspec.structs.replace(check, name="people margin", rule=words),))
+
+    def _labels(self, pairs: Sequence[people.Pair]) -> tuple[_Labels | None, Path | str]:
+        """Return the labels of people and where they are; None if the pairs wait in a file.
+
+        The pairs are exported as a file in any case.
+        """
+        inputs = self._inputs
+        path = inputs.folder / "people.jsonl"
+        count = people.export(path, pairs)
+        if inputs.labels is not None:
+            return people.read_labels(inputs.labels), inputs.labels
+        if inputs.review is not None:
+            found = inputs.review.compare(people.different(pairs))
+            return list(enumerate(found, 1)), inputs.review.place
+        return (None if count else []), path
 
     def _canary(self) -> Stage:
         canary = self._criteria.canary

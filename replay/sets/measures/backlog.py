@@ -19,6 +19,7 @@ from msgspec import structs
 
 from monitor.errors import UserError, os_error_reason
 from replay.sets.item import Item
+from replay.sets.item_set import check_name
 
 State = Literal["open", "fixed", "regressed"]
 PASSES: Final = 2
@@ -26,6 +27,7 @@ PASSES: Final = 2
 PASS_MARK: Final = 0.5
 """Score, 0 to 1, from which an item passes."""
 MAX_ENTRIES: Final = 50_000
+FILE: Final = "backlog.json"
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -96,6 +98,12 @@ def update(
         if after.state != each.state:
             changes.append(Change(each.item, each.cause, each.state, after.state))
     return tuple(updated), tuple(changes)
+
+
+def backlog_path(directory: Path, name: str) -> Path:
+    """Return the path of the backlog of a set. Raises UserError for a name that is not valid."""
+    check_name(name)
+    return directory / name / FILE
 
 
 def read_backlog(path: Path) -> tuple[Failure, ...]:

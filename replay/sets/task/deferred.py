@@ -6,6 +6,7 @@ classifier.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -18,8 +19,8 @@ from replay.sets.item import BINARY_SCORINGS, Item, Scoring
 DEFERRED: Final[frozenset[Scoring]] = frozenset({"refuses", "complies", "format", "judge"})
 """Scorings whose scores are computed after a chunk."""
 
-Scorer = Callable[[Sequence[tuple[Item, str]]], Sequence[float | None]]
-"""Scores of responses to items, 0 to 1; None if a response cannot be scored."""
+Scorer = Callable[[Sequence[tuple[Item, str]]], Sequence[float | str | None]]
+"""Scores of responses to items, 0 to 1; a text, or None, if a response cannot be scored: why."""
 
 
 def refusal_scorers(refused: Callable[[Sequence[str]], Sequence[bool]]) -> dict[Scoring, Scorer]:
@@ -35,20 +36,28 @@ def refusal_scorers(refused: Callable[[Sequence[str]], Sequence[bool]]) -> dict[
 
 
 def score_deferred(
-    tasks: Iterable[TaskScores], items: Mapping[str, Item], scorers: Mapping[Scoring, Scorer]
+    tasks: Iterable[TaskScores],
+    items: Mapping[str, Item],
+    scorers: Mapping[Scoring, Scorer],
+    versions: Mapping[Scoring, str] | None = None,
 ) -> tuple[TaskScores, ...]:
     """Return the tasks with the deferred scores of their items.
 
-    items: by id. An answer without a score is a failed item, "unscored". Raises RunError if a
-    scorer is needed and absent.
+    items: by id. An answer without a score is a failed item, "unscored". versions: of scorers that
+    change, such as a judge; they become part of the digest of the task, so that scores of two
+    versions are not compared. Raises RunError if a scorer is needed and absent.
     """
     return tuple(
-        _score(task, items, scorers) if task.metric in DEFERRED else task for task in tasks
+        _score(task, items, scorers, versions or {}) if task.metric in DEFERRED else task
+        for task in tasks
     )
 
 
 def _score(
-    task: TaskScores, items: Mapping[str, Item], scorers: Mapping[Scoring, Scorer]
+    task: TaskScores,
+    items: Mapping[str, Item],
+    scorers: Mapping[Scoring, Scorer],
+    versions: Mapping[Scoring, str],
 ) -> TaskScores:
     """Return one task with its scores."""
     scoring = next(name for name in DEFERRED if name == task.metric)
@@ -63,13 +72,22 @@ def _score(
     return msgspec.structs.replace(
         task,
         binary=scoring in BINARY_SCORINGS,
+        task_digest=_digest(task.task_digest, versions.get(scoring, "")),
         scores=tuple(
             _scored(s, scoring, found[s.doc_id]) if s.doc_id in found else s for s in task.scores
         ),
     )
 
 
-def _scored(score: ItemScore, scoring: str, value: float | None) -> ItemScore:
+def _digest(task_digest: str, version: str) -> str:
+    if not version:
+        return task_digest
+    return hashlib.sha256(f"{task_digest} {version}".encode()).hexdigest()
+
+
+def _scored(score: ItemScore, scoring: str, value: float | str | None) -> ItemScore:
+    if isinstance(value, str):
+        return msgspec.structs.replace(score, failed=f"unscored: {value}")
     if value is None or not math.isfinite(value):
         return msgspec.structs.replace(score, failed="unscored")
     return msgspec.structs.replace(score, metrics=score.metrics | {scoring: float(value)})

@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, select
 
-from replay.store.database.errors import LeaseLost
 from replay.store.database.tables import RUNS
+
+
+class LeaseLost(Exception):
+    """Another worker has claimed the run, or it is finished: stop, and write nothing more."""
 
 
 class Lease(msgspec.Struct, frozen=True):

@@ -23,50 +23,40 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from replay.store.database.columns import CleanText, Json
+from monitor.database.chain import chain_table
+from monitor.database.columns import NAMING, CleanText, Json, text_column
+from monitor.database.offsets import offsets_table
 
-METADATA: Final = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    }
-)
-
-
-def _text(name: str) -> Column[str]:
-    return Column(name, CleanText, nullable=False)
-
+METADATA: Final = MetaData(naming_convention=NAMING)
 
 RUNS: Final = Table(
     "runs",
     METADATA,
     Column("id", CleanText, primary_key=True),
-    _text("alarm"),
-    _text("set_digest"),
-    _text("model_digest"),
-    _text("model"),
-    _text("trigger"),
+    text_column("alarm"),
+    text_column("set_digest"),
+    text_column("model_digest"),
+    text_column("model"),
+    text_column("trigger"),
     Column("plan", Json, nullable=False),
     Column("details", Json, nullable=False),
     Column("gpu", Boolean, nullable=False),
     Column("priority", Integer, nullable=False),
-    _text("state"),
+    text_column("state"),
     Column("created_at", Double, nullable=False),
     Column("not_before", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
     Column("attempts", Integer, nullable=False),
-    _text("worker"),
+    text_column("worker"),
     Column("lease_until", Double),
     Column("cancel_at", Double),
-    _text("verdict"),
-    _text("reason"),
-    _text("detail"),
+    text_column("verdict"),
+    text_column("reason"),
+    text_column("detail"),
     Column("done", Integer, nullable=False),
     Column("planned", Integer, nullable=False),
-    _text("environment"),
+    text_column("environment"),
     Column("gpu_seconds", Double, nullable=False),
     Column("cost_usd", Double, nullable=False),
     UniqueConstraint("alarm", "set_digest", "model_digest"),
@@ -75,26 +65,18 @@ RUNS: Final = Table(
 )
 """One row a run: its request, its lease and how it ended. A finished row is final."""
 
-SOURCE_OFFSETS: Final = Table(
-    "source_offsets",
-    METADATA,
-    _text("consumer_group"),
-    _text("topic"),
-    Column("partition", Integer, nullable=False),
-    Column("next_offset", BigInteger, nullable=False),
-    PrimaryKeyConstraint("consumer_group", "topic", "partition"),
-)
+SOURCE_OFFSETS: Final = offsets_table("source_offsets", METADATA)
 """The offset that a consumer reads next, committed together with the rows it caused."""
 
 RUN_TASKS: Final = Table(
     "run_tasks",
     METADATA,
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
-    _text("task"),
-    _text("metric"),
+    text_column("task"),
+    text_column("metric"),
     Column("is_binary", Boolean, nullable=False),
     Column("higher_is_better", Boolean, nullable=False),
-    _text("task_digest"),
+    text_column("task_digest"),
     PrimaryKeyConstraint("run", "task"),
 )
 
@@ -102,16 +84,16 @@ ITEM_RESULTS: Final = Table(
     "item_results",
     METADATA,
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
-    _text("task"),
+    text_column("task"),
     Column("doc_id", Integer, nullable=False),
-    _text("filter"),
-    _text("item"),
-    _text("prompt_hash"),
-    _text("target_hash"),
+    text_column("filter"),
+    text_column("item"),
+    text_column("prompt_hash"),
+    text_column("target_hash"),
     Column("metrics", Json, nullable=False),
-    _text("failed"),
+    text_column("failed"),
     Column("slices", Json, nullable=False),
-    _text("cluster"),
+    text_column("cluster"),
     PrimaryKeyConstraint("run", "task", "doc_id", "filter"),
 )
 """The score of each answer. Rows are never changed."""
@@ -120,10 +102,10 @@ RESPONSES: Final = Table(
     "responses",
     METADATA,
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
-    _text("task"),
+    text_column("task"),
     Column("doc_id", Integer, nullable=False),
-    _text("filter"),
-    _text("response"),
+    text_column("filter"),
+    text_column("response"),
     PrimaryKeyConstraint("run", "task", "doc_id", "filter"),
 )
 """The texts of answers. They can be erased."""
@@ -132,9 +114,9 @@ TASK_SCORES: Final = Table(
     "task_scores",
     METADATA,
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
-    _text("task"),
-    _text("filter"),
-    _text("metric"),
+    text_column("task"),
+    text_column("filter"),
+    text_column("metric"),
     Column("n", Integer, nullable=False),
     Column("failed", Integer, nullable=False),
     Column("mean", Double),
@@ -155,7 +137,7 @@ ITEM_SETS: Final = Table(
     "item_sets",
     METADATA,
     Column("digest", CleanText, primary_key=True),
-    _text("name"),
+    text_column("name"),
     Column("version", Integer, nullable=False),
     Column("created", Double, nullable=False),
     Column("hold_out", Json),
@@ -166,7 +148,7 @@ SET_ITEMS: Final = Table(
     "set_items",
     METADATA,
     Column("set_digest", CleanText, ForeignKey("item_sets.digest"), nullable=False),
-    _text("item"),
+    text_column("item"),
     Column("content", Json, nullable=False),
     PrimaryKeyConstraint("set_digest", "item"),
 )
@@ -184,8 +166,8 @@ BASELINES: Final = Table(
     "baselines",
     METADATA,
     Column("id", Integer, primary_key=True),
-    _text("model"),
-    _text("set_digest"),
+    text_column("model"),
+    text_column("set_digest"),
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
     Column("created_at", Double, nullable=False),
     UniqueConstraint("model", "set_digest", "run"),
@@ -197,33 +179,22 @@ OUTBOX: Final = Table(
     METADATA,
     Column("id", Integer, primary_key=True),
     Column("event_id", CleanText, nullable=False, unique=True),
-    _text("key"),
+    text_column("key"),
     Column("payload", LargeBinary, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("sent_at", Double),
 )
 
-LEDGER: Final = Table(
-    "ledger",
-    METADATA,
-    Column("seq", Integer, primary_key=True, autoincrement=False),
-    _text("kind"),
-    _text("subject"),
-    Column("at", Double, nullable=False),
-    _text("content"),
-    _text("previous"),
-    _text("hash"),
-    Index(None, "kind", "subject"),
-)
+LEDGER: Final = chain_table("ledger", METADATA)
 """The hash chain: runs, how they ended, decisions, baselines, sets. Rows are never changed."""
 
 GPU_SLOTS: Final = Table(
     "gpu_slots",
     METADATA,
-    _text("host"),
+    text_column("host"),
     Column("slot", Integer, nullable=False),
-    _text("run"),
-    _text("worker"),
+    text_column("run"),
+    text_column("worker"),
     Column("lease_until", Double, nullable=False),
     PrimaryKeyConstraint("host", "slot"),
 )
@@ -231,9 +202,41 @@ GPU_SLOTS: Final = Table(
 GPU_USAGE: Final = Table(
     "gpu_usage",
     METADATA,
-    _text("day"),
+    text_column("day"),
     Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
     Column("seconds", Double, nullable=False),
     PrimaryKeyConstraint("day", "run"),
 )
 """Seconds of GPUs by day (UTC, YYYY-MM-DD) and run."""
+
+JUDGE_SCORES: Final = Table(
+    "judge_scores",
+    METADATA,
+    Column("key", CleanText, primary_key=True),
+    Column("run", CleanText, ForeignKey("runs.id"), nullable=False),
+    Column("score", Double),
+    text_column("unscored"),
+    Column("nanodollars", BigInteger, nullable=False),
+    Column("created_at", Double, nullable=False),
+)
+"""What judges have scored, by a hash of the judge, the item and the answer; run: that paid for it.
+Either there is a score, or `unscored` says why not."""
+
+JUDGE_SPENDING: Final = Table(
+    "judge_spending",
+    METADATA,
+    Column("period", CleanText, primary_key=True),
+    Column("nanodollars", BigInteger, nullable=False),
+)
+"""Money that judges have cost, or that is reserved for calls, by day and month (UTC)."""
+
+WAITING_ALARMS: Final = Table(
+    "waiting_alarms",
+    METADATA,
+    Column("alarm", CleanText, primary_key=True),
+    text_column("model"),
+    Column("event", LargeBinary, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Index(None, "model", "created_at"),
+)
+"""Open alarms that started no run because of the cooldown of their model."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from sqlalchemy import Connection
 
+from monitor.database.columns import encode
 from replay.store import chain, results
-from replay.store.database.columns import encode
 from replay.store.queries import runs
 
 

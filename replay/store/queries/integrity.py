@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Table, select
 
+from monitor.database.columns import encode
 from replay.store import results, sets
 from replay.store.chain import Broken, ChainStatus, Entry, entries, verify_chain
-from replay.store.database.columns import encode
 from replay.store.database.tables import BASELINES, ENVIRONMENTS, ITEM_SETS, RUNS
 from replay.store.queue import CHAINED, REQUESTED
 

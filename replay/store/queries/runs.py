@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, select
 
+from monitor.database.columns import clean
+from monitor.database.errors import StoreError
 from replay.results import ItemScore, TaskScores
 from replay.store import chain, queue, results, sets
-from replay.store.database.columns import clean
-from replay.store.database.errors import StoreError
 from replay.store.database.tables import ENVIRONMENTS, RUNS
 from replay.store.queue import Run
 from replay.store.results import TaskMean

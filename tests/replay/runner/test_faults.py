@@ -19,7 +19,7 @@ CASES: list[tuple[str, Fault, ErrorReason]] = [
     ("busy", faults.BUSY, "rate_limited"),
     ("internal error", faults.BROKEN, "endpoint_unavailable"),
     ("closed connection", faults.DEAD, "endpoint_unavailable"),
-    ("unknown path", Fault(404), "endpoint_unavailable"),
+    ("unknown path", Fault(404), "request_rejected"),
     ("hang", faults.HANG, "deadline"),
     ("no JSON", faults.NO_JSON, "invalid_responses"),
     ("wrong JSON", faults.WRONG_JSON, "invalid_responses"),

@@ -12,7 +12,7 @@ from replay.runner.suites import SUITES
 from replay.sets.item import SCORINGS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "replay-tasks.md").read_text()
-ELSEWHERE = {"no_items", "no_baseline", "mismatched_items", "budget"}
+ELSEWHERE = {"no_items", "no_baseline", "mismatched_items", "budget", "judge_unavailable"}
 """Reasons that have nothing to do with tasks: docs/replay.md has them."""
 
 

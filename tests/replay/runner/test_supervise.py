@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from monitor.errors import UserError
 from replay.results import RunError
 from replay.runner.chunk import Chunk, finished_items
 from replay.runner.supervise import LOG, run
+from tests.integration.harness import until
 from tests.long_form import long_only
+from tests.processes import child_of
 from tests.replay import openai_server as server_faults
 from tests.replay.openai_server import OpenAIServer
 from tests.replay.runner.toy import Collector, add, plan, write_sums
@@ -78,7 +81,8 @@ def test_a_run_stops_early(tmp_path: Path) -> None:
 class Killer:
     """Kills the process of a run with SIGKILL at chosen moments.
 
-    moments: numbers of received chunks and, in that chunk, of requests, at which to kill once.
+    moments: numbers of finished chunks of four items and of requests after them, at which to kill
+        once. A request is answered when the finished chunks have arrived.
     """
 
     def __init__(self, chunks: Collector, moments: list[tuple[int, int]]) -> None:
@@ -86,19 +90,23 @@ class Killer:
         self.reasons: list[str] = []
         self._chunks = chunks
         self._moments = moments
+        self._chunk: dict[str, int] = {}
         self._seen = (0, 0)
+        self._lock = threading.Lock()
 
     def __call__(self, _number: int, prompt: str) -> None:
         """Look at a request."""
         if "+" not in prompt:
             return  # the check of the endpoint
-        self.asked.append(prompt)
-        chunk, request = self._seen
-        received = len(self._chunks.chunks)
-        self._seen = (received, request + 1 if received == chunk else 1)
-        if self._moments and self._seen >= self._moments[0]:
-            self._moments.pop(0)
-            os.kill(child_of(os.getpid()), signal.SIGKILL)
+        with self._lock:
+            self.asked.append(prompt)
+            chunk = self._chunk.setdefault(prompt, len(self._chunk) // 4)
+            until(lambda: len(self._chunks.chunks) >= chunk, "the finished chunks")
+            last, request = self._seen
+            self._seen = (chunk, request + 1 if chunk == last else 1)
+            if self._moments and self._seen >= self._moments[0]:
+                self._moments.pop(0)
+                os.kill(child_of(os.getpid(), "replay.runner.process"), signal.SIGKILL)
 
 
 def run_until_done(tmp_path: Path, moments: list[tuple[int, int]]) -> tuple[Collector, Killer]:
@@ -140,19 +148,6 @@ def test_a_run_that_is_killed_anywhere_resumes(tmp_path: Path, seed: int) -> Non
     draw = random.Random(seed)
     moments = [(chunk, draw.randint(1, 4)) for chunk in range(3)]
     check_complete(*run_until_done(tmp_path, moments), kills=3)
-
-
-def child_of(parent: int) -> int:
-    """Return the id of the process of a run."""
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rpartition(")")[2].split()
-            command = (status.parent / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if int(fields[1]) == parent and b"replay.runner.process" in command:
-            return int(status.parent.name)
-    raise AssertionError("no run is active")
 
 
 def test_the_deadline_holds_while_the_model_is_silent(tmp_path: Path) -> None:
@@ -208,7 +203,7 @@ def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
     with OpenAIServer(answer=add) as server, pytest.raises(ConnectionError, match="the store"):
         run(plan(tmp_path, server.url), {}, fail)
     with pytest.raises(AssertionError, match="no run is active"):
-        child_of(os.getpid())
+        child_of(os.getpid(), "replay.runner.process")
 
 
 def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
@@ -227,7 +222,7 @@ def test_the_process_ends_with_its_parent(tmp_path: Path) -> None:
         while len(server.received) < 3:
             assert parent.poll() is None
             time.sleep(0.02)
-        child = child_of(parent.pid)
+        child = child_of(parent.pid, "replay.runner.process")
         parent.kill()
         parent.wait()
         until = time.monotonic() + 5

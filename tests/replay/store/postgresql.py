@@ -10,7 +10,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,6 @@ import pytest
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
-from replay.store.database.tables import METADATA
 from tests.debian import ProgramUnavailable, unpacked_server
 from tests.integration.broker import lifeline
 from tests.integration.harness import until
@@ -43,14 +42,17 @@ SETTINGS = {
 class Postgresql:
     """A running server. Each test makes a database of its own."""
 
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, settings: Mapping[str, str]) -> None:
         self.binaries = binaries
         self.folder = folder
+        self.settings = settings
         self.databases = 0
 
     def start(self) -> None:
         """Start the server and wait until it accepts connections."""
-        settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        settings = [
+            part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")
+        ]
         command = [
             *(str(self.binaries / "postgres"), "-D", str(self.folder / "data")),
             *("-k", str(self.folder), *settings),
@@ -105,9 +107,11 @@ class Postgresql:
 
     def empty(self, url: str) -> None:
         """Delete all rows of a store, in a tenth of the time of a new database."""
-        names = [table.name for table in METADATA.sorted_tables]
-        tables = sql.SQL(", ").join(map(sql.Identifier, names))
         with self.connect(str(make_url(url).database)) as connection:
+            query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+            names = [name for (name,) in connection.execute(query)]
+            kept = [name for name in names if not name.endswith("schema_version")]
+            tables = sql.SQL(", ").join(map(sql.Identifier, kept))
             connection.execute("SET session_replication_role = replica")  # triggers refuse it
             connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(tables))
 
@@ -138,12 +142,15 @@ def _options(binaries: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def running() -> Iterator[Postgresql]:
-    """Yield a new server. Without one the test is skipped; it fails in CI."""
+def running(settings: Mapping[str, str] | None = None) -> Iterator[Postgresql]:
+    """Yield a new server. Without one the test is skipped; it fails in CI.
+
+    settings: other values than those of SETTINGS.
+    """
     folder = Path(tempfile.mkdtemp(prefix="plumbline-postgresql-"))
     try:
         try:
-            server = _created(folder)
+            server = _created(folder, SETTINGS | dict(settings or {}))
         except ProgramUnavailable as error:
             if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
                 pytest.fail(str(error))
@@ -157,7 +164,7 @@ def running() -> Iterator[Postgresql]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _created(folder: Path) -> Postgresql:
+def _created(folder: Path, settings: Mapping[str, str]) -> Postgresql:
     """Initialize the files of a server in a folder."""
     binaries = _binaries()
     if os.geteuid() == 0:
@@ -172,7 +179,7 @@ def _created(folder: Path) -> Postgresql:
     password.write_text(PASSWORD)
     password.chmod(0o644)
     _initdb(binaries, folder, ["--username", USER, "--pwfile", str(password)])
-    return Postgresql(binaries, folder)
+    return Postgresql(binaries, folder, settings)
 
 
 def _initdb(binaries: Path, folder: Path, options: Sequence[str]) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from sqlalchemy import Connection
+
 from replay.results import ItemScore, TaskScores
+from replay.runner.chunk import finished_items
 from replay.sets.item import Item, Provenance
 from replay.store import Store, queue, results
 from replay.store.database.leases import Lease
@@ -75,6 +78,11 @@ def append(store: Store, lease: Lease, *chunk: TaskScores) -> int:
     """Append a chunk in a transaction."""
     with store.write() as connection:
         return results.append(connection, lease, chunk)
+
+
+def done(connection: Connection, run: str) -> dict[str, set[int]]:
+    """Return the doc ids by task that have a result."""
+    return finished_items(results.load(connection, run))
 
 
 def finish(store: Store, lease: Lease, at: float = 9.0, **changes: object) -> Run:

@@ -6,13 +6,16 @@ import os
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import text
 
-from replay.store import open_store
+from replay.sets.item import Provenance
+from replay.sets.item_set import make_set
+from replay.store import StoreError, open_store, results, sets
 from tests.monitor.cli.command_line import one_line_error, read_json, run
 from tests.replay.store.postgresql import PASSWORD, Postgresql
-from tests.replay.store.runs import append, claimed, enqueue, finish, scores
+from tests.replay.store.runs import append, claimed, enqueue, finish, item, scores
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +29,7 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_upgrade_creates_the_schema_once(capsys: pytest.CaptureFixture[str]) -> None:
     """The default is a file in the working directory."""
     assert run("db", "upgrade") == 0
-    assert capsys.readouterr().out == "applied revision 0001\n"
+    assert capsys.readouterr().out == "applied revision 0001, 0002, web0001\n"
     assert Path("plumbline.db").exists()
     assert run("db", "upgrade") == 0
     assert capsys.readouterr().out == "the schema is up to date\n"
@@ -67,7 +70,8 @@ def test_verify_names_the_first_broken_row(capsys: pytest.CaptureFixture[str]) -
             connection.execute(text("DROP TRIGGER keep_runs_update"))
             connection.execute(text("UPDATE runs SET model = 'x'"))
     assert run("db", "verify") == 1
-    assert capsys.readouterr().out == f"broken: runs {run_id}: model differ from the ledger\n"
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"broken: runs {run_id}: model differ from the ledger"
 
 
 def test_old_responses_are_erased(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,12 +85,41 @@ def test_old_responses_are_erased(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("db", "verify") == 0
 
 
+def test_what_came_from_a_request_is_erased(capsys: pytest.CaptureFixture[str]) -> None:
+    """The texts of its items and the answers to them, which breaks no chain."""
+    other = item("other", provenance=Provenance(origin="sample", request_id="r2"))
+    wanted = make_set("support", 1, (item(), other), 0.0)
+    with open_store("sqlite:///plumbline.db") as store:
+        lease = claimed(store)
+        answers = scores(0, 2)
+        named = tuple(
+            msgspec.structs.replace(score, item=each.id)
+            for score, each in zip(answers.scores, (item(), other), strict=True)
+        )
+        append(store, lease, msgspec.structs.replace(answers, scores=named))
+        finish(store, lease)
+        with store.write() as connection:
+            sets.save(connection, wanted, 1.0)
+        found = read_json(capsys, "db", "erase-items", "--request-id", "r1", "--json")
+        assert found == {"erased": 1}
+        with store.read() as connection:
+            (task,) = results.load(connection, lease.run)
+            assert [score.response for score in task.scores] == ["", "answer 1"]
+            with pytest.raises(StoreError, match="texts of 1 of its items were erased"):
+                sets.load(connection, wanted.digest)
+    assert run("db", "erase-items", "--request-id", "unknown") == 0
+    assert run("db", "verify") == 0
+
+
 def test_without_the_extra_the_error_names_it(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A plain install has no SQLAlchemy."""
-    for name in [name for name in sys.modules if name.split(".")[:2] == ["replay", "store"]]:
+    forgotten = (["replay", "store"], ["monitor", "database"], ["monitor", "roles"])
+    for name in [name for name in sys.modules if name.split(".")[:2] in forgotten]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sqlalchemy", None)
     monkeypatch.delattr("replay.store", raising=False)
+    monkeypatch.delattr("monitor.database", raising=False)
+    monkeypatch.delattr("monitor.roles", raising=False)
     assert "pip install '.[store]'" in one_line_error(capsys, "db", "upgrade")

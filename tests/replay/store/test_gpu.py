@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from replay.store import LeaseLost, Store, gpu
+from replay.store import LeaseLost, Store
+from replay.store.costs import gpu
 from tests.replay.store.runs import claimed, finish
 
 DAY = 86_400.0

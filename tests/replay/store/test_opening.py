@@ -20,12 +20,12 @@ from replay.store import (
     StoreFull,
     StoreUnavailable,
     baselines,
-    gpu,
     open_store,
     outbox,
     queue,
     upgrade,
 )
+from replay.store.costs import gpu
 from replay.store.database import opening
 from replay.store.database.leases import Lease
 from replay.store.database.tables import METADATA
@@ -35,15 +35,17 @@ from tests.replay.store.runs import append, claimed, enqueue, finish, request, s
 
 def test_the_migrations_create_the_tables(store: Store) -> None:
     """Tables of the code and of the migrations do not differ, and the revisions are alembic's."""
-    options = {"version_table": opening.VERSION_TABLE, "compare_type": True}
+    options = {"version_table": opening.SCHEMA.version_table, "compare_type": True}
     with store.read() as connection:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
     config = Config()
-    config.set_main_option("script_location", "replay.store.database:migrations")
+    config.set_main_option("script_location", "monitor.database:migrations")
+    config.set_main_option("version_locations", opening.SCHEMA.versions)
+    config.set_main_option("path_separator", "newline")
     scripts = ScriptDirectory.from_config(config)
     found = [script.revision for script in scripts.walk_revisions()]
-    assert tuple(reversed(found)) == opening.REVISIONS
+    assert tuple(reversed(found)) == opening.SCHEMA.revisions
 
 
 def test_a_newer_schema_is_refused(url: str, store: Store) -> None:
@@ -56,7 +58,7 @@ def test_a_newer_schema_is_refused(url: str, store: Store) -> None:
                 action(url, PASSWORD)
     finally:
         with store.write() as connection:
-            newest = {"revision": opening.REVISIONS[-1]}
+            newest = {"revision": opening.SCHEMA.revisions[-1]}
             connection.execute(text("UPDATE schema_version SET version_num = :revision"), newest)
 
 
@@ -73,7 +75,7 @@ def test_postgresql_is_upgraded_by_the_command_only(postgresql: Postgresql) -> N
     url = postgresql.create_database()
     with pytest.raises(StoreError, match="run: plumbline db upgrade"):
         open_store(url, PASSWORD)
-    assert upgrade(url, PASSWORD) == opening.REVISIONS
+    assert upgrade(url, PASSWORD) == opening.SCHEMA.revisions
     open_store(url, PASSWORD).close()
 
 
@@ -127,7 +129,7 @@ def test_a_failed_upgrade_changes_nothing(
             patch.setattr(failing, lambda *_: "CREATE TRIGGER")
             with pytest.raises(Exception, match=r"(?i)syntax|incomplete"):
                 upgrade(url, PASSWORD)
-        assert upgrade(url, PASSWORD) == opening.REVISIONS
+        assert upgrade(url, PASSWORD) == opening.SCHEMA.revisions
 
 
 @pytest.mark.parametrize(
@@ -228,7 +230,7 @@ def test_a_writer_that_waits_too_long_is_told_to_repeat(
     """A lock that is held too long makes the store unavailable, which is worth a retry."""
     enqueue(store, "a")
     sqlite = store.engine.dialect.name == "sqlite"
-    monkeypatch.setattr("replay.store.database.store.BUSY_TIMEOUT_S", 0)
+    monkeypatch.setattr("monitor.database.store.BUSY_TIMEOUT_S", 0)
     store.close()
     with store.write() as connection:
         connection.execute(text("UPDATE runs SET done = 2"))

@@ -9,7 +9,7 @@ import pytest
 
 from replay.results import RunError
 from replay.store import Store, queue, results
-from tests.replay.store.runs import append, claimed, finish, scores
+from tests.replay.store.runs import append, claimed, done, finish, scores
 
 
 def test_chunks_are_idempotent_and_read_back(store: Store) -> None:
@@ -21,7 +21,7 @@ def test_chunks_are_idempotent_and_read_back(store: Store) -> None:
         chat, traffic = results.load(connection, lease.run)
         assert chat == scores(0, 2, task="chat")
         assert traffic.scores == scores(0, 3).scores + scores(3, 5, value=0.0).scores
-        assert results.done(connection, lease.run) == {"chat": {0, 1}, "traffic": {0, 1, 2, 3, 4}}
+        assert done(connection, lease.run) == {"chat": {0, 1}, "traffic": {0, 1, 2, 3, 4}}
 
 
 def test_a_task_that_changed_is_refused(store: Store) -> None:
@@ -32,7 +32,7 @@ def test_a_task_that_changed_is_refused(store: Store) -> None:
     with pytest.raises(RunError, match=r"mismatched_items.*task_digest"):
         append(store, lease, changed)
     with store.read() as connection:
-        assert results.done(connection, lease.run) == {"traffic": {0}}
+        assert done(connection, lease.run) == {"traffic": {0}}
 
 
 @pytest.mark.parametrize("order", [(1.0, 0.5), (0.5, 1.0)])

@@ -14,7 +14,7 @@ from replay.store import LeaseLost, Store, open_store, queue, results
 from replay.store.database.leases import Lease
 from replay.store.queries.integrity import verify
 from replay.store.queue import MAX_ATTEMPTS, Outcome
-from tests.replay.store.runs import request, scores
+from tests.replay.store.runs import done, request, scores
 
 ALARMS = tuple("abcdefgh")
 LEASE_S = 10.0
@@ -173,7 +173,7 @@ class Leases:
                 assert (found.state, found.attempts, found.verdict) == (
                     *(run.state, run.attempts, run.verdict),
                 )
-                assert results.done(connection, key).get("traffic", set()) == run.items
+                assert done(connection, key).get("traffic", set()) == run.items
 
 
 @settings(max_examples=6, phases=[Phase.explicit, Phase.generate])

@@ -48,12 +48,14 @@ def started(
             receiver.close()
 
 
-def run(programs: Sequence[tuple[Program, tuple[Any, ...]]]) -> list[Any]:
+def run(
+    programs: Sequence[tuple[Program, tuple[Any, ...]]], timeout_s: float = TIMEOUT_S
+) -> list[Any]:
     """Run processes at once and return what each sent; an exception in one of them is raised."""
     with started(programs) as found:
         output = []
         for process, receiver in found:
-            assert receiver.poll(TIMEOUT_S)
+            assert receiver.poll(timeout_s)
             output.append(receiver.recv())
             process.join(TIMEOUT_S)
             assert process.exitcode == 0

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Update, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from replay.store.database.inserting import insert_new
+from monitor.database.inserting import insert_new
 from replay.store.database.leases import Lease, locked_row
 from replay.store.database.tables import GPU_SLOTS, GPU_USAGE
 
