@@ -12,16 +12,30 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitor import __version__
-from monitor.cli.commands import backtest, demo, experiment, judge, reference, run, status
+from monitor.cli.commands import demo, experiment, judge, reference, run, status
+from monitor.cli.commands.logs import backtest, decode, feed
 from monitor.cli.commands.replay import evalset, gate
 from monitor.cli.commands.replay import runs as replay
-from monitor.cli.commands.setup import config, dashboards, db, notify, version
+from monitor.cli.commands.setup import config, dashboards, db, notify, version, web
 from monitor.cli.options import Parser, print_error
 from monitor.errors import UserError
 
 COMMANDS: Final = (
-    *(run, demo, backtest, status, reference, judge, experiment, evalset, replay, gate),
-    *(config, dashboards, db, notify, version),
+    *(
+        run,
+        demo,
+        backtest,
+        decode,
+        feed,
+        status,
+        reference,
+        judge,
+        experiment,
+        evalset,
+        replay,
+        gate,
+    ),
+    *(config, dashboards, db, notify, web, version),
 )
 
 

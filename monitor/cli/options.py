@@ -46,13 +46,17 @@ def load_config(arguments: argparse.Namespace, *, secrets: bool = True) -> Confi
     """Return the configuration of -c, of plumbline.yaml if that exists, or the defaults.
 
     secrets: whether the command needs passwords, URLs and tokens.
+    The log of the process goes to standard error from then on: standard output is for results.
     Raises ConfigError.
     """
     from monitor.config.load import load
+    from monitor.telemetry import logging
 
     if arguments.config is None and Path("plumbline.yaml").exists():
         arguments.config = Path("plumbline.yaml")
-    return load(arguments.config, os.environ, secrets=secrets)
+    config = load(arguments.config, os.environ, secrets=secrets)
+    logging.configure(config.log)
+    return config
 
 
 def add_group(commands: Any, name: str, text: str) -> Any:
@@ -90,8 +94,8 @@ def add_logs(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
         nargs="+" if required else "*",
         type=input_file,
         metavar="LOGS.jsonl",
-        help="files of JSON records, one per line, pretty-printed or in an array; gzip and zstd are"
-        " decompressed; - is standard input",
+        help="files of records in any format: one message per line, pretty-printed JSON, an array,"
+        " or one binary message; gzip and zstd are decompressed; - is standard input",
     )
 
 

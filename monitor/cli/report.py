@@ -10,9 +10,9 @@ import msgspec
 
 from monitor.detect.audit.page_costs import PageCosts
 from monitor.events.types import DriftEvent
-from monitor.ingest import limits
+from monitor.ingest.fields import limits
+from monitor.ingest.fields.limits import model_label
 from monitor.ingest.files import Rejection
-from monitor.ingest.limits import model_label
 
 
 class Dropped(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a run.
 
     records: decoded records, without rejected ones. rejections: rejected records by
-    reason, the most frequent first.
+    reason, the most frequent first. skipped: what is no inference, by kind.
     seconds: wall time. events: alarms that opened or became more severe, in order; those
     of severity `info` are significant changes that are too small to page.
     updated: alarms whose size was corrected. resolved: alarms that ended. experiments: by
@@ -52,6 +52,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, dict[str, int]]
     events: list[DriftEvent]
     resolved: list[DriftEvent]
+    skipped: dict[str, int] = {}
     updated: list[DriftEvent] = []
     experiments: dict[str, Any]
     budget: dict[str, PageCosts] = {}

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_origin
 
 from monitor.config.draft import ConfigError, Draft, Problem
-from monitor.config.explain import NOT_AVAILABLE, PLANNED_SECTIONS
 from monitor.config.keys import CLIENT, EXPERIMENTS, KNOWN_KEYS, TARGETS, Key, generic_key
 from monitor.config.secrets import SECTION_SECRETS, is_secret_key
 from monitor.config.sections.base.suggestions import closest
@@ -69,8 +68,6 @@ def _with_experiment(key: tuple[str, ...] | None, draft: Draft) -> tuple[str, ..
 def _unknown_variable(name: str) -> str:
     """Return the message for a variable that sets no key."""
     key = _path_of(name)
-    if key[0] in PLANNED_SECTIONS:
-        return NOT_AVAILABLE
     if key[:2] == CLIENT:
         return "unknown key; write each dot of a client setting as one underscore"
     close = closest("__".join(key), ("__".join(map(str, known)) for known in KNOWN_KEYS))

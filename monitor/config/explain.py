@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container
-from typing import Final
 
 from pydantic_core import ErrorDetails
 
 from monitor.config.keys import (
     CHECKS,
     EXPERIMENTS,
+    FORMAT,
     KNOWN_KEYS,
     METRICS,
     NAMED,
@@ -24,10 +24,9 @@ from monitor.config.keys import (
 )
 from monitor.config.sections.base.suggestions import did_you_mean
 from monitor.config.sections.experiments.metrics import MetricConfig
+from monitor.config.sections.ingest.mapping import KINDS, keys_of
 
-PLANNED_SECTIONS: Final = frozenset({"web"})
-NOT_AVAILABLE: Final = "is not available in this version"
-
+_OR_A_MAPPING = "; messages of other JSON need a mapping, which `plumbline config sniff` proposes"
 _MESSAGES = {
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -61,7 +60,7 @@ def problem_key(detail: ErrorDetails, given: Container[Key]) -> Key:
         key = key[:-1]  # a name in a mapping is invalid, not its value
     if key[:1] == EXPERIMENTS and key[-1] == "metric" and key not in given:
         key = key[:-1]  # a metric that is given by its name alone
-    key = _without_kind(key)
+    key = _as_written(_without_kind(key), given)
     if detail["type"].startswith("union_tag") and isinstance(detail["input"], dict):
         key = (*key, _discriminator(key))
     # If several keys conflict, report one that the user set rather than a default.
@@ -85,7 +84,8 @@ def explain(detail: ErrorDetails) -> str:
     if value is None and not context.get("keys"):  # a check of its own explains an absent key
         return "has no value; give it one or remove the key"
     if kind == "literal_error":
-        return _unknown_name(value, context["expected"])
+        mapping = detail["loc"] == ("format", "<name>")
+        return _unknown_name(value, context["expected"]) + (_OR_A_MAPPING if mapping else "")
     if kind.startswith("union_tag") and isinstance(value, dict):
         return _unknown_kind(value, detail["loc"])
     return _MESSAGES.get(kind, "is not valid").format_map(context) + _notation_hint(kind, value)
@@ -118,10 +118,25 @@ def _number_hint(text: str) -> str:
 
 
 def _without_kind(key: Key) -> Key:
-    """Return the key without the kind of reference, target or check that pydantic inserts."""
+    """Return the key without the kinds of references, targets, checks and formats in it.
+
+    Pydantic inserts them.
+    """
+    if key[:1] == FORMAT:
+        return tuple(part for part in key if part not in KINDS)
     if key[0] == "reference" and len(key) > 1:
         return (key[0], *key[2:])
     return (*key[:3], *key[4:]) if key[:2] in NAMED and len(key) > 3 else key
+
+
+def _as_written(key: Key, given: Container[Key]) -> Key:
+    """Return the key of a mapping without the parts that its short forms leave out."""
+    if key[:1] != FORMAT:
+        return key
+    for length in range(2, len(key)):
+        if key[length] == 0 and key[: length + 1] not in given:  # a source that is no list
+            return _as_written((*key[:length], *key[length + 1 :]), given)
+    return key[:-1] if key[-1] == "path" and key not in given else key
 
 
 def _discriminator(key: Key) -> str:
@@ -132,13 +147,13 @@ def _discriminator(key: Key) -> str:
 def _unknown_key(loc: Key) -> str:
     key = generic_key(_without_kind(loc))
     name, section = str(key[-1]), key[:-1]
-    if not section and name in PLANNED_SECTIONS:
-        return NOT_AVAILABLE
     if key in KNOWN_KEYS:
         return f"does not belong to this kind of {_word(key)}"
     siblings = {str(known[-1]) for known in KNOWN_KEYS if known[:-1] == section}
     if section in METRICS:
         siblings = set(MetricConfig.model_fields)
+    elif section[:1] == FORMAT:
+        siblings = set(keys_of(section[1:]))
     return f"unknown key{did_you_mean(name, siblings)}"
 
 

@@ -18,9 +18,13 @@ Key = tuple[str | int, ...]
 CLIENT: Final = ("kafka", "client")
 TARGETS: Final = ("notifications", "targets")
 CHECKS: Final = ("judges", "checks")
+QUEUES: Final = ("web", "queues")
 EXPERIMENTS: Final = ("experiments",)
+FORMAT: Final = ("format",)
 NAMED: Final = {TARGETS: "target", CHECKS: "check"}
 """Sections of named entries of several kinds -> the word for an entry."""
+_ENTRIES: Final = frozenset({*NAMED, QUEUES})
+"""Sections of named entries, of one kind or several."""
 ENTRY_NAME: Final = "NAME"
 """Represents the name of any entry in KNOWN_KEYS."""
 METRICS: Final = frozenset(
@@ -30,8 +34,8 @@ METRICS: Final = frozenset(
 
 
 def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Key, Any]]:
-    if key in METRICS:
-        return  # a metric may be its name alone, so that it has no keys to set one by one
+    if key in METRICS or key == FORMAT:
+        return  # a metric or a format may be its name alone: it has no keys to set one by one
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         for name, info in annotation.model_fields.items():
             yield (*key, name), info.annotation
@@ -39,7 +43,7 @@ def _known_keys(annotation: Any, key: tuple[str, ...] = ()) -> Iterator[tuple[Ke
     elif get_origin(annotation) is not dict:
         for part in get_args(annotation):  # the kinds of a reference or an entry
             yield from _known_keys(part, key)
-    elif key in NAMED or key == EXPERIMENTS:
+    elif key in _ENTRIES or key == EXPERIMENTS:
         yield from _known_keys(get_args(annotation)[1], (*key, ENTRY_NAME))
 
 
@@ -55,7 +59,7 @@ def generic_key(key: Key) -> Key:
     if key[:1] == EXPERIMENTS and len(key) > 1:
         rest = key[2:]
         return (*EXPERIMENTS, ENTRY_NAME, *rest[:1], *(k for k in rest[1:] if isinstance(k, str)))
-    return (*key[:2], ENTRY_NAME, *key[3:]) if key[:2] in NAMED and len(key) > 2 else key
+    return (*key[:2], ENTRY_NAME, *key[3:]) if key[:2] in _ENTRIES and len(key) > 2 else key
 
 
 def enclosing_keys(key: Key) -> Iterator[Key]:

@@ -5,7 +5,7 @@ This module does not read files or the environment: `monitor.config.load.load` d
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -26,24 +26,30 @@ from monitor.config.sections.experiments.section import (
     check_features,
     check_namespaces,
 )
+from monitor.config.sections.ingest.decoding import DecodingConfig
+from monitor.config.sections.ingest.feedback import FeedbackConfig, JoinConfig
+from monitor.config.sections.ingest.mapping import Format
+from monitor.config.sections.ingest.sampling import SamplingConfig
+from monitor.config.sections.ingest.style import StyleConfig
 from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
-from monitor.config.sections.process import HttpConfig, LogConfig, StateConfig
+from monitor.config.sections.process.section import HttpConfig, LogConfig, StateConfig
+from monitor.config.sections.process.web import WebConfig
 from monitor.config.sections.replay.section import ReplayConfig
 from monitor.config.sections.replay.store import StoreConfig
-from monitor.config.sections.sampling import SamplingConfig
 
 
 class Config(Section):
     """Configuration of Plumbline, `plumbline.yaml`."""
 
     kafka: KafkaConfig = Field(default=KafkaConfig(), description=KafkaConfig.__doc__)
-    format: Literal["auto", "native"] = Field(
+    format: Format = Field(
         default="auto",
-        description="Format of the records: `auto` or `native`. `auto` recognizes only the native"
-        " format so far.",
+        description="Format of the records. `auto` recognizes the format of each message by its"
+        " headers and its shape. A mapping gives the paths of the fields in messages of any JSON.",
     )
+    decoding: DecodingConfig = Field(default=DecodingConfig(), description=DecodingConfig.__doc__)
     features: FeaturesConfig = Field(default=FeaturesConfig(), description=FeaturesConfig.__doc__)
     limits: LimitsConfig = Field(default=LimitsConfig(), description=LimitsConfig.__doc__)
     windows: WindowsConfig = Field(default=WindowsConfig(), description=WindowsConfig.__doc__)
@@ -61,10 +67,12 @@ class Config(Section):
         " detected within each of their values.",
     )
     sampling: SamplingConfig = Field(default=SamplingConfig(), description=SamplingConfig.__doc__)
+    style: StyleConfig = Field(default=StyleConfig(), description=StyleConfig.__doc__)
     judges: JudgesConfig = Field(default=JudgesConfig(), description=JudgesConfig.__doc__)
     experiments: Experiments = Field(
         default={}, description="Live comparisons of variants, by name as in the records."
     )
+    feedback: FeedbackConfig | None = Field(default=None, description=FeedbackConfig.__doc__)
     replay: ReplayConfig = Field(default=ReplayConfig(), description=ReplayConfig.__doc__)
     store: StoreConfig = Field(default=StoreConfig(), description=StoreConfig.__doc__)
     state: StateConfig = Field(default=StateConfig(), description=StateConfig.__doc__)
@@ -72,12 +80,25 @@ class Config(Section):
         default=NotificationsConfig(), description=NotificationsConfig.__doc__
     )
     http: HttpConfig = Field(default=HttpConfig(), description=HttpConfig.__doc__)
+    web: WebConfig = Field(default=WebConfig(), description=WebConfig.__doc__)
     log: LogConfig = Field(default=LogConfig(), description=LogConfig.__doc__)
 
     @property
     def sampled(self) -> bool:
-        """Whether samples are written: where something is judged or replayed."""
-        return self.judges.enabled or self.replay.enabled
+        """Whether samples are written: where something is judged, replayed or reviewed."""
+        return self.judges.enabled or self.replay.enabled or self.web.review
+
+    @property
+    def joined(self) -> bool:
+        """Whether ids of records are kept for feedback that names no model."""
+        return self.feedback is not None and self.feedback.join is not None
+
+    @property
+    def joins_seconds(self) -> float | None:
+        """How long messages of a join are needed; None if no feedback is read."""
+        if self.feedback is None:
+            return None
+        return (self.feedback.join or JoinConfig()).horizon
 
     @field_validator("experiments")
     @classmethod

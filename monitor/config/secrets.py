@@ -19,6 +19,8 @@ JUDGE_KEY: Final = (*JUDGES, "client", "api_key")
 """The key of the provider of judges."""
 REPLAY_ACTIONS: Final = ("replay", "actions")
 """The webhooks that follow from a replay, which share a secret."""
+WEB_PROXY: Final = ("web", "proxy")
+"""The proxy that signs people in, which proves itself by a secret."""
 _REQUIRED_SECRETS: Final = {
     kind: [
         name
@@ -87,6 +89,9 @@ def assume_secrets(draft: Draft) -> None:
     actions = _section(draft.data, REPLAY_ACTIONS)
     if actions:
         actions.setdefault("secret", _placeholder("secret"))
+    proxy = _section(draft.data, WEB_PROXY)
+    if proxy:
+        proxy.setdefault("secret", _placeholder("secret"))
     judges = _section(draft.data, JUDGES)
     if judges:
         client = judges.setdefault(JUDGE_KEY[1], {})

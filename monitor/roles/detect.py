@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 
+from detectors import registry
 from monitor.config.schema import Config
 from monitor.detect.audit.auditor import Auditor
 from monitor.detect.checkpoint.partition_state import Partition
@@ -28,8 +29,8 @@ from monitor.detect.watch import Watch
 from monitor.events.codec import encode_event, event_fields
 from monitor.events.types import DriftEvent, pages
 from monitor.events.wording.drift import sentence
-from monitor.ingest.chunk import ChunkError, decode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import ChunkError, decode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
 from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
@@ -101,6 +102,7 @@ class Detect(Role):
         self.state_producer = Producer(settings)
         self.consumer = Consumer(consumer_settings(kafka, ROLE))
         try:
+            registry.prepare()  # not with the first reference, while records wait
             self.checks.start()
             init_transactions(self.state_producer, settings, OPERATION_SECONDS, self._wait)
             self.consumer.subscribe(

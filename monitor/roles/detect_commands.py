@@ -31,7 +31,7 @@ from monitor.events.commands import (
     source_of,
 )
 from monitor.events.types import DriftEvent
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.readers.partitions import PartitionReader
 from monitor.kafka.topics import Topics

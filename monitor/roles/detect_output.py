@@ -11,8 +11,8 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference.warmup import Warmup
 from monitor.events.commands import encode_command
-from monitor.ingest.columns import Columns
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.kafka.errors import UNKNOWN_TOPIC, UnusableProducerError
 from monitor.kafka.topics import Topics
 from monitor.records import Source

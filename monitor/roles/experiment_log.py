@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.experiments.decisions.result import Result, ResultError, decode_result
@@ -17,20 +18,26 @@ class Results:
 
     def __init__(self) -> None:
         self.by_name: dict[str, Result] = {}
+        self._sequences: dict[str, int] = {}
         self._assembler = Assembler()
 
     def add(self, value: bytes) -> None:
-        """Add a message; one that is no result is ignored."""
+        """Add a message; one that is no result, or is older than the known one, is ignored.
+
+        A result stays in its partition after the number of partitions has changed.
+        """
         message = experiment_messages.decode(value)
         if message is None or message.kind != "result":
             return
         assembled = self._assembler.add(message)
         if assembled is None:
             return
-        try:
-            self.by_name[message.experiment] = decode_result(assembled.payload)
-        except ResultError:
+        name = message.experiment
+        if assembled.sequence < self._sequences.get(name, 0):
             return
+        with suppress(ResultError):
+            self.by_name[name] = decode_result(assembled.payload)
+            self._sequences[name] = assembled.sequence
 
 
 class ExperimentLog:

@@ -15,7 +15,11 @@ import structlog
 from confluent_kafka import KafkaException
 
 from monitor.config.sections.kafka.section import KafkaConfig
-from monitor.events.experiments import ExperimentEvent, encode_experiment, experiment_fields
+from monitor.events.findings.experiments import (
+    ExperimentEvent,
+    encode_experiment,
+    experiment_fields,
+)
 from monitor.events.wording.experiments import experiment_sentence
 from monitor.experiments.decisions.evaluation import evaluate
 from monitor.experiments.decisions.result import (
@@ -47,14 +51,15 @@ Outgoing = tuple[str, bytes, bytes, int | None]
 class Owned:
     """An experiment whose shard 0 the process owns.
 
-    partition: of the exposures topic, in which it is. state, result: of the last look. events: not
-    committed yet. written: whether state and result are committed. looked: whether this process has
-    looked at it.
+    partition: of the exposures topic, in which it is. state, result: of the last look. sequence: of
+    the message with the state. events: not committed yet. written: whether state and result are
+    committed. looked: whether this process has looked at it.
     """
 
     partition: int
     looks: Looks
     state: State | None
+    sequence: int = 0
     result: Result | None = None
     events: list[ExperimentEvent] = field(default_factory=list)
     written: bool = True
@@ -96,7 +101,8 @@ class OwnedExperiments:
                 state = decode_state(found.payload)
             except StateError as error:
                 log.error("decisions unusable, beginning anew", experiment=name, error=str(error))
-        self.by_name[name] = Owned(partition, Looks(design, layout), state)
+        sequence = 0 if found is None else found.sequence
+        self.by_name[name] = Owned(partition, Looks(design, layout), state, sequence)
         found = values.get(Name("result", name, 0, partition))
         if found is not None:
             with suppress(ResultError):
@@ -167,6 +173,7 @@ class OwnedExperiments:
         if assembled is None:
             return
         if message.kind == "decisions":
+            self._sequence = max(self._sequence, assembled.sequence)
             _take_over(owned, assembled)
             return
         try:
@@ -219,16 +226,19 @@ class OwnedExperiments:
         for owned in self.by_name.values():
             for event in owned.events:
                 level = log.info if event.severity == "info" else log.warning
-                summary = experiment_sentence(event)
-                level("experiment " + event.kind, summary=summary, **experiment_fields(event))
+                fields = experiment_fields(event)
+                fields["interval_level"] = fields.pop("level")  # `level` is that of the log line
+                level("experiment " + event.kind, summary=experiment_sentence(event), **fields)
             owned.events, owned.written = [], True
 
 
 def _take_over(owned: Owned, found: Assembled) -> None:
-    """Use decisions of another partition, which had shard 0 before the number of them changed."""
-    if owned.looked:
+    """Use decisions of another partition, which had shard 0 before the number of them changed.
+
+    The topic also has earlier decisions of the own partition. Sequences say which are the newest;
+    event times do not, because a new phase may have earlier ones.
+    """
+    if owned.looked or found.sequence <= owned.sequence:
         return
     with suppress(StateError):
-        state = decode_state(found.payload)
-        if owned.state is None or state.time > owned.state.time:
-            owned.state = state
+        owned.state, owned.sequence = decode_state(found.payload), found.sequence

@@ -7,7 +7,8 @@ the last transaction, it stays open for two seconds: chunks then hold more recor
 which costs less per record.
 
 After any error the transaction is rolled back and its messages are read again. No record is lost or
-counted twice, in the topics or in the metrics.
+counted twice, in the topics or in the metrics. The exception are the parts of calls that wait for
+others in memory: a restart loses them (`monitor.ingest.decode.framing.parts`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from confluent_kafka import (
 )
 
 from monitor.config.schema import Config
+from monitor.ingest.decode.framing.schemas import RegistryUnavailable
 from monitor.kafka.clients import (
     consumer_settings,
     largest_message,
@@ -44,11 +46,13 @@ from monitor.kafka.messages import (
 from monitor.kafka.offsets import committed_offsets
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
 from monitor.redaction.rules.registry import KINDS
+from monitor.roles.ingest_joins import joins_partitions
 from monitor.roles.ingest_records import RecordPipeline
 from monitor.roles.ingest_transaction import Transaction
 from monitor.roles.lag import LagMeter
 from monitor.roles.names import INGEST as ROLE
 from monitor.roles.open_alarms import OpenAlarms
+from monitor.roles.registry_wait import RegistryWait
 from monitor.roles.role import Role
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
@@ -88,6 +92,8 @@ class Ingest(Role):
         if config.experiments:
             self.outputs = *self.outputs, self.topics.exposures
             self.metrics.exposures_without_unit.update(dict.fromkeys(config.experiments, 0))
+        if config.joined:
+            self.outputs = *self.outputs, self.topics.joins
         self.settings = producer_settings(config.kafka, ROLE, transactional=True)
         self.alarms = OpenAlarms(config.kafka, stop)
         self.pipeline = RecordPipeline(
@@ -98,6 +104,8 @@ class Ingest(Role):
             lambda: self.alarms.models,
         )
         self.outbox = self.pipeline.outbox
+        self.framing = self.pipeline.framing
+        self.registry = RegistryWait(metrics, health)
         self.first_offset = reset_offset(consumer_settings(config.kafka, ROLE))
         self.metrics.expired.update(dict.fromkeys(self.inputs, 0))
         self.transaction: Transaction | None = None
@@ -111,6 +119,8 @@ class Ingest(Role):
         self.meter = LagMeter()
         if self.config.sampled and self.config.sampling.boost.open_alarms > 0:
             self.alarms.start()
+        if self.pipeline.keys is not None:
+            self.pipeline.keys.partitions = joins_partitions(self.config, ROLE)
         self.producer = Producer(self.settings)
         self.consumer = Consumer(consumer_settings(self.config.kafka, ROLE))
         try:
@@ -131,6 +141,7 @@ class Ingest(Role):
         finally:
             self.transaction = None  # `close` revokes partitions: do not commit incomplete work
             self.outbox.clear()
+            self.framing.roll_back()
             self.consumer.close()
 
     def _run_once(self) -> None:
@@ -149,6 +160,9 @@ class Ingest(Role):
                 self._commit()
         except KafkaException as error:
             self._recover(error)
+        except RegistryUnavailable as error:
+            self._roll_back()
+            self.registry.failed(error)
         self._measure_lag()
 
     # --- messages ---------------------------------------------------------------------------------
@@ -198,6 +212,7 @@ class Ingest(Role):
         partitions, offsets = topic_partitions(valid)
         transaction = self._extend_transaction(partitions, offsets)
         self.pipeline.process(valid, offsets, transaction)
+        self.registry.succeeded()
 
     def _process_errors(self, messages: Sequence[Message]) -> None:
         """Record the ends of partitions, and log the distinct errors; raise a fatal one."""
@@ -230,6 +245,7 @@ class Ingest(Role):
                     out.key,
                     headers=out.headers,
                     on_delivery=out.on_delivery,
+                    partition=out.partition,
                 )
             except BufferError:
                 break
@@ -239,8 +255,12 @@ class Ingest(Role):
         self.producer.poll(0)
 
     def _apply_backpressure(self) -> None:
-        """Pause reading while the outbox has messages; polling keeps the group membership."""
-        full = bool(self.outbox)
+        """Pause reading while the outbox has messages; polling keeps the group membership.
+
+        The same while the schema registry does not answer, once the messages to read again are
+        sought: partitions must not be paused for that.
+        """
+        full = bool(self.outbox) or (self.registry.active and not self.rewind)
         if full == self.paused:
             return
         if full:
@@ -268,9 +288,15 @@ class Ingest(Role):
         self.metrics.count_transaction(
             transaction.batches, transaction.consumed, transaction.rejected
         )
+        self.metrics.decoding.formats.update(transaction.formats)
+        self.metrics.decoding.skipped.update(transaction.skipped)
+        self.metrics.decoding.duplicates += transaction.duplicates
+        self.framing.commit()
+        self.metrics.decoding.calls_waiting = self.framing.parts.pending
         self.metrics.dead_letters_incomplete.update(transaction.dead_letters)
         self.metrics.samples.update(transaction.samples)
         self.metrics.exposures_without_unit.update(transaction.exposure_counts.no_unit)
+        self.metrics.join_keys_written += transaction.keys_written
         self.metrics.scores_dropped = self.pipeline.extractor.scores_dropped
         for key, end in transaction.ends.items():
             self.meter.read(key, transaction.starts[key], end, transaction.counts[key])
@@ -300,9 +326,10 @@ class Ingest(Role):
         """Abort the transaction; its messages are read again."""
         transaction, self.transaction = self.transaction, None
         self.outbox.clear()
+        self.framing.roll_back()
         if transaction is None:
             return
-        self.metrics.transactions_aborted += 1
+        self.metrics.transactions_aborted[ROLE] += 1
         abort(self.producer, cause, OPERATION_SECONDS, self._wait)
         self.rewind |= transaction.starts
 

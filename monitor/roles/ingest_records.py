@@ -20,15 +20,22 @@ from monitor.experiments.exposures.columns import encode_within, key_of
 from monitor.experiments.exposures.extract import BatchExposures, ExposureExtractor
 from monitor.experiments.exposures.extract import join as join_exposures
 from monitor.ingest import files
-from monitor.ingest.chunk import encode_chunks
-from monitor.ingest.features import Batch, join
+from monitor.ingest.chunks.chunk import encode_chunks
+from monitor.ingest.decode.decoded import Decoded
+from monitor.ingest.features import join
+from monitor.ingest.fields import fields
 from monitor.ingest.sampling.sampler import Sampler
+from monitor.ingest.style.sample import StyleSampler
+from monitor.ingest.style.sample import columns as style_columns
+from monitor.kafka.messages import log_message
 from monitor.kafka.output.dead_letters import DeadLetters
 from monitor.kafka.output.topic_limit import DEFAULT_LIMIT, SMALL_LIMIT, TopicLimit
+from monitor.kafka.readers.registry import schema_opener
 from monitor.kafka.topics import Topics
-from monitor.records import Record, RejectedRecord, UnitExposure, WholeRecord
+from monitor.records import RejectedRecord, UnitExposure, WholeRecord
 from monitor.redaction.custom import CustomRule
 from monitor.redaction.redactor import Redactor
+from monitor.roles.ingest_joins import key_writer
 from monitor.roles.ingest_transaction import Outgoing, Transaction
 
 log = structlog.get_logger(__name__)
@@ -65,7 +72,9 @@ class RecordPipeline:
         alarmed: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self.topics = topics
-        self.decode = files.decoder_for(config)
+        open_schema = schema_opener(config.kafka.schema_registry)
+        self.framing = files.framing_for(config, open_schema, undoable=True)
+        self.decode = files.decoder_for(config, self.framing)
         self.extractor = files.extractor_for(config)
         self.outbox: deque[Outgoing] = deque()
 
@@ -78,9 +87,12 @@ class RecordPipeline:
         self.sampler: Sampler | None = None
         if config.sampled:
             self.sampler = sampler_for(config, self.decode.whole, alarmed)
+        self.style = StyleSampler(self.decode.texts) if config.style.enabled else None
+        self.styled = False  # whether the records without features yet are sampled from
         self.exposures: ExposureExtractor | None = None
         if config.experiments:
             self.exposures = ExposureExtractor(config.experiments)
+        self.keys = key_writer(config)
         sizes = [largest, *(size for size in (DEFAULT_LIMIT, SMALL_LIMIT) if size < largest)]
         self.sample_limit = TopicLimit(
             topics.samples, "sample refused", sizes, lambda: may_write(topics.samples)
@@ -92,14 +104,21 @@ class RecordPipeline:
     ) -> None:
         """Decode messages and add them to the transaction; extract and encode if there is enough.
 
-        offsets: of the messages.
+        offsets: of the messages. Raises RegistryUnavailable if a schema cannot be read now: the
+        transaction must be rolled back then.
         """
         payloads = [message.value() or b"" for message in messages]
-        decoded = self.decode.many(payloads)
-        for index, rejected in decoded.rejected:
-            self._reject(messages[index], rejected, transaction)
-        if self.sampler is not None:
-            transaction.keep(_chosen(payloads, decoded.indices))
+        decoded = self.decode.many(
+            payloads, lambda index: log_message(messages[index], payloads[index])
+        )
+        self._reject(messages, decoded.rejected, transaction)
+        transaction.skipped.update(decoded.skipped)
+        transaction.formats.update(decoded.formats)
+        transaction.duplicates += decoded.duplicates
+        if not transaction.decoded:
+            self.styled = self.style is not None and self.style.takes_next()
+        if self.sampler is not None or self.styled:
+            transaction.keep(_chosen(payloads, decoded.indices), sum(map(len, payloads)))
         positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.indices] + 1
         transaction.decoded.append((decoded, positions))
         full = transaction.decoded_records >= EXTRACT_RECORDS
@@ -111,15 +130,21 @@ class RecordPipeline:
     def encode(self, transaction: Transaction) -> None:
         """Encode all pending features as chunks, by model, and add them to the outbox."""
         self._extract(transaction)
+        self._draw(transaction)
         if not transaction.pending:
             return
         batch = join(transaction.pending)
         transaction.batches.append(batch)
         transaction.pending = []
-        for chunk in batch.by_model():
+        style, transaction.style = transaction.style, []
+        if self.style is not None:
+            self.style.adapt(len(batch.codes))
+        for chunk in chain(batch.by_model(), style_columns(style)):
             for payload in encode_chunks(chunk, CHUNK_BYTES):
                 self.outbox.append(Outgoing(self.topics.features, chunk.model.encode(), payload))
         self._encode_exposures(transaction)
+        if self.keys is not None:
+            self.outbox.extend(self.keys.messages(transaction))
 
     def _encode_exposures(self, transaction: Transaction) -> None:
         """Encode the pending exposures by experiment and shard."""
@@ -141,9 +166,26 @@ class RecordPipeline:
         if self.topics.samples in topics:
             self.sample_limit.refused(error)
 
-    def _reject(self, message: Message, rejected: RejectedRecord, transaction: Transaction) -> None:
-        """Count a rejected message and add its dead letter to the outbox."""
-        transaction.rejected[rejected.reason] += 1
+    def _reject(
+        self,
+        messages: Sequence[Message],
+        rejected: Sequence[tuple[int, RejectedRecord]],
+        transaction: Transaction,
+    ) -> None:
+        """Count what is rejected, and add one dead letter for each message to the outbox.
+
+        A message with several invalid inferences is one dead letter, with the first reason.
+        """
+        last = None
+        for index, error in rejected:
+            transaction.rejected[error.reason] += 1
+            if index != last:
+                self._add_letter(messages[index], error, transaction)
+            last = index
+
+    def _add_letter(
+        self, message: Message, rejected: RejectedRecord, transaction: Transaction
+    ) -> None:
         letter, outcome = self.letters.build(message, rejected)
         if outcome is not None:
             transaction.dead_letters[outcome] += 1
@@ -157,40 +199,41 @@ class RecordPipeline:
             return
         decoded, positions = zip(*transaction.decoded, strict=True)
         transaction.decoded = []
-        records = list(chain.from_iterable(each.records for each in decoded))
-        char_counts = np.concatenate([each.char_counts for each in decoded], axis=1)
-        batch = self.extractor.batch(records, np.concatenate(positions), char_counts)
+        records = fields.join([each.fields for each in decoded])
+        batch = self.extractor.batch(records, np.concatenate(positions))
         transaction.pending.append(batch)
         exposures: list[BatchExposures] = []
         if self.exposures is not None:
             exposures = self.exposures.extract(records, batch, transaction.exposure_counts)
             transaction.exposures += exposures
+        if self.keys is not None:
+            self.keys.add(records, batch, exposures, transaction)
+        payloads, wholes = transaction.take_payloads(), _wholes(decoded)
         if self.sampler is not None:
-            self._draw(self.sampler, records, batch, exposures, transaction)
+            found = self.sampler.candidates(
+                records,
+                payloads,
+                wholes,
+                (batch.row("error"), batch.row("refusal")),
+                lambda index: _exposures_of(exposures, index),
+            )
+            transaction.add_candidates(found)
+            if transaction.candidate_bytes >= PAYLOAD_BYTES:
+                self._draw(transaction)
+        if self.style is not None and self.styled:
+            sample = self.style.sample(batch, payloads, wholes)
+            transaction.style += [sample] if sample is not None else []
 
-    def _draw(
-        self,
-        sampler: Sampler,
-        records: Sequence[Record],
-        batch: Batch,
-        exposures: Sequence[BatchExposures],
-        transaction: Transaction,
-    ) -> None:
-        """Add the samples of the records to the outbox, within the limit of their topic."""
-        payloads = transaction.take_payloads()
+    def _draw(self, transaction: Transaction) -> None:
+        """Add the samples of the candidates to the outbox, within the limit of their topic."""
+        candidates = transaction.take_candidates()
+        if self.sampler is None or not candidates:
+            return
         counts = transaction.samples
         limit = self.sample_limit
         limit.refresh()
         max_bytes = min(self.sample_bytes, limit.size - SAMPLE_MARGIN)
-        features = batch.row("error"), batch.row("refusal")
-        drawn = sampler.draw(
-            records,
-            payloads,
-            features,
-            max_bytes,
-            counts.dropped,
-            lambda index: _exposures_of(exposures, index),
-        )
+        drawn = self.sampler.draw(candidates, max_bytes, counts.dropped)
         for sample, value in drawn:
             key = sample.request_id.encode()
             if limit.dropping:
@@ -211,9 +254,22 @@ def _exposures_of(exposures: Sequence[BatchExposures], index: int) -> dict[str, 
     return {name: exposure for name, exposure in found.items() if exposure is not None}
 
 
+def _wholes(decoded: Sequence[Decoded]) -> dict[int, WholeRecord | bytes]:
+    """Return the whole records of several batches by the index of the record in all of them."""
+    found, first = dict[int, WholeRecord | bytes](), 0
+    for each in decoded:
+        if each.wholes:
+            found |= {first + index: whole for index, whole in each.wholes.items()}
+        first += len(each.fields)
+    return found
+
+
 def _chosen(payloads: list[bytes], indices: NDArray[np.signedinteger]) -> list[bytes]:
-    """Return the payloads of these ascending indices: mostly all of them."""
-    if len(indices) == len(payloads):
+    """Return the payload of each record. Mostly each message is one record.
+
+    indices: of the messages of the records, ascending.
+    """
+    if len(indices) == len(payloads) and (indices[-1:] == len(payloads) - 1).all():
         return payloads
     return [payloads[index] for index in indices.tolist()]
 

@@ -27,9 +27,11 @@ from confluent_kafka import (
 
 from judges.live.evaluator import CallThread
 from judges.live.funds import LEDGER, is_added
+from judges.live.outages import Outages
 from judges.live.worker import Assigned, Worker
 from judges.trust.schedule import Trust
 from monitor.config.schema import Config
+from monitor.events.findings.judges import JudgeEvent
 from monitor.ingest.sampling.codec import decode_sample
 from monitor.kafka.admin import topic_states
 from monitor.kafka.clients import consumer_settings, producer_settings, reset_offset
@@ -41,6 +43,7 @@ from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
 from monitor.records import Sample
 from monitor.roles import judge_output
+from monitor.roles.judge_events import JudgeEvents
 from monitor.roles.judge_metrics import JudgeCounters
 from monitor.roles.judge_setup import build_judging, trust_settings
 from monitor.roles.lag import LagMeter
@@ -90,6 +93,8 @@ class Judge(Role):
         self.trust_settings = trust_settings(config)
         self.commit_due = self.repartition_due = 0.0
         self.partitions = config.kafka.partitions
+        self.outages = Outages()
+        self.events = JudgeEvents(config.kafka)
         self.first_offset = reset_offset(consumer_settings(config.kafka, ROLE))
 
     def _session(self) -> None:
@@ -119,6 +124,7 @@ class Judge(Role):
             self.consumer.close()
             self.worker.close()
             self.thread.close(judging.client.close)
+            self.events.close()
 
     def _run_once(self) -> None:
         self.health.beat(ROLE)
@@ -129,10 +135,28 @@ class Judge(Role):
         if self.meter.due():
             self._measure()
             self.thread.run(self._start_scheduled)
+            self._report_changes()
             if self.waiting.has_ended():
                 raise RejoinError("the judges' state topic has enough partitions")
             if time.monotonic() >= self.repartition_due:
                 self._repartition()
+
+    def _report_changes(self) -> None:
+        """Write events of judges that are down, answer again, or have changed.
+
+        The owner of samples partition 0 keeps them in its state until they are delivered.
+        """
+        delivered = self.events.take_delivered()
+        self.events.write(self.thread.run(lambda: self._changes(delivered)))
+
+    def _changes(self, delivered: Sequence[str]) -> list[JudgeEvent]:
+        found = self.outages.look(self.judging.meter.requests, self.judging.clock())
+        for each in self.assigned.values():
+            if isinstance(each.scheduled, Trust):
+                each.scheduled.mark_delivered(delivered)
+                each.scheduled.report(found, sorted(self.outages.down))
+                return each.scheduled.events_to_write()
+        return found
 
     def _start_scheduled(self) -> None:
         for each in self.assigned.values():
@@ -226,7 +250,7 @@ class Judge(Role):
             raise error
         log.warning("transaction rolled back", role=ROLE, error=with_group(cause, self.group).str())
         with self.metrics.lock:
-            self.metrics.transactions_aborted += 1
+            self.metrics.transactions_aborted[ROLE] += 1
         abort(self.producer, cause, OPERATION_SECONDS, self._wait)
         self._check_rights(cause)
 
@@ -284,7 +308,8 @@ class Judge(Role):
         restored = self.thread.run(lambda: self.worker.assign(offset, state, count, added=added))
         if number == 0:
             settings, slots = self.trust_settings, self.worker.slots
-            restored.scheduled = Trust(settings, self.judging, slots, state)
+            restored.scheduled = trust = Trust(settings, self.judging, slots, state)
+            self.outages.down |= set(trust.down)
         return restored
 
     def _repartition(self) -> None:

@@ -15,7 +15,7 @@ from judges.live.partition import Commit
 from judges.live.worker import Assigned, Worker
 from judges.trust.schedule import Trust, TrustResults
 from monitor.events.evaluations import Evaluation
-from monitor.ingest.limits import OTHER
+from monitor.ingest.fields.limits import OTHER
 from monitor.roles.names import JUDGE as ROLE
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics

@@ -9,20 +9,13 @@ import numpy as np
 
 from judges.live.partition import Commit, Pending
 from monitor.events.evaluations import encode_evaluation
-from monitor.experiments.exposures.columns import (
-    MAX_TIME,
-    NOT_COMPARED,
-    SHARD_BITS,
-    UNNAMED,
-    Exposures,
-    encode_within,
-    key_of,
-)
-from monitor.ingest.chunk import encode_chunks
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.experiments.exposures.columns import Exposures, encode_within, key_of
+from monitor.ingest.chunks.chunk import encode_chunks
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples, is_valid_id
 from monitor.kafka.topics import Topics
-from monitor.records import Sample, Source, UnitExposure
+from monitor.records import Sample, Source
+from monitor.roles.late_exposures import late_exposures
 
 CHUNK_BYTES = 900_000
 """Maximum size of a chunk; below the default message size limit of a broker."""
@@ -81,42 +74,16 @@ def score_exposures(finished: Iterable[Pending], experiments: Collection[str]) -
     A metric has its own number of requests, so the scores need no join with the exposures of the
     log. Samples without a score are left out.
     """
-    groups: dict[tuple[str, str, int], list[_Scored]] = defaultdict(list)
-    for pending in finished:
-        sample = pending.sample
-        if sample is None or not sample.inclusion.uniform or not 0 <= sample.timestamp <= MAX_TIME:
-            continue
-        scores = {e.name: e.score for e in pending.evaluations if e.score is not None}
-        if not scores:
-            continue
-        for experiment, each in sample.exposures.items():
-            if experiment in experiments and 0 <= each.unit < 1 << 64:
-                shard = each.unit >> 64 - SHARD_BITS
-                groups[experiment, each.phase, shard].append((each, sample.timestamp, scores))
-    return [_exposures(*group, rows) for group, rows in groups.items()]
-
-
-_Scored = tuple[UnitExposure, float, dict[str, float]]
-"""Exposure, event time and scores of a sample."""
-
-
-def _exposures(experiment: str, phase: str, shard: int, rows: Sequence[_Scored]) -> Exposures:
-    arms = tuple(sorted({each.variant for each, _, _ in rows if each.variant is not None}))
-    names = tuple(sorted({name for _, _, scores in rows for name in scores}))
-    codes = [UNNAMED if e.variant is None else arms.index(e.variant) for e, _, _ in rows]
-    return Exposures(
-        experiment,
-        phase,
-        shard,
-        np.array([time for _, time, _ in rows], np.float64),
-        np.array([each.unit for each, _, _ in rows], np.uint64),
-        arms,
-        np.array(codes, np.int16),
-        np.full(len(rows), NOT_COMPARED, np.int16),
-        names,
-        np.array([[scores.get(name, np.nan) for _, _, scores in rows] for name in names]),
-        Source.JUDGE,
+    rows = (
+        (
+            pending.sample.exposures,
+            pending.sample.timestamp,
+            {e.name: e.score for e in pending.evaluations if e.score is not None},
+        )
+        for pending in finished
+        if pending.sample is not None and pending.sample.inclusion.uniform
     )
+    return late_exposures(rows, experiments, Source.JUDGE)
 
 
 def _columns(

@@ -230,6 +230,8 @@ def _specification(name: str, check: CheckConfig) -> Specification:
         return specifications.LengthCheck(name, *limits)
     if isinstance(check, checks.KeywordsCheck):
         return specifications.KeywordCheck(name, check.required, check.forbidden)
+    if isinstance(check, checks.ParaphrasesCheck):
+        return specifications.ParaphraseCheck(name, check.key)
     return specifications.TrapCheck(name, check.terms, check.answers or DONT_KNOW)
 
 

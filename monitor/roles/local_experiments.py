@@ -6,7 +6,7 @@ and records, on the sizes of batches, on other traffic in the files, or on a clo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from detectors.arrays import Floats
 from monitor.config.schema import Config
-from monitor.events.experiments import ExperimentEvent
+from monitor.events.findings.experiments import ExperimentEvent
 from monitor.experiments.decisions.evaluation import evaluate
 from monitor.experiments.decisions.result import Result
 from monitor.experiments.decisions.state import State
@@ -33,7 +33,7 @@ from monitor.experiments.sums.merge import merge
 from monitor.experiments.sums.shard import MINUTE, Shard
 from monitor.experiments.sums.state import Partial
 from monitor.ingest.features import Batch
-from monitor.records import Record
+from monitor.ingest.fields.fields import Fields
 
 BUFFERED_ROWS: Final = 2_000_000
 """Exposures of all experiments that are kept to be sorted. Beyond them the oldest half is summed:
@@ -198,7 +198,7 @@ class LocalExperiments:
         self._config = config.experiments
         self._extractor = ExposureExtractor(config.experiments)
 
-    def observe(self, records: Sequence[Record], batch: Batch) -> None:
+    def observe(self, records: Fields, batch: Batch) -> None:
         """Add the records of a batch. batch: their features."""
         self.end = max(self.end, float(batch.times.max(initial=0.0)))
         for exposures in self._extractor.extract(records, batch, self.counts):

@@ -9,8 +9,8 @@ import numpy as np
 
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.detect.checkpoint.acceptance import NewestRecords
-from monitor.ingest.chunk import ChunkError, decode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import ChunkError, decode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.messages import message_offset
 from monitor.kafka.readers.partitions import PartitionReader
 from monitor.kafka.topics import Topics

@@ -9,6 +9,8 @@ DETECT: Final = "detect"
 JUDGE: Final = "judge"
 REPLAY: Final = "replay"
 EXPERIMENT: Final = "experiment"
+JOIN: Final = "join"
 NOTIFY: Final = "notify"
+WEB: Final = "web"
 
-ROLES: Final = (INGEST, DETECT, JUDGE, EXPERIMENT, REPLAY, NOTIFY)
+ROLES: Final = (INGEST, DETECT, JUDGE, EXPERIMENT, JOIN, REPLAY, NOTIFY, WEB)

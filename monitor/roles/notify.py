@@ -17,13 +17,16 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import Target
 from monitor.events.codec import UnknownEventType, decode_event
-from monitor.events.experiments import TYPE as EXPERIMENT
-from monitor.events.experiments import decode_experiment
+from monitor.events.findings.experiments import TYPE as EXPERIMENT
+from monitor.events.findings.experiments import decode_experiment
+from monitor.events.findings.judges import TYPE as JUDGE
+from monitor.events.findings.judges import decode_judge
 from monitor.events.replay import TYPE as REPLAY
 from monitor.events.replay import decode_replay
 from monitor.events.types import DriftEvent
 from monitor.events.wording.drift import sentence
 from monitor.events.wording.experiments import experiment_sentence
+from monitor.events.wording.judges import judge_sentence
 from monitor.events.wording.replay import replay_sentence
 from monitor.kafka.clients import consumer_settings
 from monitor.kafka.errors import with_group, with_topic
@@ -327,7 +330,7 @@ def _decode(value: bytes | None) -> DriftEvent | FindingEvent | None:
         event = decode_event(value or b"")
         sentence(event)
     except UnknownEventType as unknown:
-        if unknown.type not in {EXPERIMENT, REPLAY}:
+        if unknown.type not in {EXPERIMENT, JUDGE, REPLAY}:
             raise
         return _decode_finding(unknown.type, value or b"")
     except (ValueError, ArithmeticError, RecursionError):
@@ -336,8 +339,12 @@ def _decode(value: bytes | None) -> DriftEvent | FindingEvent | None:
 
 
 def _decode_finding(kind: str, value: bytes) -> FindingEvent | None:
-    """Return the event of an experiment or a replay; None if it is invalid."""
+    """Return the event of an experiment, a judge or a replay; None if it is invalid."""
     try:
+        if kind == JUDGE:
+            judge = decode_judge(value)
+            judge_sentence(judge)
+            return judge
         if kind == REPLAY:
             replay = decode_replay(value)
             replay_sentence(replay)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict, defaultdict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from monitor.config.schema import Config
-from monitor.events.codec import UnknownEventType, decode_event
+from monitor.events.codec import UnknownEventType, decode_event, encode_event
 from monitor.events.commands import AcceptReference, Answer, CommandError, decode_command
 from monitor.events.replay import TYPE as OWN
 from monitor.events.replay import ReplayEvent, decode_replay
@@ -22,6 +22,7 @@ from monitor.roles.replay_trigger import starts_replay
 from monitor.roles.replay_worker import add_event
 from replay.sets.item import Item
 from replay.store import baselines, queue
+from replay.store.queries import waiting
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -69,39 +70,19 @@ class OpenAlarms:
 
     def __init__(self) -> None:
         self._by_alarm: OrderedDict[str, str] = OrderedDict()
-        self.waiting: defaultdict[str, OrderedDict[str, DriftEvent]] = defaultdict(OrderedDict)
-        """Alarms that started no run during the cooldown, by model; one of them does if the run is
-        cancelled."""
 
     def add(self, event: DriftEvent) -> None:
         """Remember an alarm until it resolves."""
         if event.change != "resolved":
             self._by_alarm[event.alarm] = event.model
             if len(self._by_alarm) > MAX_ALARMS:
-                oldest, model = self._by_alarm.popitem(last=False)
-                self._forget(model, oldest)
+                self._by_alarm.popitem(last=False)
         else:
             self._by_alarm.pop(event.alarm, None)
-            self._forget(event.model, event.alarm)
-
-    def wait(self, event: DriftEvent) -> None:
-        """Keep an alarm that starts a run if that of its model is cancelled."""
-        self.waiting[event.model][event.alarm] = event
-
-    def waiting_of(self, model: str) -> list[DriftEvent]:
-        """Return the alarms of a model that wait, oldest first."""
-        return list(self.waiting.get(model, {}).values())
 
     def models(self) -> set[str]:
         """Return the models with an open alarm."""
         return set(self._by_alarm.values())
-
-    def _forget(self, model: str, alarm: str) -> None:
-        alarms = self.waiting.get(model)
-        if alarms is not None:
-            alarms.pop(alarm, None)
-            if not alarms:
-                del self.waiting[model]
 
 
 class Trigger:
@@ -131,6 +112,7 @@ class Trigger:
             return freeze(connection, self.config, found, message.command, at)
         self.alarms.add(message)
         if message.change == "resolved":
+            waiting.remove(connection, message.alarm)
             return self._cancel(connection, message, at)
         return self._start(connection, message, at)
 
@@ -164,8 +146,11 @@ class Trigger:
             return "duplicate"
         since = at - 60.0 * self.config.replay.cooldown_minutes
         if queue.latest(connection, event.model, since, "drift", failed=False) is not None:
-            self.alarms.wait(event)
+            # it starts a run later if the one that caused the cooldown is cancelled
+            encoded = encode_event(event)
+            waiting.add(connection, event.alarm, event.model, encoded, event.time)
             return "cooldown"
+        waiting.remove(connection, event.alarm)
         return "queued" if queue.enqueue(connection, request, at) else "duplicate"
 
     def _cancel(self, connection: Connection, event: DriftEvent, at: float) -> str:
@@ -176,7 +161,7 @@ class Trigger:
             add_event(connection, self.place, replay_event(run), at)
         if not mine:
             return "filtered"
-        for following in self.alarms.waiting_of(event.model):
-            if self._start(connection, following, at) == "queued":
+        for content in waiting.of_model(connection, event.model):
+            if self._start(connection, decode_event(content), at) == "queued":
                 break
         return "cancelled"

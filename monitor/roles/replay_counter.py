@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from monitor.events.replay import ReplayEvent
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
-from replay.store import gpu, outbox, queue
+from replay.store import outbox, queue
+from replay.store.costs import gpu
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

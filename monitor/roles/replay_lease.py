@@ -17,12 +17,15 @@ from monitor.telemetry.counters.replay import ReplayMetrics
 from replay.results import RunError, TaskScores
 from replay.sets.item import Scoring
 from replay.sets.task.deferred import Scorer
-from replay.store import Store, StoreFull, StoreUnavailable, gpu, queue, results
-from replay.store.gpu import Slot
+from replay.store import Store, StoreFull, StoreUnavailable, queue, results
+from replay.store.costs import gpu
+from replay.store.costs.gpu import Slot
 from replay.store.queue import Claim
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from monitor.roles.replay_judge import ReplayJudge
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +52,8 @@ class Workplace:
     directory: of running replays and caches. host: name of the machine, whose GPUs are shared.
     stop: waits the given number of seconds and returns whether the process stops.
     reader: makes a reader of samples; None without Kafka: drifted items are then not scored.
-    scorers: of scorings that lm-eval does not compute. clock: epoch seconds.
+    scorers: of scorings that lm-eval does not compute. judge: of items that a judge scores.
+    clock: epoch seconds.
     """
 
     store: Store
@@ -61,6 +65,7 @@ class Workplace:
     stop: Callable[[float], bool]
     reader: Callable[[Callable[[], None]], SampleReader] | None = None
     scorers: dict[Scoring, Scorer] = field(default_factory=dict)
+    judge: ReplayJudge | None = None
     clock: Callable[[], float] = time.time
 
     @property

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 import msgspec
@@ -10,20 +13,22 @@ import structlog
 
 from monitor.errors import UserError
 from monitor.roles.replay_events import Result
+from monitor.roles.replay_judge_scorer import JudgeScorer
 from monitor.roles.replay_lease import Hold, Workplace
 from monitor.roles.replay_plan import ReplayDetails, ReplayPlan
 from monitor.roles.replay_samples import Span, drifted_items
 from replay.report.summary import absolute_scores
 from replay.results import RunError, TaskScores
 from replay.runner import supervise
-from replay.runner.chunk import Chunk, RunEnvironment, finished_items
+from replay.runner.chunk import Chunk, RunEnvironment, failed_share, finished_items
 from replay.runner.plan import ModelSpec, RunPlan
-from replay.sets.item import Item
+from replay.sets.item import Item, Scoring
 from replay.sets.item_set import ItemSet, make_set
-from replay.sets.task.deferred import score_deferred
+from replay.sets.task.deferred import Scorer, score_deferred
 from replay.sets.task.folder import write_task
 from replay.store import StoreUnavailable, baselines, results, sets
 from replay.verdict.decide import decide
+from replay.verdict.pairs import merge
 from replay.verdict.sequential import EProcess, look, start
 
 log = structlog.get_logger(__name__)
@@ -49,10 +54,23 @@ class ReplayRun:
         self.folder = place.directory / "runs" / hold.run.id
         self.environment: RunEnvironment | None = None
         self.set_digest = hold.run.set_digest
+        self.deadline = math.inf
+        self.judge: JudgeScorer | None = None
 
     def execute(self) -> Result:
-        """Return how the run ended. Raises RunError, UserError, LeaseLost and StoppingError."""
+        """Return how the run ended. Raises RunError, UserError, LeaseLost and StoppingError.
+
+        The deadline holds for all parts of the run together, and does not include the wait for
+        GPUs that other runs use.
+        """
         self.hold.acquire_gpus()
+        self.deadline = time.monotonic() + self.plan.deadline_s
+        if self.place.judge is None:
+            return self._execute()
+        with closing(JudgeScorer(self.place.judge, self.hold, self.deadline)) as self.judge:
+            return self._execute()
+
+    def _execute(self) -> Result:
         if self.hold.was_cancelled():
             return _CANCELLED
         baseline = self._baseline()
@@ -68,6 +86,7 @@ class ReplayRun:
             absolute = absolute_scores(scores.tasks)
             if not any(each.n for each in absolute):
                 raise RunError("no_items", "no item of the baseline has a score")
+            self._check_baseline(scores.tasks)
             return Result(
                 "inconclusive", absolute=absolute, environment=self.environment, set_name=name
             )
@@ -97,13 +116,22 @@ class ReplayRun:
         with self.place.store.read() as connection:
             found = sets.load(connection, self.set_digest)
         judged = sum(item.scoring == "judge" for item in found.items)
-        if judged:
+        if judged and self.judge is None:
             raise RunError(
                 "broken_task",
-                f"{judged} items of {_set_text(found)} are scored by a judge, and no judge runs in"
-                " a replay: freeze a version without them",
+                f"{judged} items of {_set_text(found)} are scored by a judge: set replay.rubric, or"
+                " freeze a version without them",
             )
         return found
+
+    def _check_baseline(self, tasks: Sequence[TaskScores]) -> None:
+        """Raise RunError if too few items have a score for later runs to be compared with."""
+        most = self.plan.criteria.max_failed
+        for task in merge(tasks).values():
+            share = failed_share(task.scores)
+            if share > most:
+                detail = f"{task.task}: {share:.0%} of the items have no score, limit {most:.0%}"
+                raise RunError("invalid_responses", detail)
 
     def _baseline(self) -> tuple[TaskScores, ...] | None:
         """Return the scores of the baseline; None if there is none.
@@ -131,6 +159,9 @@ class ReplayRun:
         return self._plan(self.plan.model, tasks, include)
 
     def _plan(self, model: ModelSpec, tasks: tuple[str, ...], include: tuple[str, ...]) -> RunPlan:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise RunError("deadline", f"the run took longer than {self.plan.deadline_s:g} s")
         device = self.hold.device
         if device is not None and model.device == "cuda:0":
             model = msgspec.structs.replace(model, device=f"cuda:{device}")
@@ -144,7 +175,7 @@ class ReplayRun:
             limit=self.plan.limit,
             chunk_size=self.plan.chunk_size,
             seed=int((self.set_digest or "0")[:8], 16),
-            deadline_s=self.plan.deadline_s,
+            deadline_s=left,
             max_failed=self.plan.criteria.max_failed,
             online=self.plan.online,
             allow_code=self.plan.allow_code,
@@ -232,7 +263,10 @@ class ReplayRun:
     def scored(self, tasks: Sequence[TaskScores], items: Sequence[Item]) -> tuple[TaskScores, ...]:
         """Return the tasks with the scores that lm-eval does not compute."""
         by_id = {item.id: item for item in items}
-        return score_deferred(tasks, by_id, self.place.scorers)
+        if self.judge is None or self.place.judge is None:
+            return score_deferred(tasks, by_id, self.place.scorers)
+        scorers: dict[Scoring, Scorer] = {**self.place.scorers, "judge": self.judge}
+        return score_deferred(tasks, by_id, scorers, {"judge": self.place.judge.version})
 
 
 class Drifted(msgspec.Struct, frozen=True):

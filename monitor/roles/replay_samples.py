@@ -132,7 +132,7 @@ def accepted_items(
 ) -> dict[str, tuple[Item, ...]]:
     """Return the items of a span by model whose answers were accepted, at most `config.baseline`.
 
-    Items that only a judge could score are left out: no judge runs in a replay.
+    Items that only a judge could score are left out, unless `config.scoring` is `judge`.
     """
     by_model = reader.samples(span, PER_ITEM * config.baseline, model)
     ids = {sample.request_id for samples in by_model.values() for sample in samples}
@@ -165,5 +165,6 @@ def _items(
     samples: list[Sample], opinions: Opinions, rules: SampleRules, most: int
 ) -> tuple[Item, ...]:
     found = items_of_samples(samples, opinions, rules)
-    candidates = build_candidates(item for item in found if item.scoring != "judge")
+    judged = rules.scoring == "judge"
+    candidates = build_candidates(item for item in found if judged or item.scoring != "judge")
     return approve(select(candidates.items, most), by="accepted traffic")

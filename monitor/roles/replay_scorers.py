@@ -1,6 +1,6 @@
 """Scorers of what lm-eval does not score: refusals, and constraints on the form of a response.
 
-No judge runs in a replay: an item that only a judge can score is an error of its run.
+A judge needs the run itself, its lease and its deadline: see `monitor.roles.replay_judge`.
 """
 
 from __future__ import annotations

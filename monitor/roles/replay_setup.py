@@ -26,7 +26,7 @@ _PACKAGES: Final = ("lm_eval", "sqlalchemy", "alembic", "rensa")
 
 
 def check(config: Config) -> None:
-    """Raise UserError if the replay role could not start: a package is missing, or a variable.
+    """Raise UserError if the replay role could not start: without a package, a variable, a judge.
 
     A store that is not available is no error: the role waits for it.
     """
@@ -35,6 +35,9 @@ def check(config: Config) -> None:
 
     with suppress(StoreUnavailable):
         open_configured(config).close()
+    from monitor.roles.replay_judge import configured_judge  # noqa: PLC0415 - with the role only
+
+    configured_judge(config)
     replay = config.replay
     models = [replay.model, *replay.models.values(), replay.baseline_model]
     for model in models:
@@ -75,6 +78,7 @@ def workplace(
     config: Config, store: Store, metrics: Metrics, stop: Callable[[float], bool]
 ) -> Workplace:
     """Return what the runs of this process share. stop: as of a role."""
+    from monitor.roles.replay_judge import configured_judge  # noqa: PLC0415 - with the role only
     from monitor.roles.replay_lease import Workplace  # noqa: PLC0415 - imports sqlalchemy
     from monitor.roles.replay_samples import SampleReader  # noqa: PLC0415 - imports rensa late
     from monitor.roles.replay_scorers import scorers  # noqa: PLC0415 - with the role only
@@ -90,6 +94,7 @@ def workplace(
         stop=stop,
         reader=lambda beat: SampleReader(config.kafka, beat),
         scorers=scorers(),
+        judge=configured_judge(config),
     )
 
 

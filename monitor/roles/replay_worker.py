@@ -26,10 +26,10 @@ from replay.store import (
     StoreFull,
     StoreUnavailable,
     baselines,
-    gpu,
     outbox,
     queue,
 )
+from replay.store.costs import gpu
 from replay.store.queue import Claim, Outcome, Run
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ ERROR_SECONDS: Final = 5.0
 MAX_ATTEMPTS: Final = 5
 """Claims of a run. Each stop of a worker and each retry takes one."""
 TRANSIENT: Final[frozenset[ErrorReason]] = frozenset(
-    {"endpoint_unavailable", "rate_limited", "killed", "out_of_memory"}
+    {"endpoint_unavailable", "rate_limited", "killed", "out_of_memory", "judge_unavailable"}
 )
 """Reasons that a later attempt may not have."""
 TRIES: Final = 3

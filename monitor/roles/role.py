@@ -67,6 +67,7 @@ class Role(ABC):
             sampled=self.config.sampled,
             judged=self.config.judges.enabled,
             experiments=bool(self.config.experiments),
+            joins_seconds=self.config.joins_seconds,
         )
         for topic in self.inputs:
             if topic not in existing:

@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
-from prometheus_client import ProcessCollector
 from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from monitor import __version__
 from monitor.detect.audit.self_audit import AuditResult
 from monitor.events.drift_types import drift_type
-from monitor.ingest.limits import model_label
+from monitor.ingest.decode.formats import FORMATS
+from monitor.ingest.decode.log_decoder import NATIVE
+from monitor.ingest.fields.limits import model_label
 from monitor.notify.counts import DeliveryCounts
 from monitor.records import RejectReason, Source
 from monitor.telemetry.counters.metrics import Metrics, ModelState
@@ -33,8 +34,11 @@ from monitor.telemetry.families.build import (
 )
 from monitor.telemetry.families.experiments import experiment_families
 from monitor.telemetry.families.help_texts import HELP
+from monitor.telemetry.families.joins import join_families
 from monitor.telemetry.families.judging import judge_families, judge_quality, judge_scores
+from monitor.telemetry.families.process import ProcessesCollector
 from monitor.telemetry.families.replay import replay_families, replay_results
+from monitor.telemetry.families.web import web_families
 from monitor.telemetry.health import Health
 
 MAX_SERIES = 5_000
@@ -49,7 +53,7 @@ def registry(metrics: Metrics) -> CollectorRegistry:
     """Return a registry of these metrics and, where the system provides them, of the process."""
     own = CollectorRegistry(auto_describe=False)
     own.register(MetricsCollector(metrics))
-    ProcessCollector(registry=own)
+    own.register(ProcessesCollector(lambda: tuple(metrics.children)))
     return own
 
 
@@ -73,7 +77,8 @@ class MetricsCollector(Collector):
         with self._metrics.lock:
             states = [state for part in list(self._metrics.models.values()) for state in part]
             judging, experiments = self._metrics.judging, self._metrics.experiments
-            replay = self._metrics.replay
+            replay, joins = self._metrics.replay, self._metrics.joins
+            web = self._metrics.web
             families, dropped = _limit(
                 MAX_SERIES - PROCESS_SERIES - 1,
                 chain(
@@ -81,6 +86,8 @@ class MetricsCollector(Collector):
                     _notifications(self._metrics.deliveries),
                     judge_families(judging) if judging else (),
                     replay_families(replay) if replay else (),
+                    join_families(joins) if joins else (),
+                    web_families(web) if web else (),
                     self._alarms(states),
                     experiment_families(experiments) if experiments else (),
                     replay_results(replay) if replay else (),
@@ -108,6 +115,12 @@ class MetricsCollector(Collector):
         # All reasons from the start: Prometheus sees no increase in a series that begins at 1.
         rejected = by_label(dict.fromkeys(map(str, RejectReason), 0) | m.rejected)
         yield counter("records_rejected", ["reason"], rejected)
+        formats = dict.fromkeys((NATIVE, *FORMATS), 0) | m.decoding.formats
+        yield counter("records_decoded", ["format"], by_label(formats))
+        yield counter("records_skipped", ["kind"], by_label(m.decoding.skipped))
+        yield single_counter("records_duplicate", m.decoding.duplicates)
+        yield single_gauge("calls_waiting", m.decoding.calls_waiting)
+        yield single_counter("schema_registry_failures", m.decoding.registry_failures)
         incomplete = by_label(m.dead_letters_incomplete)
         yield counter("dead_letters_incomplete", ["outcome"], incomplete)
         yield counter("samples_written", ["kind"], by_label(m.samples.written))
@@ -117,13 +130,14 @@ class MetricsCollector(Collector):
         yield single_counter("rebalances", sum(m.rebalances.values()))
         without_unit = by_label(m.exposures_without_unit)
         yield counter("experiment_records_without_unit", ["experiment"], without_unit)
+        yield single_counter("join_keys_written", m.join_keys_written)
         yield single_counter("scores_dropped", m.scores_dropped)
         yield single_counter("segments_dropped", m.segments_dropped)
         yield single_counter("records_ahead", m.records_ahead)
         yield single_counter("chunks_rejected", m.chunks_rejected)
         commands = by_label(dict.fromkeys(COMMAND_OUTCOMES, 0) | m.commands)
         yield counter("commands", ["outcome"], commands)
-        yield single_counter("transactions_aborted", m.transactions_aborted)
+        yield single_counter("transactions_aborted", m.transactions_aborted.total())
         yield single_counter("checkpoints_failed", m.checkpoints_failed)
         yield single_counter("checkpoints_unusable", m.checkpoints_unusable)
         yield single_counter("checkpoint_bytes", m.checkpoint_bytes)

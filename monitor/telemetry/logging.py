@@ -17,7 +17,7 @@ from typing import Any, TextIO, cast
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.events.wording.drift import printable
 
 UNLOGGED = frozenset({"examples", "request_id", "user_id", "session_id", "prompt", "response"})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.watch import Watch
+from monitor.records import Source
 from monitor.telemetry.counters.metrics import Metrics, ModelState
 
 ROUND_SECONDS = 5.0
@@ -71,16 +72,23 @@ class Publisher:
 
 
 def _state(watch: Watch) -> ModelState:
+    """Return the state of a watch; of the style only features with an open alarm.
+
+    It has more than a hundred features, most of which say nothing: their series would leave no room
+    for those of other models.
+    """
+    severities = watch.severities()
+    all_shown = watch.source is not Source.STYLE
     return ModelState(
         model=watch.model,
         records=watch.records,
         reference_records=watch.profile.records if watch.profile else 0,
         window_records=watch.window_records(),
-        readings=watch.readings(),
-        psi=watch.psi(),
-        severities=watch.severities(),
+        readings=[r for r in watch.readings() if all_shown or r.feature in severities],
+        psi={f: psi for f, psi in watch.psi().items() if all_shown or f in severities},
+        severities=severities,
         trends=watch.trends(),
-        values=watch.values(),
+        values=[v for v in watch.values() if all_shown or v.feature in severities],
         source=watch.source,
         warmup=watch.warmup.left if watch.profile is None else 0,
     )

@@ -14,8 +14,8 @@ from confluent_kafka import TopicPartition
 from monitor.config.schema import Config
 from monitor.detect.monitor import References
 from monitor.events.types import DriftEvent
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.roles import (
     detect,
     detect_commands,

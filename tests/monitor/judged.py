@@ -13,7 +13,7 @@ from monitor.config.sections.detection import AlarmsConfig
 from monitor.config.sections.judging.budget import ModelPrice
 from monitor.config.sections.judging.client import JudgeClientConfig
 from monitor.config.sections.judging.section import JudgesConfig
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.sampling.examples import Examples
 from monitor.records import Source
 

@@ -25,7 +25,7 @@ from monitor.detect.reference.sources import SourceSettings
 from monitor.detect.tracks.track import Track
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.records import Source
 
 WINDOW, STRIDE, WARMUP = 200, 20, 2000

@@ -11,7 +11,7 @@ import pytest
 from monitor.app import App, active_roles
 from monitor.config.schema import Config
 from monitor.config.sections.notifications import NotificationsConfig
-from monitor.config.sections.process import HttpConfig
+from monitor.config.sections.process.section import HttpConfig
 from monitor.errors import UserError
 from monitor.roles.names import ROLES
 from tests.monitor.notify.drift_events import slack
@@ -60,3 +60,10 @@ def test_notify_alone_without_a_target_is_an_error() -> None:
     """No role has work."""
     with pytest.raises(UserError, match="role notify has no target: add one to notif"):
         App(Config(), ["notify"])
+
+
+@pytest.mark.parametrize("roles", [["ingest"], ["detect"], ["detect", "notify"]])
+def test_a_process_of_its_own_requires_ingest_and_another_role(roles: list[str]) -> None:
+    """There is nothing to divide otherwise."""
+    with pytest.raises(UserError, match="--processes"):
+        App(WITH_TARGET, roles, processes=True)

@@ -23,7 +23,7 @@ from monitor.records import Source
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
     from monitor.config.schema import Config
     from monitor.detect.reference.profile import Profile
-    from monitor.ingest.limits import Dropped
+    from monitor.ingest.fields.limits import Dropped
 
 
 def add(commands: Any) -> None:
@@ -108,7 +108,8 @@ def _add_accept(group: Any) -> None:
         "--source",
         choices=[str(source) for source in Source],
         default=Source.LOG,
-        help="accept it for this source: the records (default: log), judged samples or feedback",
+        help="accept it for this source: the records (default: log), judged samples, feedback,"
+        " style",
     )
     _add_traffic(accept)
     accept.add_argument("--dry-run", action="store_true", help="show what it would do, and stop")
@@ -151,7 +152,7 @@ def _check_period(arguments: argparse.Namespace) -> None:
 
 def _build(arguments: argparse.Namespace) -> int:
     from monitor.detect.reference import store
-    from monitor.ingest.limits import Dropped
+    from monitor.ingest.fields.limits import Dropped
 
     store.folder_of(arguments.directory, arguments.name)  # validate the name before reading logs
     if bool(arguments.logs) == bool(arguments.from_topic):

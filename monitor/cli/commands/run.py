@@ -21,6 +21,11 @@ def add(commands: Any) -> None:
         help=f"roles to run, of {', '.join(ROLES)}"
         " (default: all; judge, experiment, replay and notify only if configured)",
     )
+    parser.add_argument(
+        "--processes",
+        action="store_true",
+        help="run ingest in a process of its own, for a core of its own",
+    )
 
 
 def parse_roles(text: str) -> tuple[str, ...]:
@@ -43,4 +48,4 @@ def _run(arguments: argparse.Namespace) -> int:
 
     config = load_config(arguments)
     logging.configure(config.log)
-    return app.run(config, arguments.roles)
+    return app.run(config, arguments.roles, processes=arguments.processes)

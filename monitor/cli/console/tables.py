@@ -122,6 +122,8 @@ def print_report(report: Report) -> None:
         soft_wrap=True,
     )
     print_rejections(console, report.rejections, report.records)
+    for kind, number in report.skipped.items():
+        console.print(f"skipped, no inference: {number:,} {escape(printable(kind))}")
     print_dropped(console, report.dropped)
     paged = [event for event in report.events if pages(event.severity)]
     if paged:

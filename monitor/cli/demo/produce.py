@@ -23,7 +23,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # NewTopic is
 from monitor.cli.arguments import positive_number
 from monitor.cli.demo.traffic import model_of, traffic
 from monitor.config.sections.kafka.section import KafkaConfig
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.kafka.admin import wait_for_broker
 from monitor.kafka.clients import client_settings, producer_settings
 from monitor.telemetry import logging

@@ -6,16 +6,18 @@ nothing else.
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from confluent_kafka import Consumer, Producer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -32,23 +34,25 @@ from rich.progress import (
 from monitor.app import App
 from monitor.cli import report
 from monitor.cli.console import tables
+from monitor.cli.demo import pages as web_pages
+from monitor.cli.demo import printing
 from monitor.cli.demo.broker import EmbeddedBroker
-from monitor.cli.demo.distribution import distribution
+from monitor.cli.demo.experiment import experiments
 from monitor.cli.demo.stand_in_judge import NAME, StandInJudge
-from monitor.cli.demo.traffic import INJECTED, MODELS, model_of, traffic
+from monitor.cli.demo.traffic import MODELS, model_of, traffic
 from monitor.config.schema import Config
 from monitor.config.sections.detection import REFERENCE_WINDOWS, WarmupReference, WindowsConfig
+from monitor.config.sections.ingest.sampling import SamplingConfig
 from monitor.config.sections.judging.budget import ModelPrice
 from monitor.config.sections.judging.client import JudgeClientConfig
 from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka.section import KafkaConfig
-from monitor.config.sections.process import LogConfig
-from monitor.config.sections.sampling import SamplingConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.detect.watch import Watch
 from monitor.errors import UserError
 from monitor.events.codec import UnknownEventType, decode_event
-from monitor.events.types import DriftEvent, pages
-from monitor.events.wording.drift import sentence
+from monitor.events.types import DriftEvent
+from monitor.experiments.report.summary import summaries
 from monitor.ingest.files import Rejection
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.topics import Topics
@@ -56,9 +60,6 @@ from monitor.roles.names import ROLES
 from monitor.telemetry import logging
 
 SEED = 7
-EVENT_START = 1_760_000_000.0
-EVENT_RATE = 50.0
-"""Records per second of event time: the defaults cover 27 minutes of traffic in 40 seconds."""
 SAMPLED = 0.01
 """Share of the records that are judged."""
 TICK_SECONDS = 0.05
@@ -79,38 +80,56 @@ def run(seconds: float, rate: float, report_path: Path | None) -> int:
     window = _window_records(records)
     broker = EmbeddedBroker()
     judge = StandInJudge() if _can_judge() else None
-    config = _config(window, broker.bootstrap_servers, judge)
-    logging.configure(config.log)
-    topics = Topics(config.kafka.prefix).settings(
-        sampled=config.sampled, judged=config.judges.enabled
-    )
-    broker.create([*config.kafka.logs, *topics])
-    daemon = App(config, ROLES)
+    with TemporaryDirectory(prefix="plumbline-demo-") as folder, judge or nullcontext():
+        config = _config(window, broker.bootstrap_servers, judge, Path(folder))
+        logging.configure(config.log)
+        topics = Topics(config.kafka.prefix).settings(
+            sampled=config.sampled,
+            judged=config.judges.enabled,
+            experiments=bool(config.experiments),
+        )
+        broker.create([*config.kafka.logs, *topics])
+        daemon = App(config, ROLES)
+        console = tables.new_console()
+        console.width = min(console.width, MAX_WIDTH)
+        printing.print_setup(console, config, records, rate)
+        with _serving(daemon):
+            return _run(console, daemon, records, rate, report_path)
+
+
+@contextmanager
+def _serving(daemon: App) -> Iterator[None]:
+    """Run the daemon in a thread, and stop it at the end."""
     serving = threading.Thread(target=daemon.run, name="daemon")
-    started, cpu = time.perf_counter(), time.process_time()
-    console = tables.new_console()
-    console.width = min(console.width, MAX_WIDTH)
-    _print_setup(console, config, records, rate)
     serving.start()
-    with judge or nullcontext():
-        try:
-            events, watches = _follow(console, daemon, config, records, rate)
-        finally:
-            daemon.stop()
-            serving.join()
-    elapsed = time.perf_counter() - started
+    try:
+        yield
+    finally:
+        daemon.stop()
+        serving.join()
+
+
+def _run(console: Console, daemon: App, records: int, rate: float, report_path: Path | None) -> int:
+    """Produce the traffic, print and write the result, show the pages; return the exit status."""
+    started, cpu = time.perf_counter(), time.process_time()
+    events, watches = _follow(console, daemon, daemon.config, records, rate)
+    elapsed, cpu = time.perf_counter() - started, time.process_time() - cpu
     result = report.build(
         models={watch.model: watch.seen for watch in watches},
         rejections=[Rejection(*each) for each in daemon.metrics.rejected.most_common()],
         seconds=elapsed,
         events=sorted(events, key=lambda event: event.time),
     )
+    result = replace(result, experiments=_experiments(daemon))
     if report_path:
         report.write(result, report_path)
-    _print_distribution(console, watches)
-    _print_quality(console, daemon)
-    _print_cost(console, result, time.process_time() - cpu)
-    return _print_verdict(console, result, records)
+    printing.print_distribution(console, watches)
+    printing.print_quality(console, daemon)
+    printing.print_experiments(console, result)
+    printing.print_cost(console, result, cpu)
+    status = printing.print_verdict(console, result, records)
+    _show_pages(console, daemon)
+    return status
 
 
 def _window_records(records: int) -> int:
@@ -134,10 +153,15 @@ def _can_judge() -> bool:
     return find_spec("aiohttp") is not None
 
 
-def _config(window: int, bootstrap_servers: str, judge: StandInJudge | None) -> Config:
+def _config(
+    window: int, bootstrap_servers: str, judge: StandInJudge | None, folder: Path
+) -> Config:
     """Return the defaults, with this window and the smallest reference that it allows."""
     return Config(
         judges=JudgesConfig() if judge is None else _judges(judge),
+        experiments=experiments(),
+        web=web_pages.section(),
+        store=web_pages.store(folder),
         sampling=SamplingConfig(rate=SAMPLED),
         kafka=KafkaConfig(bootstrap_servers=bootstrap_servers),
         windows=WindowsConfig(records=window, stride=window // 10),
@@ -155,25 +179,6 @@ def _judges(judge: StandInJudge) -> JudgesConfig:
         client=JudgeClientConfig(base_url=judge.url),
         prices={NAME: ModelPrice(input=0.0, output=0.0)},
     )
-
-
-def _print_setup(console: Console, config: Config, records: int, rate: float) -> None:
-    models = " and ".join(f"[bold]{model.name}[/]" for model in MODELS)
-    window = config.windows.records
-    _print_line(console, "broker", "an embedded Kafka broker in this process")
-    _print_line(console, "traffic", f"{records:,} synthetic records of {models}, {rate:,.0f}/s")
-    _print_line(
-        console,
-        "daemon",
-        f"windows of {window:,} records; reference: the first {REFERENCE_WINDOWS * window:,} of "
-        "each model",
-    )
-    _print_line(console, "drift", f"halfway, [bold]{INJECTED.model}[/] changes: {INJECTED.cause}")
-    console.print()
-
-
-def _print_line(console: Console, head: str, text: str, colour: str = "cyan") -> None:
-    tables.print_paragraph(console, f"[{colour}]{head:<8}[/]", text)
 
 
 def _follow(
@@ -212,7 +217,6 @@ def _follow(
                 break
     producer.join()
     watches = _watches(daemon)  # before the stop: a detect role drops them when it leaves its group
-    daemon.stop()
     last = list(_new_events(consumer, timeout=2.0))
     for event in last:
         tables.print_event(console, event)
@@ -232,7 +236,13 @@ def _update_progress(
 def _produce(daemon: App, config: Config, records: int, rate: float) -> None:
     """Produce the traffic at `rate` records per second, at most MAX_LEAD ahead of ingest."""
     producer = Producer(producer_settings(config.kafka, "demo", transactional=False))
-    lines = traffic(records, change_at=records // 2, seed=SEED, rate=EVENT_RATE, start=EVENT_START)
+    lines = traffic(
+        records,
+        change_at=records // 2,
+        seed=SEED,
+        rate=printing.EVENT_RATE,
+        start=printing.EVENT_START,
+    )
     topic, sent, start = config.kafka.logs[0], 0, time.monotonic()
     while sent < records and not daemon.stopping.is_set():
         room = MAX_LEAD - (sent - daemon.metrics.consumed[topic])
@@ -263,7 +273,7 @@ def _watches(daemon: App) -> list[Watch]:
 
 
 def _phase(daemon: App, seen: int, records: int) -> str:
-    if daemon.health.not_ready:
+    if not daemon.started or daemon.health.not_ready:
         return "joining the consumer groups"
     watches = _watches(daemon)
     if len(watches) < len(MODELS) or any(watch.profile is None for watch in watches):
@@ -273,76 +283,21 @@ def _phase(daemon: App, seen: int, records: int) -> str:
     return "watching" if seen < records / 2 else "watching: after the change"
 
 
-def _print_distribution(console: Console, watches: Sequence[Watch]) -> None:
-    """Compare reference and current window of the feature with the injected drift."""
-    for watch in watches:
-        if watch.model == INJECTED.model and watch.profile is not None and watch.main.window.full:
-            feature, window = INJECTED.features[0], watch.main.window
-            title = f"{watch.model} {feature}"
-            console.print()
-            console.print(distribution(window.baseline, feature, window.current(), title))
-            console.print()
+def _experiments(daemon: App) -> dict[str, Any]:
+    """Return the experiments as in a report: before the stop, when the role drops its results."""
+    with daemon.metrics.lock:
+        known = daemon.metrics.experiments
+        return {} if known is None else summaries(known.results)
 
 
-def _print_quality(console: Console, daemon: App) -> None:
-    """Print the judged quality by model, with the number of samples and who judged."""
-    if daemon.metrics.judging is None:
-        text = "not judged: pip install '.[judges]' in a checkout"
-        _print_line(console, "quality", escape(text), "yellow")
+def _show_pages(console: Console, daemon: App) -> None:
+    """Print the address of the pages and keep them until a key is pressed, at a terminal."""
+    if not web_pages.at_terminal() or daemon.stopping.is_set():
         return
-    for (model, rubric), counts in sorted(daemon.metrics.judging.scores.items()):
-        number = sum(counts.buckets)
-        _print_line(
-            console,
-            "quality",
-            f"[bold]{model}[/] {rubric.replace('_', ' ')}: {counts.total / number:.2f} of 5, mean"
-            f" of {number:,} judged samples, by an offline stand-in judge (no language model)",
-        )
-
-
-def _print_cost(console: Console, result: report.Report, cpu: float) -> None:
-    """Print CPU time, memory and duration, with traffic generator and embedded broker."""
-    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    each = cpu / max(1, result.records) * 1e6
-    _print_line(
-        console,
-        "cost",
-        f"{each:.0f} us of CPU per record and {megabytes:.0f} MB of memory, with traffic generator "
-        f"and broker; {result.records:,} records in {result.seconds:.0f} s",
-    )
-
-
-def _print_verdict(console: Console, result: report.Report, records: int) -> int:
-    """Print true and false alarms, lost records and the verdict; return the exit status."""
-    change = EVENT_START + records // 2 / EVENT_RATE
-    paged = [event for event in result.events if pages(event.severity)]
-    true = [e for e in paged if INJECTED.explains(e.model, e.feature) and e.time >= change]
-    false = [event for event in paged if event not in true]
-    for event in true:
-        p_value = "" if event.p_value is None else f", p {event.p_value:.0e}"
-        _print_line(
-            console,
-            "found",
-            f"[bold]{event.feature}[/] {event.severity} {_delay(event.time - change)} after the "
-            f"change, by {', '.join(event.found_by)}{p_value}",
-        )
-    lost = records - result.records
-    if lost:
-        _print_line(console, "lost", f"{lost:,} of {records:,} records were not processed", "red")
-    for event in false:
-        _print_line(console, "false", f"false alarm: {escape(sentence(event))}", "red")
-    missed = not any(event.feature == INJECTED.features[0] for event in true)
-    if missed:
-        _print_line(
-            console, "missed", f"the drift of {INJECTED.features[0]} was not reported", "red"
-        )
-    if lost or false or missed:
-        return 1
-    text = "The injected drift was reported, and nothing else."
-    _print_line(console, "verdict", f"[green]{text}[/]", "green")
-    return 0
-
-
-def _delay(seconds: float) -> str:
-    """Format a delay in event time, with the records of both models in it."""
-    return f"{seconds:.0f} s ({seconds * EVENT_RATE:,.0f} records)"
+    if daemon.web is None:
+        text = "not installed: pip install '.[web]' in a checkout"
+        printing.print_line(console, "pages", escape(text), "yellow")
+        return
+    address = f"http://127.0.0.1:{daemon.web.port}/"
+    printing.print_line(console, "pages", f"[bold]{address}[/], until you press a key")
+    web_pages.wait_for_key(daemon.stopping)

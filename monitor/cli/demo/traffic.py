@@ -1,5 +1,7 @@
 """Synthetic traffic: two models in one stream; one of them becomes slower from a given record on.
 
+The requests of the other model are part of an experiment, whose treatment has better scores.
+
 All texts and requests are generated. The distributions follow published figures, so that the demo
 has the skewed, clustered and clipped numbers of production.
 
@@ -27,6 +29,8 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from monitor.cli.demo.experiment import EFFECT
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -190,6 +194,7 @@ class NativeRecord(msgspec.Struct, omit_defaults=True):
     finish_reason: str | None = None
     error: str | None = None
     scores: dict[str, float] | None = None
+    experiments: dict[str, str] | None = None
 
 
 class _Model(msgspec.Struct):
@@ -268,6 +273,9 @@ class _Writer:
         self.start = start
         self.pool, self.word_starts = _pool(model.words)
         self.encode = msgspec.json.Encoder().encode
+        self.users = [f"user-{number:03d}" for number in range(USERS)]
+        part = model.name == EFFECT.model
+        self.variants = EFFECT.variants(self.users) if part else [None] * USERS
 
     def write(self, rng: np.random.Generator, index: Integers) -> Iterator[bytes]:
         """Yield the records at these positions of the stream, shape (n,), as JSON."""
@@ -311,14 +319,15 @@ class _Writer:
         response_chars = _chars(c.output_tokens, RESPONSE_CHARS, self._typical("output_tokens"))
         # the content filter removes the text, but its tokens were generated and are billed
         response = self._texts(c.response_at, np.where(filtered, 0, response_chars))
-        scores = [{"relevance": value} for value in c.relevance.tolist()]
+        variants = [self.variants[user] for user in c.user.tolist()]
+        scores = [{EFFECT.score: value} for value in self._scores(c, variants)]
         routes = [{"route": route} for route in self.model.routes]
         return map(
             NativeRecord,  # one list per field, in their order
             [f"demo-{self.seed}-{i:08d}" for i in index.tolist()],
             timestamps.tolist(),
             repeat(self.model.name),
-            [f"user-{user:03d}" for user in c.user.tolist()],
+            [self.users[user] for user in c.user.tolist()],
             self._texts(
                 c.prompt_at, _chars(c.input_tokens, PROMPT_CHARS, self._typical("input_tokens"))
             ),
@@ -332,7 +341,14 @@ class _Writer:
             _where(served, [FINISH_REASONS[reason] for reason in c.finish.tolist()]),
             _where(c.failed.tolist(), [ERRORS[fault] for fault in c.fault.tolist()]),
             _where((c.scored & ~c.failed).tolist(), scores),
+            [None if each is None else {EFFECT.experiment: each} for each in variants],
         )
+
+    def _scores(self, c: DrawnColumns, variants: list[str | None]) -> list[float]:
+        treated = [variant == EFFECT.treatment for variant in variants]
+        better = c.relevance + EFFECT.part * (1.0 - c.relevance)
+        found: list[float] = np.round(np.where(treated, better, c.relevance), 3).tolist()
+        return found
 
     def _texts(self, starts: Integers, chars: Integers) -> list[str]:
         ends = (starts + chars).tolist()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from monitor.cli.report import Report
 from monitor.events.types import DriftEvent, Severity, rank
-from monitor.ingest.limits import model_label
+from monitor.ingest.fields.limits import model_label
 
 
 @dataclass(frozen=True, slots=True)

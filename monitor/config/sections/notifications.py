@@ -203,7 +203,7 @@ _TargetName = Annotated[str, AfterValidator(_check_target_name)]
 
 
 Findings = Literal["all", "problems", "none"]
-"""Which events of experiments, or of replays, a target receives."""
+"""Which events of experiments, of replays, or of judges, a target receives."""
 
 
 class _Target(Section):
@@ -229,6 +229,12 @@ class _Target(Section):
         default="all",
         description="Events of replays that are sent: `all`; `problems`: regressions and replays"
         " without a verdict, from `severity` on; or `none`.",
+    )
+
+    judges: Findings = Field(
+        default="problems",
+        description="Events of judges that are sent: `all`; `problems`: a judge is down, or scores"
+        " its golden set in another way, from `severity` on; or `none`.",
     )
 
     @field_serializer(*sorted(SECRETS), check_fields=False)

@@ -22,10 +22,13 @@ from monitor.ingest.features import Batch
 from monitor.ingest.sampling.sampler import SampleCounts
 from monitor.notify.counts import DeliveryCounts
 from monitor.records import Source
+from monitor.telemetry.counters.decoding import DecodingMetrics
 from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.replay import ReplayMetrics
 from monitor.telemetry.counters.traffic import Traffic
+from monitor.telemetry.counters.web import WebMetrics
 from monitor.telemetry.health import Health
 
 EventLabels = tuple[str, ...]
@@ -64,6 +67,7 @@ class Metrics:
     psi_thresholds: Mapping[str, float] = field(default_factory=dict)
     consumed: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
+    decoding: DecodingMetrics = field(default_factory=DecodingMetrics)
     dead_letters_incomplete: Counter[str] = field(
         default_factory=lambda: Counter(truncated=0, stub=0, dropped=0)
     )
@@ -82,7 +86,8 @@ class Metrics:
     samples_skipped: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Samples that another judge or rubric than the watched one has scored, by model and source."""
     rebalances: Counter[str] = field(default_factory=Counter)
-    transactions_aborted: int = 0
+    transactions_aborted: Counter[str] = field(default_factory=Counter)
+    """By role."""
     checkpoints_failed: int = 0
     checkpoints_unusable: int = 0
     checkpoint_seconds: float | None = None
@@ -108,10 +113,18 @@ class Metrics:
     """None in a process without the judge role."""
     exposures_without_unit: Counter[str] = field(default_factory=Counter)
     """Records of an experiment that lack its unit and are not exposed, by experiment."""
+    join_keys_written: int = 0
+    """Ids of records that ingest has written for the join."""
+    joins: JoinMetrics | None = None
+    """None in a process without the join role."""
     experiments: ExperimentMetrics | None = None
     """None in a process without the experiment role."""
     replay: ReplayMetrics | None = None
     """None in a process without the replay role."""
+    web: WebMetrics | None = None
+    """None in a process without the web role."""
+    children: set[int] = field(default_factory=set)
+    """Ids of the processes that this one has started."""
     audits: Sequence[AuditResult] = ()
     """Result of the self-audit for each model; replaced as a whole."""
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -28,6 +28,7 @@ OUTCOMES: Final = (
 """What becomes of an event that the role reads."""
 REASONS: Final = (
     "endpoint_unavailable",
+    "request_rejected",
     "unauthorized",
     "rate_limited",
     "deadline",
@@ -41,6 +42,7 @@ REASONS: Final = (
     "no_baseline",
     "mismatched_items",
     "budget",
+    "judge_unavailable",
     "killed",
     "failed",
 )
@@ -82,6 +84,7 @@ class ReplayMetrics:
     scores: last score by model, task and metric. deltas: the same with a baseline.
     durations: number of runs by bucket, the last one without a bound; seconds: their sum.
     progress: share of the items that a running run has scored, 0 to 1, by model and task.
+    judge_nanodollars: cost of the judges that scored answers in this process.
     actions: webhooks by action and outcome. store_errors: operations of the store that failed.
     queue: None until the store was read.
     """
@@ -94,6 +97,7 @@ class ReplayMetrics:
     durations: list[int] = field(default_factory=lambda: [0] * (len(RUN_BUCKETS) + 1))
     seconds: float = 0.0
     gpu_seconds: float = 0.0
+    judge_nanodollars: int = 0
     progress: dict[tuple[str, str], float] = field(default_factory=dict)
     actions: Counter[tuple[str, str]] = field(default_factory=Counter)
     store_errors: int = 0

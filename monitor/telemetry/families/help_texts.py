@@ -13,7 +13,20 @@ HELP: Final = {
         " otherwise 0."
     ),
     "records_consumed": "Number of messages read and committed, by topic.",
-    "records_rejected": "Number of messages rejected and sent to the dead-letter topic, by reason.",
+    "records_rejected": (
+        "Number of messages, or of inferences in a message, that were rejected, by reason. The"
+        " message is in the dead-letter topic."
+    ),
+    "records_decoded": "Number of records, by the format of their messages.",
+    "records_skipped": (
+        "Number of entries of log messages that are no inference, such as spans of tools, by kind."
+    ),
+    "records_duplicate": "Number of records with a request id that was seen before.",
+    "calls_waiting": "Number of calls that wait for further parts in other messages.",
+    "schema_registry_failures": (
+        "Number of times that messages could not be decoded because the schema registry did not"
+        " answer."
+    ),
     "dead_letters_incomplete": (
         "Number of rejected messages that are not in the dead-letter topic as they were received,"
         " by outcome."
@@ -106,6 +119,7 @@ HELP: Final = {
     "replay_errors": "Number of replays without a verdict, by reason.",
     "replay_actions": "Number of webhooks called after replays, by action and outcome.",
     "replay_store_errors": "Number of operations of the result store that failed.",
+    "replay_judge_cost_usd": "Cost in US dollars of the judges that score replays.",
     "replay_gpu_seconds": "GPU time used by replays, in seconds.",
     "replay_queue_runs": "Number of runs in the result store, by state: queued or running.",
     "replay_queue_oldest_seconds": "Age of the oldest queued run, in seconds; 0 without one.",
@@ -118,6 +132,21 @@ HELP: Final = {
     "replay_delta": "Difference of the last replay from the baseline; negative is worse.",
     "replay_delta_lower": "Lower end of the interval of replay_delta.",
     "replay_delta_upper": "Upper end of the interval of replay_delta.",
+    "join_keys_written": "Number of ids of records that ingest has written for the join.",
+    "feedback_messages": "Number of messages of feedback, by format.",
+    "feedback_skipped": "Number of parts of feedback messages without a value, by kind.",
+    "feedback_rejected": "Number of feedback messages with an invalid part, by reason.",
+    "feedback_values": "Number of values of feedback, by outcome.",
+    "feedback_values_without_unit": (
+        "Number of feedback events that name the model and an experiment but not its unit, by"
+        " experiment."
+    ),
+    "join_ids": "Number of ids of records that this process keeps for feedback.",
+    "join_waiting_values": "Number of values whose record is not known yet.",
+    "join_state_bytes": "Size of the ids and values that this process keeps, in memory and files.",
+    "join_ids_dropped": "Number of ids that were dropped before their horizon, by the limit.",
+    "join_messages_unreadable": "Number of messages of the joins topic that are none.",
+    "join_messages_lost": "Number of messages of ids that a restart needed and that had expired.",
     "experiment_looks": "Number of looks at an experiment.",
     "experiment_exposures": "Number of exposures in the sums of an experiment.",
     "experiment_exposures_ignored": "Number of exposures that are in no sums, by reason.",
@@ -154,4 +183,17 @@ HELP: Final = {
     "experiment_effect_lower": "Lower end of the interval of experiment_effect, valid at any time.",
     "experiment_effect_upper": "Upper end of the interval of experiment_effect, valid at any time.",
     "experiment_value_ratio": "Share of the requests that have a value of a metric, by variant.",
+    "web_requests": "Number of requests to the web application, by route and class of status.",
+    "web_refusals": "Number of requests refused before they reached a route, by reason.",
+    "web_request_seconds": "Duration of requests to the web application, in seconds.",
+    "web_event_streams": "Number of pages that receive events at the moment.",
+    "web_store_errors": "Number of operations of the web application's database that failed.",
+    "review_ratings": "Number of tasks by queue and what people did with them.",
+    "review_inflow": "Number of samples and evaluations read for review, by outcome.",
+    "review_labels": "Number of labels for the evaluations topic, by outcome: sent or failed.",
+    "review_erased": "Number of items whose texts were erased, by reason.",
+    "review_items": "Number of items of a review queue, by state.",
+    "review_oldest_seconds": "Age of the oldest open item of a review queue, in seconds.",
+    "review_labels_unsent": "Number of labels that wait to be sent to the evaluations topic.",
+    "review_texts": "Number of items whose texts are stored.",
 }

@@ -28,6 +28,7 @@ def replay_families(m: ReplayMetrics) -> Iterator[Metric]:
     yield counter("replay_actions", ["action", "outcome"], by_labels(m.actions))
     yield single_counter("replay_store_errors", m.store_errors)
     yield single_counter("replay_gpu_seconds", m.gpu_seconds)
+    yield single_counter("replay_judge_cost_usd", m.judge_nanodollars / 1e9)
     if m.queue is not None:
         yield gauge("replay_queue_runs", ["state"], by_label(m.queue.runs))
         yield single_gauge("replay_queue_oldest_seconds", m.queue.oldest)

@@ -21,6 +21,7 @@ from monitor.events.wording.replay import replay_sentence
 from monitor.experiments.assignment.lookup import UnknownExperimentError
 from monitor.experiments.decisions.result import Result
 from monitor.telemetry.counters.metrics import Metrics
+from monitor.telemetry.http import ofrep
 from monitor.telemetry.http.assignments import AssignmentSource, assignments
 from monitor.telemetry.http.status import alarm_statuses, status
 
@@ -80,6 +81,7 @@ class Api:
         if experiments is not None:
             self.views["experiments"] = lambda _: _overview(experiments())
             self.experiment_views[""] = lambda name, query: _result(experiments(), name, query)
+        self._assign = assign
         if assign is not None:
             self.experiment_views["assign"] = lambda name, query: assignments(assign, name, query)
 
@@ -96,6 +98,14 @@ class Api:
             return HTTPStatus.SERVICE_UNAVAILABLE, _encode({"error": str(error)})
         except ValueError as error:
             return HTTPStatus.BAD_REQUEST, _encode({"error": str(error)})
+
+    def evaluation(self, path: str, body: bytes) -> Answer | None:
+        """Return the answer to a POST request; None if there is no such page."""
+        if self._assign is None or not path.startswith(ofrep.FLAGS):
+            return None
+        name = unquote(path.removeprefix(ofrep.FLAGS))
+        status, answer = ofrep.evaluate(self._assign, name, body)
+        return status, _encode(answer)
 
     def _page(self, path: str) -> Callable[[str], Any] | None:
         """Return the function that answers a query of a page, or None if there is no such page."""

@@ -6,9 +6,11 @@ import gzip
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
+from io import BufferedIOBase
 from socketserver import TCPServer, ThreadingMixIn
 
 import structlog
@@ -16,7 +18,8 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import CollectorRegistry
 
 from monitor.telemetry.health import Health
-from monitor.telemetry.http.api import Api
+from monitor.telemetry.http.api import Answer, Api
+from monitor.telemetry.http.ofrep import FLAGS, MAX_BODY_BYTES
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +27,8 @@ Response = tuple[HTTPStatus, str, bytes]
 MIN_COMPRESSED_BYTES = 1024
 PLAIN_TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
+BODY_SECONDS = 10.0
+"""Time for the body of a request."""
 KNOWN_VERSIONS = frozenset({"0.0.1", "0.0.4", "1.0.0"})
 """Versions of the text formats of Prometheus and OpenMetrics that are served."""
 
@@ -116,20 +121,64 @@ def _status(problem: str, roles: list[str]) -> Response:
     return HTTPStatus.OK, PLAIN_TEXT, b"ok\n"
 
 
-def _api_response(api: Api | None, path: str, query: str) -> Response:
-    answer = api.answer(path, query) if api else None
+def _refused(length: str) -> Response | None:
+    """Return the response to a request whose body is not read. length: header of the request."""
+    if not (length.isascii() and length.isdigit()):
+        return HTTPStatus.LENGTH_REQUIRED, PLAIN_TEXT, b"Content-Length is required\n"
+    if len(length) > 9 or int(length) > MAX_BODY_BYTES:
+        return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, PLAIN_TEXT, b"too large\n"
+    return None
+
+
+def _read_within(stream: BufferedIOBase, length: int, seconds: float) -> bytes:
+    """Return the body of a request. Raises TimeoutError if the client sends it too slowly."""
+    deadline, parts, missing = time.monotonic() + seconds, [], length
+    while missing:
+        part = stream.read1(missing)
+        if not part:
+            raise ConnectionAbortedError("the body of a request is incomplete")
+        parts.append(part)
+        missing -= len(part)
+        if time.monotonic() > deadline:
+            raise TimeoutError("the body of a request is late")
+    return b"".join(parts)
+
+
+def _api_answer(answer: Answer | None) -> Response:
     if answer is None:
         return HTTPStatus.NOT_FOUND, PLAIN_TEXT, b"not found\n"
     status, body = answer
     return status, JSON, body
 
 
+class _QuietHandler(BaseHTTPRequestHandler):
+    timeout = 10  # seconds; an idle client must not block a thread forever
+
+    def version_string(self) -> str:
+        """Return the Server header: no versions."""
+        return "plumbline"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Do not log requests."""
+
+
+def _evaluation(api: Api | None, request: BaseHTTPRequestHandler) -> Response | None:
+    """Return the response to a POST request; None if its path is not that of a flag."""
+    path = request.path.partition("?")[0]
+    if api is None or not path.startswith(FLAGS):
+        return None
+    length = request.headers.get("Content-Length") or ""
+    refused = _refused(length)
+    if refused is not None:
+        return refused
+    body = _read_within(request.rfile, int(length), BODY_SECONDS)
+    return _api_answer(api.evaluation(path, body))
+
+
 def _handler(
     routes: dict[str, Callable[[str], Response]], api: Api | None
 ) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 10  # seconds; an idle client must not block a thread forever
-
+    class Handler(_QuietHandler):
         def do_GET(self) -> None:
             """Send the response of the route."""
             self.wfile.write(self._send_head())
@@ -138,14 +187,24 @@ def _handler(
             """Send the response of the route without its body."""
             self._send_head()
 
+        def do_POST(self) -> None:
+            """Evaluate a flag; nothing else is posted."""
+            if response := _evaluation(api, self):
+                self.wfile.write(self._send(response))
+            else:
+                self.send_error(HTTPStatus.NOT_IMPLEMENTED)
+
         def _send_head(self) -> bytes:
             """Send status and headers; return the body."""
             path, _, query = self.path.partition("?")
             route = routes.get(path)
             if route is None:
-                status, content_type, body = _api_response(api, path, query)
-            else:
-                status, content_type, body = route(self.headers.get("Accept") or "")
+                return self._send(_api_answer(api.answer(path, query) if api else None))
+            return self._send(route(self.headers.get("Accept") or ""))
+
+        def _send(self, response: Response) -> bytes:
+            """Send status and headers of a response; return its body."""
+            status, content_type, body = response
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             if len(body) >= MIN_COMPRESSED_BYTES:
@@ -157,12 +216,5 @@ def _handler(
             self.send_header("X-Content-Type-Options", "nosniff")
             self.end_headers()
             return body
-
-        def version_string(self) -> str:
-            """Return the Server header: no versions."""
-            return "plumbline"
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Do not log requests."""
 
     return Handler

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitor.cli.demo.traffic import traffic
-from monitor.detect.audit import page_costs
+from monitor.detect.audit import forecast, page_costs
 
 
 @pytest.fixture(autouse=True)
@@ -22,8 +22,9 @@ def working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_audit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure false pages on a tenth of the values: most of the time of a small backtest."""
+    """Measure false pages and delays on a tenth of the values: most of the time of a command."""
     monkeypatch.setattr(page_costs, "VALUES", page_costs.VALUES // 10)
+    monkeypatch.setattr(forecast, "VALUES", forecast.VALUES // 10)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from monitor.config.schema import Config
 from monitor.config.sections.detection import FileReference, WarmupReference, WindowsConfig
 from monitor.detect.reference.store import UnusableReferenceError
 from monitor.events.types import DriftEvent
-from monitor.ingest.files import framing
+from monitor.ingest.files.splitting import framing
 
 CONFIG = Config(
     windows=WindowsConfig(records=200, stride=20), reference=WarmupReference(records=2000)

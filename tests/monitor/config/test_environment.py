@@ -118,7 +118,6 @@ def test_invalid_variable_of_an_experiment_is_rejected(
     [
         ("WINDOWS__STRID", "unknown key; did you mean 'PLUMBLINE__WINDOWS__STRIDE'?"),
         ("WINDOWS__STRIDE__X", "unknown key; did you mean 'PLUMBLINE__WINDOWS__STRIDE'?"),
-        ("WEB__HOST", "is not available in this version"),
         ("", "unknown key"),
         ("ALARMS__WEIGHTS__", "unknown key; did you mean 'PLUMBLINE__ALARMS__WEIGHTS'?"),
         ("FEATURES__METADATA__", "unknown key; did you mean 'PLUMBLINE__FEATURES__METADATA'?"),

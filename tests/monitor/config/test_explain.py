@@ -13,7 +13,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from monitor.config.draft import ConfigError, Problem
-from monitor.config.explain import PLANNED_SECTIONS
 from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.config.schema import describe
@@ -21,7 +20,7 @@ from tests.monitor.config.config_files import problems
 
 SECTIONS = sorted({str(key[0]) for key in KNOWN_KEYS if len(key) == 2})
 KEYS = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
-    [str(key[-1]) for key in KNOWN_KEYS] + sorted(PLANNED_SECTIONS)
+    [str(key[-1]) for key in KNOWN_KEYS]
 )
 
 

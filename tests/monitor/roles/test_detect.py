@@ -15,8 +15,8 @@ from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.codec import decode_event
 from monitor.events.types import DriftEvent
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.errors import RejoinError
 from monitor.roles import detect as role
 from monitor.roles.detect import Detect

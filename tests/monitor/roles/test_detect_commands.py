@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitor.config.sections.process import StateConfig
+from monitor.config.sections.process.section import StateConfig
 from monitor.detect.checkpoint.partition_state import MAX_FAILURES, Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.commands import AcceptReference, Answer, decode_command, encode_command

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.detect.monitor import DriftMonitor
-from monitor.ingest.columns import Columns
-from monitor.ingest.limits import OTHER
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.fields.limits import OTHER
 from monitor.records import Source
 from monitor.roles.detect_output import report
 from monitor.telemetry.counters.metrics import Metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 
 import pytest
@@ -9,13 +10,18 @@ from confluent_kafka import KafkaError, Message
 from structlog.testing import capture_logs
 
 from monitor.config.schema import Config
+from monitor.ingest.chunks.chunk import decode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.ingest.sampling.codec import decode_sample
+from monitor.ingest.style.sample import SAMPLE_ONE_IN
 from monitor.kafka.topics import Topics
-from monitor.records import Sample
+from monitor.records import Sample, Source
 from monitor.roles import ingest_records
 from monitor.roles.ingest_records import RecordPipeline
 from monitor.roles.ingest_transaction import Transaction
 from tests.integration.harness import JUDGES, numbered
+from tests.monitor.ingest.decode.encoders.call import PLAIN_CALL
+from tests.monitor.ingest.decode.encoders.litellm import payload
 
 TOPICS = Topics("p")
 TOO_LARGE = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
@@ -31,6 +37,17 @@ class Received:
     def value(self) -> bytes:
         """Return the value."""
         return self.content
+
+
+class Foreign(Received):
+    """A consumed message of another format than the native one."""
+
+    def headers(self) -> None:
+        """Return no headers."""
+
+    def topic(self) -> str:
+        """Return the topic."""
+        return "logs"
 
 
 def pipeline(sampling: dict[str, Any] | None = None, judges: Any = JUDGES) -> RecordPipeline:
@@ -121,3 +138,74 @@ def test_messages_kept_for_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) 
         made.process([cast(Message, Received(numbered(i, response="x" * 6_000)))], [i], transaction)
         assert sum(map(len, transaction.payloads)) < 10_000
     assert transaction.samples.written["uniform"] == 4
+
+
+def test_a_message_of_many_calls_counts_once() -> None:
+    """The memory that waits for samples is that of the messages, however many records they hold."""
+    transaction = Transaction(0.0)
+    many, one, other = (json.dumps([payload(PLAIN_CALL)] * n).encode() for n in (50, 1, 1))
+    messages = [cast(Message, Foreign(value)) for value in (many, one, other)]
+    pipeline().process(messages, range(3), transaction)
+    assert len(transaction.payloads) == 52
+    assert transaction.payload_bytes == len(many) + 2 * len(one)
+
+
+def style_chunks(made: RecordPipeline, transaction: Transaction) -> list[Columns]:
+    """Encode a transaction and return its chunks of style."""
+    made.encode(transaction)
+    chunks = [decode_chunk(out.value or b"") for out in made.outbox if out.topic == TOPICS.features]
+    made.outbox.clear()
+    return [chunk for chunk in chunks if chunk.source is Source.STYLE]
+
+
+def fill(made: RecordPipeline, transaction: Transaction, first: int, records: int) -> None:
+    """Process messages with an answer in bold."""
+    for start in range(first, first + records, 500):
+        numbers = range(start, start + 500)
+        values = [numbered(n, response="**Yes**.", latency_ms=float(n)) for n in numbers]
+        made.process([cast(Message, Received(value)) for value in values], numbers, transaction)
+
+
+def test_style_is_written_as_chunks_of_its_own() -> None:
+    """A sample of the records becomes chunks of the source style, beside those of the log."""
+    made = RecordPipeline(Config(), TOPICS, 8 << 20, set)
+    transaction = Transaction(0.0)
+    fill(made, transaction, 0, 2_000)
+    (chunk,) = style_chunks(made, transaction)
+    assert len(chunk) == pytest.approx(2_000 / SAMPLE_ONE_IN, rel=0.3)
+    assert (chunk.row("style.bold") == 1).all()
+    assert transaction.payloads == []
+
+
+def test_a_transaction_rolled_back_leaves_no_style() -> None:
+    """The style of messages that are read again is written once."""
+    made = RecordPipeline(Config(), TOPICS, 8 << 20, set)
+    fill(made, Transaction(0.0), 0, 1_000)  # dropped
+    transaction = Transaction(0.0)
+    fill(made, transaction, 0, 1_000)
+    (chunk,) = style_chunks(made, transaction)
+    assert len(set(chunk.positions.tolist())) == len(chunk)
+
+
+def test_a_backlog_has_less_style() -> None:
+    """After a large chunk groups of records are passed over, and none after a small one."""
+    made = RecordPipeline(Config(), TOPICS, 8 << 20, set)
+    assert made.style is not None
+    made.style.first = 0
+    sizes = []
+    for records in (5_000, 5_000, 1_000, 5_000):
+        transaction = Transaction(0.0)
+        fill(made, transaction, 0, records)
+        sizes.append(sum(map(len, style_chunks(made, transaction))))
+    assert sizes[1] < 0.7 * sizes[0]
+    assert sizes[3] == sizes[0]
+
+
+def test_no_style_without_the_setting() -> None:
+    """With `style.enabled: false` no message is kept for it."""
+    config = Config.model_validate({"style": {"enabled": False}})
+    made = RecordPipeline(config, TOPICS, 8 << 20, set)
+    transaction = Transaction(0.0)
+    fill(made, transaction, 0, 1_500)
+    assert transaction.payloads == []
+    assert style_chunks(made, transaction) == []

@@ -101,6 +101,7 @@ ALL_CHECKS: dict[str, dict[str, object]] = {
     "length": {"kind": "length", "max_chars": 30},
     "words": {"kind": "keywords", "forbidden": ["sorry"]},
     "trap": {"kind": "trap", "terms": ["Zorblax"]},
+    "consistent": {"kind": "paraphrases", "key": "pair"},
 }
 
 

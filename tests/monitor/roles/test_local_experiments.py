@@ -51,8 +51,8 @@ def run(config: Config, records: Sequence[bytes], batch: int) -> tuple[LocalExpe
     decode, extractor = files.decoder_for(config), files.extractor_for(config)
     for first in range(0, len(records), batch):
         decoded = decode.many(records[first : first + batch])
-        features = extractor.batch(decoded.records, decoded.indices, decoded.char_counts)
-        experiments.observe(decoded.records, features)
+        features = extractor.batch(decoded.fields, decoded.indices)
+        experiments.observe(decoded.fields, features)
     return experiments, experiments.finish()
 
 

@@ -25,6 +25,7 @@ from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 from replay.results import RunError
 from replay.store import StoreUnavailable, baselines, queue, sets
+from replay.store.queries import waiting
 from replay.store.queries.runs import Filter, list_runs
 from tests.monitor.notify.drift_events import event
 from tests.monitor.notify.replay_events import replayed
@@ -159,6 +160,32 @@ def test_a_resolved_alarm_cancels_its_run(place: Bench) -> None:
     assert states == {first.alarm: ("finished", "cancelled"), second.alarm: ("queued", "")}
     assert consumer.apply(event("resolved", second.alarm)) == "cancelled"
     assert consumer.apply(event("resolved", "unknown")) == "filtered"
+
+
+@pytest.mark.parametrize("resolved", [False, True])
+def test_alarms_in_a_cooldown_survive_a_restart(place: Bench, resolved: bool) -> None:
+    """They are in the store: another process starts the run of one that is still open."""
+    first, second = event(), event(feature="cost_usd")
+    before = Consumer(place)
+    assert [before.apply(each) for each in (first, second)] == ["queued", "cooldown"]
+    if resolved:
+        assert before.apply(event("resolved", second.alarm)) == "filtered"
+    after = Consumer(place)
+    assert after.apply(event("resolved", first.alarm)) == "cancelled"
+    queued = [run.alarm for run in after.runs() if run.state == "queued"]
+    assert queued == ([] if resolved else [second.alarm])
+    with place.store.read() as connection:
+        assert waiting.of_model(connection, MODEL) == []
+
+
+def test_waiting_alarms_are_bounded(place: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are forgotten; a repeated event changes nothing."""
+    monkeypatch.setattr(waiting, "MOST", 3)
+    with place.store.write() as connection:
+        for number in (1, 2, 2, 3, 4, 5):
+            waiting.add(connection, f"a{number}", "m", str(number).encode(), float(number))
+        assert waiting.of_model(connection, "m") == [b"3", b"4", b"5"]
+        assert waiting.of_model(connection, "other") == []
 
 
 def test_a_finished_run_is_not_cancelled(place: Bench) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from monitor.roles.replay_worker import MAX_ATTEMPTS, TRIES, ReplayWorker
 from replay.results import RunError
 from replay.runner import supervise
 from replay.runner.plan import RunPlan
-from replay.store import StoreFull, StoreUnavailable, baselines, gpu, queue, results, sets
+from replay.store import StoreFull, StoreUnavailable, baselines, queue, results, sets
+from replay.store.costs import gpu
 from replay.store.database.tables import GPU_SLOTS
 from replay.store.queries.integrity import verify
 from tests.monitor.roles.replay_runs import MODEL, Bench, bench, config, half, items
@@ -223,7 +225,7 @@ def test_a_run_that_waited_for_the_first_baseline_uses_it(
 def test_items_for_a_judge_end_a_run_before_it_costs_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No judge runs in a replay; the error says so, and lm-eval is not started."""
+    """Without a rubric the error says what to set, and lm-eval is not started."""
     with bench(tmp_path, monkeypatch) as made:
         judged = tuple(msgspec.structs.replace(item, scoring="judge") for item in items())
         with made.store.write() as connection:
@@ -232,7 +234,7 @@ def test_items_for_a_judge_end_a_run_before_it_costs_anything(
         (event,) = made.events()
         assert (event["verdict"], event["reason"]) == ("error", "broken_task")
         assert made.runner.calls == 0
-        assert "no judge runs in a replay" in made.run(event["run"]).detail
+        assert "set replay.rubric" in made.run(event["run"]).detail
 
 
 # --- drifted items ----------------------------------------------------------------------------
@@ -277,6 +279,25 @@ def test_a_failure_on_drifted_items_leaves_the_verdict(
     assert place.work()
     (event,) = place.events()
     assert (event["verdict"], event["absolute"]) == ("not_regressed", [])
+
+
+@pytest.mark.parametrize(("seconds", "drifted"), [(2_000.0, True), (3_700.0, False)])
+def test_the_deadline_is_that_of_the_whole_run(
+    place: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float, drifted: bool
+) -> None:
+    """Drifted items have what the frozen ones have left of an hour; the verdict is kept."""
+    drifting(place, monkeypatch)
+    passed = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: passed[0])
+    monkeypatch.setattr("monitor.roles.replay_run.time", clock)
+    place.enqueue(since=1.0, until=2.0)
+    place.runner.plans.clear()
+    place.runner.before = lambda number: passed.__setitem__(0, seconds)
+    assert place.work()
+    (event,) = place.events()
+    assert (event["verdict"], bool(event["absolute"])) == ("not_regressed", drifted)
+    left = [plan.deadline_s for plan in place.runner.plans]
+    assert left == [3_600.0, 3_600.0 - seconds][: 1 + drifted]
 
 
 def test_where_the_old_model_answers_drifted_items_are_compared(

@@ -15,13 +15,16 @@ from monitor.detect.alarms.evaluator import Reading
 from monitor.detect.audit.self_audit import AuditResult
 from monitor.detect.tracks.feature_values import FeatureValue
 from monitor.events.types import DriftEvent, Summary
-from monitor.ingest.decode import decoder
+from monitor.ingest.decode.native.decoder import NativeDecoder
+from monitor.ingest.decode.native.kinds import Needed, fields_of
 from monitor.ingest.features import Batch, FeatureExtractor
 from monitor.records import Record, Source
 from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics, Quality
 from monitor.telemetry.counters.metrics import Metrics, ModelState
 from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
+from monitor.telemetry.counters.web import ReviewState, WebMetrics
 from monitor.telemetry.exporter import MetricsCollector
 from monitor.telemetry.health import Health
 from tests.monitor.experiments.decisions.looks import (
@@ -35,7 +38,7 @@ from tests.monitor.experiments.decisions.looks import (
 from tests.monitor.notify.replay_events import replayed
 from tests.monitor.telemetry.counted import count_event
 
-decode = decoder("native", metadata=False)
+decode = NativeDecoder()
 NAN = math.nan
 
 
@@ -51,7 +54,9 @@ def extractor() -> FeatureExtractor:
 
 def batch(*fields: dict[str, Any], by: FeatureExtractor | None = None) -> Batch:
     """Return the features of records with these fields."""
-    return (by or extractor()).batch([record(**each) for each in fields], range(len(fields)))
+    return (by or extractor()).batch(
+        fields_of([record(**each) for each in fields], Needed()), range(len(fields))
+    )
 
 
 def event(change: str = "opened", severity: str = "warning", model: str = "m") -> DriftEvent:
@@ -107,6 +112,8 @@ def everything() -> Metrics:
         {"inference-logs": 3},
         {"not_json": 2},
     )
+    m.decoding.formats["otlp"] += 2
+    m.decoding.skipped["tool"] += 1
     m.samples.written["uniform"] += 2
     m.samples.redacted["email"] += 1
     m.samples.cut += 1
@@ -131,6 +138,28 @@ def everything() -> Metrics:
     m.exposures_without_unit["prompt"] += 3
     m.experiments = compared()
     m.replay = replayed_once()
+    m.web = reviewed()
+    m.join_keys_written += 8
+    m.joins = joined()
+    return m
+
+
+def reviewed() -> WebMetrics:
+    """Return the metrics of a web role in which every family has a sample."""
+    state = ReviewState({("answers", "open"): 2}, {"answers": 61.0}, 3, 4)
+    m = WebMetrics(review=state, store_errors=1, streams=2)
+    m.count_request("/", 200, 0.02, stream=False)
+    m.count_refusal("host")
+    m.count_rating("answers", "submitted")
+    return m
+
+
+def joined() -> JoinMetrics:
+    """Return the metrics of a join role in which every family has a sample."""
+    m = JoinMetrics(unreadable=1, keys=5, waiting=2, state_bytes=180, keys_dropped=3, lost=4)
+    m.messages["plain"] += 9
+    m.values.update(sent=4, late=1)
+    m.without_unit["prompt"] += 1
     return m
 
 

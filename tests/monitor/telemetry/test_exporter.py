@@ -31,6 +31,8 @@ TASK = {"model", "task", "metric"}
 CONTRACT = {  # of the design, as far as it is implemented
     "records_consumed_total": {"topic"},
     "records_rejected_total": {"reason"},
+    "records_decoded_total": {"format"},
+    "records_skipped_total": {"kind"},
     "samples_written_total": {"kind"},
     "samples_redacted_total": {"kind"},
     "samples_cut_total": set(),
@@ -97,15 +99,26 @@ CONTRACT = {  # of the design, as far as it is implemented
     "replay_delta_upper": TASK,
     "replay_seconds_bucket": {"le"},
     "replay_gpu_seconds_total": set(),
+    "replay_judge_cost_usd_total": set(),
     "replay_progress": {"model", "task"},
+    "web_requests_total": {"route", "status"},
+    "web_request_seconds_bucket": {"le"},
+    "web_refusals_total": {"reason"},
+    "review_items": {"queue", "state"},
+    "review_ratings_total": {"queue", "action"},
+    "review_labels_unsent": set(),
 }
 HISTOGRAMS = {
-    f"plumbline_{name}" for name in ("inference_latency_seconds", "judge_score", "replay_seconds")
+    f"plumbline_{name}"
+    for name in (
+        *("inference_latency_seconds", "judge_score", "replay_seconds"),
+        "web_request_seconds",
+    )
 }
 LABELS = {"model", "status", "direction", "feature", "detector", "severity", "version", "le"}
 LABELS |= {"statistic", "drift_type", "topic", "partition", "reason", "outcome", "role", "target"}
 LABELS |= {"judge", "rubric", "kind", "source", *ARM, "metric", "verdict", "state"}
-LABELS |= {"task", "action"}
+LABELS |= {"task", "action", "format", "route", "queue"}
 
 
 def test_names_and_labels_are_those_of_the_contract() -> None:
@@ -140,6 +153,7 @@ def test_a_new_process_exports_its_version_and_zeros() -> None:
     assert labelled == {
         "plumbline_build_info",
         "plumbline_records_rejected_total",
+        "plumbline_records_decoded_total",
         "plumbline_commands_total",
         "plumbline_dead_letters_incomplete_total",
         "plumbline_samples_written_total",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.ingest.limits import OTHER
+from monitor.ingest.fields.limits import OTHER
 from monitor.telemetry.counters.judging import SCORE_BUCKETS, JudgeMetrics, Quality
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import MetricsCollector

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from monitor.config.load import load
 from monitor.config.schema import Config
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.events.codec import event_fields
 from monitor.events.types import BinShift, Explanation
 from monitor.events.wording.drift import sentence

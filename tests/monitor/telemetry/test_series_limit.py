@@ -16,7 +16,7 @@ from monitor.detect.alarms.evaluator import Reading
 from monitor.detect.checkpoint.partition_state import Partition
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.tracks.feature_values import FeatureValue
-from monitor.ingest.limits import OTHER
+from monitor.ingest.fields.limits import OTHER
 from monitor.roles.detect import Detect
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics, ModelState

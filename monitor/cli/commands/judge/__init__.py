@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from monitor.cli.commands.judge import calibrate, check, run
+from monitor.cli.commands.judge.batches import nightly
 from monitor.cli.options import add_group
 
 
@@ -17,4 +18,5 @@ def add(commands: Any) -> None:
     )
     check.add(group)
     run.add(group)
+    nightly.add(group)
     calibrate.add(group)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from judges.budget.caps import Purpose
-from judges.budget.metered import Meter, MeteredClient
+from judges.budget.metered import CappedAccount, Meter, MeteredClient
 from judges.budget.prices import NANODOLLARS, Prices
 from judges.calls import JudgeClient
 from judges.client.retrying import RetryingClient
@@ -21,46 +20,15 @@ if TYPE_CHECKING:
     from monitor.config.schema import Config
 
 
-class RunAccount:
-    """The account of one run of a command: never more than its cap, in nanodollars.
-
-    Implements Account.
-    """
-
-    def __init__(self, cap: int) -> None:
-        self.cap = cap
-        self.spent = 0
-        self._reserved = 0
-
-    def draw(self, amount: int) -> RunDraw | None:
-        """Reserve nanodollars for a request; None if the cap does not cover them."""
-        if self.spent + self._reserved + amount > self.cap:
-            return None
-        self._reserved += amount
-        return RunDraw(amount)
-
-    def settle(self, draw: RunDraw, cost: int) -> None:
-        """Replace a reservation by the cost of its request."""
-        self._reserved -= draw.amount
-        self.spent += cost
-
-
-@dataclass(frozen=True, slots=True)
-class RunDraw:
-    """A reservation of nanodollars."""
-
-    amount: int
-
-
 def cap_of(config: Config, purpose: Purpose) -> int:
     """Return what one run may cost, in nanodollars: the daily share of its purpose."""
     return judge_setup.budget_caps(config.judges).day[purpose]
 
 
-def account_of(config: Config, journal: Journal, purpose: Purpose) -> RunAccount:
+def account_of(config: Config, journal: Journal, purpose: Purpose) -> CappedAccount:
     """Return the account of a run. What earlier runs spent today counts in it."""
     left = cap_of(config, purpose) - journal.spent(journal.today(), purpose)
-    return RunAccount(max(left, 0))
+    return CappedAccount(max(left, 0))
 
 
 def confirm(*, yes: bool) -> None:
@@ -75,7 +43,7 @@ def confirm(*, yes: bool) -> None:
 
 
 def client_of(
-    config: Config, account: RunAccount, prices: Prices, slots: asyncio.Semaphore
+    config: Config, account: CappedAccount, prices: Prices, slots: asyncio.Semaphore
 ) -> JudgeClient:
     """Return the client of the configured provider, metered by an account.
 

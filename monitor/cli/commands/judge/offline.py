@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from judges.budget.metered import CappedAccount
 from judges.budget.prices import Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
-from monitor.cli.commands.judge.connection import RunAccount, client_of
+from monitor.cli.commands.judge.connection import client_of
 from monitor.cli.commands.judge.evaluators import calls_of, outcome_of_evaluation, typical_cost
 from monitor.cli.commands.judge.journal import Journal, key_of
 from monitor.cli.commands.judge.summary import Results, report_of
@@ -138,7 +139,7 @@ def judge_file(
     evaluators: Sequence[Evaluator],
     prices: Prices,
     journal: Journal,
-    account: RunAccount,
+    account: CappedAccount,
     expected: CostEstimate,
 ) -> dict[str, Any]:
     """Judge all records of a file, and return the report."""
@@ -159,8 +160,7 @@ def judge_file(
     for detail, count in sorted(asyncio.run(run()).items()):
         print(f"judge unavailable: {detail} ({count:,} calls)", file=sys.stderr)
     cost = account.spent + journal.earlier.total()
-    rejected = {str(each.reason): each.count for each in samples.rejections.by_reason()}
-    return report_of(results, samples.records, samples.repeated, rejected, cost)
+    return report_of(results, samples.records, samples.repeated, samples.rejections, cost)
 
 
 async def _judge_all(
@@ -168,7 +168,7 @@ async def _judge_all(
     samples: UniqueSamples,
     results: Sequence[Results],
     journal: Journal,
-    account: RunAccount,
+    account: CappedAccount,
     most: int,
     advance: Callable[[], None],
 ) -> None:

@@ -12,8 +12,8 @@ from monitor.cli.options import add_command, add_config, add_json, load_config, 
 from monitor.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
+    from judges.budget.metered import CappedAccount
     from judges.budget.prices import Prices
-    from monitor.cli.commands.judge.connection import RunAccount
     from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.cli.commands.judge.journal import Journal
     from monitor.cli.commands.judge.offline import CostEstimate
@@ -140,7 +140,7 @@ def _judge_batches(
     """Judge by batches, and return the report."""
     from judges.budget.caps import Purpose
     from monitor.cli.commands.judge import connection, offline
-    from monitor.cli.commands.judge.batch import BatchRun, rubrics_only
+    from monitor.cli.commands.judge.batches.batch import BatchRun, rubrics_only
 
     if not (arguments.journal or arguments.report):
         raise UserError("--batch needs --report or --journal, so that the batch can be found again")
@@ -183,7 +183,7 @@ def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> li
     return found
 
 
-def _confirm(expected: CostEstimate, account: RunAccount, *, yes: bool) -> None:
+def _confirm(expected: CostEstimate, account: CappedAccount, *, yes: bool) -> None:
     """Print the estimate, and ask before money is spent. Raises UserError if it must not start."""
     from monitor.cli.commands.judge.connection import confirm, usd
 

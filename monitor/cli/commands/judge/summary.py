@@ -19,6 +19,7 @@ from monitor.cli.commands.judge.evaluators import Outcome, name_of
 
 if TYPE_CHECKING:
     from monitor.cli.commands.judge.evaluators import Evaluator
+    from monitor.ingest.files.rejections import Rejections
 
 _Z: Final = 1.959963984540054
 """Quantile of the normal distribution for intervals of 95 %."""
@@ -54,7 +55,7 @@ class Results:
 
 
 def report_of(
-    results: Sequence[Results], records: int, repeated: int, rejected: dict[str, int], spent: int
+    results: Sequence[Results], records: int, repeated: int, rejections: Rejections, spent: int
 ) -> dict[str, Any]:
     """Return the report. `scored` and `unscored` count evaluations: a record by one evaluator."""
     unscored: Counter[str] = Counter()
@@ -68,7 +69,8 @@ def report_of(
         "unscored": dict(sorted(unscored.items())),
         "cost_usd": usd(spent),
         "rubrics": {name_of(each.evaluator): _rubric(each) for each in rubrics},
-        "rejected": rejected,
+        "rejected": {each.reason: each.count for each in rejections.by_reason()},
+        "skipped": dict(sorted(rejections.skipped.items())),
         "repeated": repeated,
     }
     if metrics:

@@ -1,4 +1,4 @@
-"""`plumbline config`: check a configuration, or print its schema."""
+"""`plumbline config`: check a configuration, propose a format, or print the schema."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from monitor.cli.arguments import input_file
+from monitor.cli.commands.logs.decode import add_envelope
+from monitor.cli.commands.logs.sample import (
+    NO_RECORDS,
+    add_sniff,
+    as_json,
+    check_sample,
+    print_finding,
+)
 from monitor.cli.options import (
     add_command,
     add_config,
     add_group,
     add_json,
     load_config,
+    print_error,
     print_json,
 )
 from monitor.errors import UserError
@@ -21,11 +31,14 @@ if TYPE_CHECKING:
     from monitor.config.schema import Config
     from monitor.config.sections.judging.section import JudgesConfig
     from monitor.config.sections.kafka.section import KafkaConfig
+    from monitor.ingest.files.sniff.finding import Finding
 
 
 def add(commands: Any) -> None:
     """Add the command group."""
-    group = add_group(commands, "config", "check a configuration, or print its schema")
+    group = add_group(
+        commands, "config", "check a configuration, propose a format, or print the schema"
+    )
     check = add_command(
         group,
         "check",
@@ -39,7 +52,15 @@ def add(commands: Any) -> None:
         action="store_true",
         help="do not require passwords, URLs and tokens, for example in CI",
     )
+    check.add_argument(
+        "--sample",
+        type=input_file,
+        metavar="FILE",
+        help="show which fields of records are in the messages of this file, and what is missing",
+    )
+    add_envelope(check)
     add_json(check)
+    add_sniff(group)
     add_command(
         group,
         "schema",
@@ -70,16 +91,32 @@ def _check(arguments: argparse.Namespace) -> int:
         raise UserError("\n".join(problems))
     warnings = [*_warnings(config.judges), *_unjudged(config)]
     phases = {name: design_of(name, each).phase for name, each in config.experiments.items()}
+    sample = None
+    if arguments.sample is not None:
+        sample = check_sample(arguments.sample, config, enveloped=arguments.envelope)
     if arguments.json:
         added = {"outlook": asdict(found), "warnings": warnings, "phases": phases}
-        return print_json(describe(config) | added)
+        added |= {} if sample is None else {"sample": as_json(sample)}
+        print_json(describe(config) | added)
+        return _status(sample)
     print(f"{arguments.config or 'the defaults'}: no errors")
     for warning in warnings:
         print(f"warning: {printable(warning)}")
     for name, each in config.experiments.items():
         print(f"experiment {name}: phase {phases[name]}, seed {printable(each.seed_of(name))}")
     tables.print_forecast(found)
-    return 0
+    if sample is not None:
+        print()
+        print_finding(sample)
+    return _status(sample)
+
+
+def _status(sample: Finding | None) -> int:
+    """Return the exit status; print an error if a sample has no record."""
+    if sample is None or sample.records:
+        return 0
+    print_error(NO_RECORDS)
+    return 2
 
 
 def _warnings(judges: JudgesConfig) -> list[str]:

@@ -46,10 +46,16 @@ def add(commands: Any) -> None:
             metavar="URL",
             help="address under which you publish docs/runbooks (default: a placeholder)",
         )
+        parser.add_argument(
+            "--pages",
+            type=base_url,
+            metavar="URL",
+            help="address of the web application, to link to its pages (default: no links)",
+        )
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    for path in _builder().write(arguments.directory, arguments.runbooks):
+    for path in _builder().write(arguments.directory, arguments.runbooks, arguments.pages):
         print(path)
     return 0
 
@@ -57,7 +63,7 @@ def _build(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     builder = _builder()
     directory = arguments.directory or builder.SHIPPED
-    builder.check(directory, arguments.runbooks)
+    builder.check(directory, arguments.runbooks, arguments.pages)
     print(f"{directory}: up to date")
     return 0
 

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    WithJsonSchema,
+)
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
 from monitor.config.sections.base.section import invalid
@@ -32,6 +39,8 @@ _MAX_TOPIC_CHARS = 249
 _LEGAL_NAME = r"[A-Za-z0-9._-]+"
 _SEGMENT = r"finish_reason|metadata\..+"
 _SEGMENT_VALUE = r"finish_reason=.+|metadata\.[^=]+=.+"
+_DURATION = r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|h|d)"
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 T = TypeVar("T")
 
 
@@ -97,6 +106,16 @@ def _check_regex(pattern: str) -> str:
     return pattern
 
 
+def _seconds(value: object) -> object:
+    """Return a duration such as 24h in seconds; other values as they are."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(_DURATION, value.strip())
+    if match is None:
+        raise invalid("must be a number of seconds, or a duration such as 30s, 15m, 24h or 7d")
+    return float(match[1]) * _UNIT_SECONDS[match[2]]
+
+
 def _check_unique(names: tuple[T, ...]) -> tuple[T, ...]:
     repeated = sorted({str(name) for name in names if names.count(name) > 1})
     if repeated:
@@ -133,3 +152,9 @@ UniqueTuple = Annotated[  # strict mode would reject the lists that YAML gives
 ]
 NonEmptyUniqueTuple = Annotated[UniqueTuple[T], AfterValidator(_check_not_empty)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Duration = Annotated[
+    float,
+    Field(gt=0, allow_inf_nan=False),
+    BeforeValidator(_seconds, json_schema_input_type=float | str),
+]
+"""Seconds; in the file also a text such as 24h."""

@@ -74,7 +74,16 @@ class TrapCheck(Section):
     )
 
 
+class ParaphrasesCheck(Section):
+    """Agreement, 0 to 1, of the responses to two prompts that mean the same."""
+
+    kind: Literal["paraphrases"] = Field(description="What is checked.")
+    key: NonEmpty = Field(
+        description="Key of `metadata` whose value is the same for both prompts of a pair."
+    )
+
+
 CheckConfig = Annotated[
-    JsonSchemaCheck | LanguageCheck | LengthCheck | KeywordsCheck | TrapCheck,
+    JsonSchemaCheck | LanguageCheck | LengthCheck | KeywordsCheck | TrapCheck | ParaphrasesCheck,
     Field(discriminator="kind"),
 ]

@@ -68,7 +68,7 @@ class JudgesConfig(Section):
         default={},
         max_length=50,
         description="Checks of responses that need no judge, by name: `kind` is `json_schema`,"
-        " `language`, `length`, `keywords` or `trap`.",
+        " `language`, `length`, `keywords`, `trap` or `paraphrases`.",
     )
     kpis: dict[NonEmpty, NonEmptyUniqueTuple[NonEmpty]] = Field(
         default={},

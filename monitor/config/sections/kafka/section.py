@@ -16,8 +16,21 @@ from monitor.config.sections.base.fields import (
 )
 from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.kafka.client import ClientSettings, Scalar
+from monitor.config.sections.kafka.registry import SchemaRegistryConfig
 
-OWN_TOPICS: Final = ("features", "samples", "dlq", "events", "state", "evaluations")
+OWN_TOPICS: Final = (
+    "features",
+    "samples",
+    "dlq",
+    "events",
+    "state",
+    "evaluations",
+    "commands",
+    "judge-state",
+    "exposures",
+    "experiment-state",
+    "joins",
+)
 """Topics that Plumbline writes, without their prefix."""
 
 
@@ -45,7 +58,7 @@ class KafkaConfig(Section):
     )
     feedback: LegalName = Field(
         default="inference-feedback",
-        description="Topic of feedback events. Reserved: Plumbline does not read it yet.",
+        description="Topic of feedback, which is read if the section `feedback` exists.",
     )
     partitions: int = Field(
         default=6, ge=1, description="Number of partitions of each topic that Plumbline creates."
@@ -59,6 +72,11 @@ class KafkaConfig(Section):
         default=None,
         description="Name of this process, the same across restarts and unique in its consumer"
         " groups. A restart within the session timeout then causes no rebalance.",
+    )
+    schema_registry: SchemaRegistryConfig | None = Field(
+        default=None,
+        description="Registry of the schemas of log messages. None: messages that refer to a schema"
+        " are rejected.",
     )
     client: ClientSettings = Field(
         default={},

@@ -76,12 +76,13 @@ class ReplayItemsConfig(Section):
         le=5_000,
         description="Items of the drifted traffic that are scored as well. 0: none.",
     )
-    scoring: Literal["auto", "exact_match", "token_f1", "rouge_1", "rouge_2", "rouge_l", "bleu"] = (
-        Field(
-            default="auto",
-            description="Score of an answer against the accepted one. `auto`: exact match of short"
-            " ones, F1 of the words of longer ones.",
-        )
+    scoring: Literal[
+        "auto", "exact_match", "token_f1", "rouge_1", "rouge_2", "rouge_l", "bleu", "judge"
+    ] = Field(
+        default="auto",
+        description="Score of an answer against the accepted one. `auto`: exact match of short"
+        " ones, F1 of the words of longer ones. `judge`: by `replay.rubric`, also of answers that"
+        " were disliked.",
     )
 
     @field_validator("least")
@@ -132,6 +133,12 @@ class ReplayConfig(Section):
     items: ReplayItemsConfig = Field(
         default=ReplayItemsConfig(), description=ReplayItemsConfig.__doc__
     )
+    rubric: NonEmpty | None = Field(
+        default=None,
+        description="Rubric by which `judges.model` scores items for a judge: a shipped one, or a"
+        " path. Paid from `judges.budget.shares.replay`. Without it a set with such items is an"
+        " error.",
+    )
     on: ReplayTriggerConfig = Field(
         default=ReplayTriggerConfig(), description=ReplayTriggerConfig.__doc__
     )
@@ -145,7 +152,9 @@ class ReplayConfig(Section):
         description="Minutes after a run of a model in which its drift starts no other.",
     )
     deadline_minutes: Positive = Field(
-        default=60.0, le=10_000, description="Longest time of a run, in minutes."
+        default=60.0,
+        le=10_000,
+        description="Longest time of a run, in minutes, without the wait for a GPU.",
     )
     margin: float = Field(
         default=0.05,
@@ -188,6 +197,18 @@ class ReplayConfig(Section):
         default=ReplayBudgetConfig(), description=ReplayBudgetConfig.__doc__
     )
     actions: ActionsConfig = Field(default=ActionsConfig(), description=ActionsConfig.__doc__)
+
+    @field_validator("rubric")
+    @classmethod
+    def _check_rubric(cls, rubric: str | None, info: ValidationInfo) -> str | None:
+        items = info.data.get("items")
+        if rubric is None and items is not None and items.scoring == "judge":
+            raise invalid(
+                "is missing: replay.items.scoring is judge, which needs a rubric",
+                "replay.rubric",
+                "replay.items.scoring",
+            )
+        return rubric
 
     @property
     def enabled(self) -> bool:

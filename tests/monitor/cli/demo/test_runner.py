@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, Producer
 from rich.console import Console
 
 from monitor.cli import main
-from monitor.cli.demo import runner
+from monitor.cli.demo import printing, runner
 from monitor.cli.demo.broker import EmbeddedBroker
+from monitor.cli.demo.experiment import EFFECT
 from monitor.cli.demo.traffic import INJECTED
 from monitor.cli.report import Report
 from monitor.config.sections.detection import REFERENCE_WINDOWS
@@ -28,7 +29,7 @@ PHASES = (
     "watching: after the change",
     "all records processed",
 )
-CHANGE = runner.EVENT_START + 10_000 / runner.EVENT_RATE
+CHANGE = printing.EVENT_START + 10_000 / printing.EVENT_RATE
 
 
 def event(**other: Any) -> DriftEvent:
@@ -71,7 +72,7 @@ def verdict(*events: DriftEvent, records: int = 20_000) -> tuple[int, str]:
         resolved=[],
         experiments={},
     )
-    status = runner._print_verdict(Console(file=file, width=100), result, 20_000)
+    status = printing.print_verdict(Console(file=file, width=100), result, 20_000)
     return status, file.getvalue()
 
 
@@ -184,6 +185,9 @@ def test_demo_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert any(line.startswith("cost ") for line in lines)
     assert any(line.startswith("chat-large latency_ms (ms)") for line in lines)
     assert any(line.split()[:1] == ["p95"] for line in lines)
+    experiment = report["experiments"][EFFECT.experiment]
+    assert experiment["verdicts"].keys() == {EFFECT.treatment}
+    assert any(line.startswith(f"compare   experiment {EFFECT.experiment}") for line in lines)
     assert lines[-1] == "verdict   The injected drift was reported, and nothing else."
     assert "\x1b" not in captured.out
 

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from monitor.cli.demo.experiment import EFFECT
 from monitor.cli.demo.traffic import INJECTED, PUBLISHED, TokenStatistics, traffic
 
 Record = dict[str, Any]
@@ -183,6 +184,22 @@ def test_records_are_independent(records: list[Record]) -> None:
             values = column(records, model, feature)
             ranks = stats.rankdata(values)
             assert abs(np.corrcoef(ranks[1:], ranks[:-1])[0, 1]) < 0.03
+
+
+def test_the_experiment_has_its_effect(records: list[Record]) -> None:
+    """Users keep their variant; scores of the treatment are nearer to 1, by the given part."""
+    compared = [record for record in records if record["model"] == EFFECT.model]
+    assert not any("experiments" in r for r in records if r["model"] != EFFECT.model)
+    variants = {(r["user_id"], r["experiments"][EFFECT.experiment]) for r in compared}
+    assert len(variants) == len({user for user, _ in variants})
+    assert {variant for _, variant in variants} == {EFFECT.control, EFFECT.treatment}
+    scores: dict[str, list[float]] = {EFFECT.control: [], EFFECT.treatment: []}
+    for record in compared:
+        if "scores" in record:
+            variant = record["experiments"][EFFECT.experiment]
+            scores[variant].append(1.0 - record["scores"][EFFECT.score])
+    ratio = np.mean(scores[EFFECT.treatment]) / np.mean(scores[EFFECT.control])
+    assert ratio == pytest.approx(1.0 - EFFECT.part, abs=0.04)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,11 +19,22 @@ from monitor.experiments.decisions.result import Point, Result
 from monitor.experiments.design import Metric, Scale
 from monitor.experiments.report.terminal import card_text
 from monitor.experiments.sums.look import BINS, HISTOGRAM_BUCKETS, LookData
+from tests.browser import chromium
 from tests.monitor.cli.html.test_page import HOSTILE, check
 from tests.monitor.experiments.decisions.looks import COST, SCORE, Experiment, design, normal, run
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 P50 = Metric("latency_ms.p50", "latency_ms", Scale.P50, "lower", 0.05)
 DRAW = {SCORE.name: normal((10.0, 11.0)), COST.name: normal((0.3, 0.4), 0.1)}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return Chromium."""
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +96,36 @@ def test_hostile_names_are_escaped(result: Result, hostile: str) -> None:
     assert "img" not in parsed.tags
     text = card_text(changed)
     assert all(line.isprintable() for line in text.splitlines())
+
+
+LONG_NAME = "a variant with a name as long as a name may be, " * 2
+
+
+@pytest.mark.parametrize("width", [375, 768, 1440])
+def test_the_page_fits_phones_and_screens(
+    result: Result, browser: Browser, tmp_path: Path, width: int
+) -> None:
+    """Effect and finding of each metric are within the card, also beside long names."""
+    name = LONG_NAME[:100].strip()
+    arms = (result.arms[0], replace(result.arms[1], variant=name))
+    compared = tuple(replace(each, variant=name) for each in result.comparisons)
+    path = tmp_path / "page.html"
+    path.write_bytes(experiment_page(replace(result, arms=arms, comparisons=compared)))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    card = page.locator("article").bounding_box()
+    assert card is not None
+    for row in page.locator("article tbody tr").all():
+        assert row.locator("th").inner_text().strip()
+        heading = row.locator("th").bounding_box()
+        assert heading is not None
+        assert heading["width"] >= 120
+        for cell in (4, 5):
+            box = row.locator(f"td:nth-child({cell + 1})").bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= card["x"] + card["width"]
+    page.close()
 
 
 def test_a_page_without_any_data_is_complete() -> None:

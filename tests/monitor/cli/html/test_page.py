@@ -20,8 +20,8 @@ from monitor.config.schema import Config
 from monitor.config.sections.detection import WarmupReference, WindowsConfig
 from monitor.detect.explain.distribution import Distribution
 from monitor.events.types import DriftEvent, Summary
+from monitor.ingest.fields.limits import Dropped, Names
 from monitor.ingest.files.rejections import FirstRejection, Rejection
-from monitor.ingest.limits import Dropped, Names
 from tests.monitor.cli.command_line import run
 from tests.monitor.events.drift_events import EXPLANATION, event, numbers, shares
 

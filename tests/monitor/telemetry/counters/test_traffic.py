@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.ingest.features import FeatureExtractor
-from monitor.ingest.limits import OTHER
+from monitor.ingest.fields.limits import OTHER
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.traffic import LATENCY_BUCKETS, Traffic
 from tests.monitor.telemetry.scrape import batch, extractor, get, samples

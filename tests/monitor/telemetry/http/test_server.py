@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_classic
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.health import STALLED_AFTER, UNREACHABLE_AFTER, Health

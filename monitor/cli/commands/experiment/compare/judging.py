@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from judges.budget.caps import Purpose
+from judges.budget.metered import CappedAccount
 from judges.budget.prices import Prices
 from judges.calls import JudgeClient, Unscored
 from judges.rubrics.loading import load
@@ -23,7 +24,6 @@ from judges.rubrics.pairwise import Winner, judge_pair
 from judges.rubrics.prompt import pair_call
 from judges.rubrics.rubric import Mode, Rubric
 from monitor.cli.commands.judge.connection import (
-    RunAccount,
     account_of,
     client_of,
     confirm,
@@ -106,7 +106,7 @@ class PairJudge:
         }
 
     def _estimate(
-        self, files: Sequence[Answers], matched: Matched, account: RunAccount, *, yes: bool
+        self, files: Sequence[Answers], matched: Matched, account: CappedAccount, *, yes: bool
     ) -> int:
         """Print what judging will cost, ask, and return the number of pairs."""
         total = calls = typical = most = 0
@@ -133,7 +133,7 @@ class PairJudge:
         files: Sequence[Answers],
         matched: Matched,
         found: dict[Pair, Preferences],
-        account: RunAccount,
+        account: CappedAccount,
         total: int,
     ) -> list[tuple[str, int]]:
         """Judge all pairs. Return why calls failed, with the number of calls."""

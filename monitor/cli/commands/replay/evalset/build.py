@@ -216,10 +216,10 @@ def _needs_secrets(arguments: argparse.Namespace) -> bool:
 
 def _add_failures(arguments: argparse.Namespace, new: tuple[Item, ...]) -> None:
     """Add the new items to the backlog of the set."""
-    from monitor.cli.commands.replay.evalset.failures import backlog_path
+    from monitor.cli.commands.replay.evalset.failures import path_of
     from replay.sets.measures.backlog import Failure, read_backlog, with_failures, write_backlog
 
-    path = backlog_path(arguments)
+    path = path_of(arguments)
     found = [
         Failure(
             item=item.id,

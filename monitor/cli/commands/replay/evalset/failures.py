@@ -6,14 +6,12 @@ import argparse
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from monitor.cli.arguments import input_file
 from monitor.cli.commands.replay.evalset.listing import add_directory, add_name, print_line
 from monitor.cli.options import add_command, add_json, print_json
 from monitor.errors import UserError
-
-BACKLOG: Final = "backlog.json"
 
 
 def add(group: Any) -> None:
@@ -36,14 +34,11 @@ def add(group: Any) -> None:
     add_json(parser)
 
 
-def backlog_path(arguments: argparse.Namespace) -> Path:
+def path_of(arguments: argparse.Namespace) -> Path:
     """Return the path of the backlog of a set."""
-    from replay.sets.item_set import check_name
+    from replay.sets.measures.backlog import backlog_path
 
-    check_name(arguments.name)
-    directory: Path = arguments.directory
-    name: str = arguments.name
-    return directory / name / BACKLOG
+    return backlog_path(arguments.directory, arguments.name)
 
 
 def _failures(arguments: argparse.Namespace) -> int:
@@ -51,7 +46,7 @@ def _failures(arguments: argparse.Namespace) -> int:
 
     from replay.sets.measures.backlog import read_backlog
 
-    path = backlog_path(arguments)
+    path = path_of(arguments)
     if (arguments.scores is None) != (arguments.run_id is None):
         raise UserError("--scores FILE and --run ID go together")
     changes: list[dict[str, Any]] = []

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from judges.budget.caps import Purpose
+from judges.budget.metered import CappedAccount
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed, JudgeClient, UnscoredReason
-from monitor.cli.commands.judge.connection import RunAccount, cap_of, client_of, confirm, usd
+from monitor.cli.commands.judge.connection import cap_of, client_of, confirm, usd
 from monitor.cli.commands.judge.journal import today
 from monitor.config.schema import Config
 from monitor.errors import UserError
@@ -79,7 +80,7 @@ def generated(
     difficulties = arguments.difficulty or DIFFICULTIES
     path = arguments.directory / COSTS
     left = max(0, cap_of(config, Purpose.GENERATION) - spent_today(path))
-    account = RunAccount(left)
+    account = CappedAccount(left)
     parts = len(arguments.generate) * len(difficulties)
     most = parts * (2 * arguments.count // PER_CALL + 1) * (1 + PER_CALL)
     rephrased = list(parents) if "rephrase" in arguments.variant else []
@@ -101,7 +102,7 @@ def generated(
 
 
 @contextmanager
-def _writer(config: Config, model: str, prices: Prices, account: RunAccount) -> Iterator[Writer]:
+def _writer(config: Config, model: str, prices: Prices, account: CappedAccount) -> Iterator[Writer]:
     """Open the client of the provider, and close it."""
 
     async def opened() -> JudgeClient:

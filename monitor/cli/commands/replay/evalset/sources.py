@@ -101,7 +101,7 @@ def _may_be_varied(item: Item) -> bool:
 
 def _add_samples(arguments: argparse.Namespace, config: Config, found: Gathered) -> None:
     """Add the items of samples, of records whose answers were accepted or disliked."""
-    samples = list(_chosen(_samples(arguments, config), arguments))
+    samples = list(_chosen(_samples(arguments, config, found.skipped), arguments))
     opinions = Opinions(wanted={sample.request_id for sample in samples})
     for path in arguments.evaluations:
         opinions.add_all(evaluations_of_file(path))
@@ -127,11 +127,18 @@ def _add_samples(arguments: argparse.Namespace, config: Config, found: Gathered)
     found.skipped |= skipped
 
 
-def _samples(arguments: argparse.Namespace, config: Config) -> Iterator[Sample]:
-    """Yield the samples of all files, and of the topic."""
+def _samples(
+    arguments: argparse.Namespace, config: Config, skipped: dict[str, int]
+) -> Iterator[Sample]:
+    """Yield the samples of all files, and of the topic.
+
+    skipped: receives the number of messages that are no records, by reason.
+    """
+    rejections = Rejections()
     for path in arguments.samples:
-        rejections = Rejections()
         yield from read_samples(path, config, rejections)
+    skipped |= {f"message rejected: {reason}": n for reason, n in rejections.counts.items()}
+    skipped |= {f"no inference: {kind}": n for kind, n in rejections.skipped.items()}
     if arguments.topic:
         for value in topic_values(config.kafka, Topics(config.kafka.prefix).samples, READ_SECONDS):
             if value is None:

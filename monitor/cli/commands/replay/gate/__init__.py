@@ -73,6 +73,12 @@ def _add_outputs(parser: argparse.ArgumentParser) -> None:
         ("--audit", "append who ran the gate, when, by which criteria, at which commit"),
     ):
         parser.add_argument(option, type=output_file, metavar="FILE", help=text)
+    parser.add_argument(
+        "--audit-store",
+        action="store_true",
+        help="append the same to the ledger of the result store (store.url), which `plumbline db"
+        " verify` checks",
+    )
 
 
 def side_file(text: str) -> tuple[str, Path]:
@@ -107,7 +113,12 @@ def _run(arguments: argparse.Namespace, criteria: Criteria, sha256: str) -> int:
         raise UserError(f"--until: the criteria have no stage {arguments.until}")
     if arguments.audit is not None:
         audit.check(arguments.audit)  # before the runs: a broken trail must not end a long gate
-    config = load_config(arguments, secrets=needs_store(criteria))
+    config = load_config(arguments, secrets=needs_store(criteria) or arguments.audit_store)
+    if arguments.audit_store:
+        from monitor.cli.commands.replay.runs.store import opened
+
+        with opened(config):  # before the runs, for the same reason
+            pass
     inputs = gate_inputs(criteria, config, arguments.work, arguments.labels)
     origin = audit.origin(os.environ, user())
     result = run_gate(criteria, sha256, inputs, origin, arguments.until)
@@ -115,7 +126,7 @@ def _run(arguments: argparse.Namespace, criteria: Criteria, sha256: str) -> int:
         sys.stdout.buffer.write(encode(result))
     else:
         print(text_report(result))
-    write_reports(result, arguments, os.environ)
+    write_reports(result, arguments, config, os.environ)
     return result.exit_status
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 
 from judges.checks.build import Check
+from monitor.cli.commands.replay.gate.review import review
 from monitor.cli.commands.setup.db import password, store_module
 from monitor.cli.console.daemon import get
 from monitor.config.schema import Config
@@ -60,6 +61,7 @@ def gate_inputs(criteria: Criteria, config: Config, folder: Path, labels: Path |
         stored=partial(stored_run, config.store),
         canary=read_canary,
         labels=labels,
+        review=None if labels is not None else review(criteria, config),
         clock=WallClock(),
         time=time.time,
     )
@@ -164,9 +166,11 @@ def reading(result: Result, variant: str) -> Reading:
 
 
 def needs_store(criteria: Criteria) -> bool:
-    """Return whether a side is a run of the result store, whose password is then needed."""
+    """Return whether the database is needed, with its password: for a run, or a review queue."""
     sides = (criteria.candidate, criteria.baseline)
-    return any(side is not None and side.run is not None for side in sides)
+    return criteria.people.queue is not None or any(
+        side is not None and side.run is not None for side in sides
+    )
 
 
 def user() -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +19,9 @@ from replay.gate.reports.junit import junit
 from replay.gate.reports.markdown import comment, summary
 from replay.gate.reports.texts import WORDS, finding, headline, plain, stage_line
 
+if TYPE_CHECKING:  # slow to import, and other commands do not need it
+    from monitor.config.schema import Config
+
 
 def encode(result: GateResult) -> bytes:
     """Return the result as JSON. Numbers that are not finite are null."""
@@ -25,9 +29,12 @@ def encode(result: GateResult) -> bytes:
 
 
 def write_reports(
-    result: GateResult, arguments: argparse.Namespace, environment: Mapping[str, str]
+    result: GateResult,
+    arguments: argparse.Namespace,
+    config: Config,
+    environment: Mapping[str, str],
 ) -> None:
-    """Write all reports that are asked for, the audit trail first. Raises UserError.
+    """Write all reports that are asked for, the audit trails first. Raises UserError.
 
     In GitHub Actions, annotations and the step summary are written without an option.
     """
@@ -36,6 +43,8 @@ def write_reports(
         with _writing(arguments.audit):
             entry = audit.append(arguments.audit, result, content)
         print(f"audit trail: {arguments.audit}, hash {entry.hash}", file=sys.stderr)
+    if arguments.audit_store:
+        _to_ledger(result, content, config)
     files: tuple[tuple[Path | None, bytes], ...] = (
         (arguments.report, content),
         (arguments.junit, junit(result)),
@@ -53,6 +62,17 @@ def write_reports(
                 file.write(summary(result))
     if github:
         print("\n".join(commands(result)), file=sys.stderr if arguments.json else sys.stdout)
+
+
+def _to_ledger(result: GateResult, content: bytes, config: Config) -> None:
+    """Append the entry of a result to the ledger of the result store. Raises UserError."""
+    from monitor.cli.commands.replay.runs.store import opened
+    from replay.store import chain
+
+    fields = audit.fields(result, content)
+    with opened(config) as store, store.write() as connection:
+        entry = chain.append(connection, "gate", result.name, fields, fields["time"])
+    print(f"ledger: entry {entry.seq}, hash {entry.hash}", file=sys.stderr)
 
 
 def text_report(result: GateResult) -> str:

@@ -17,7 +17,7 @@ from monitor.cli.commands.replay.gate.inputs import read_canary, reading
 from monitor.experiments.decisions.result import Result, encode_result
 from replay.gate.criteria.model import Canary
 from replay.gate.stages.canary import NotReadable
-from replay.store import open_store
+from replay.store import chain, open_store
 from tests.monitor.cli.command_line import error, one_line_error, read_json, run
 from tests.monitor.experiments.decisions.looks import (
     SCORE,
@@ -184,6 +184,39 @@ def test_a_broken_audit_trail_ends_the_gate_before_its_runs(
     assert "audit.jsonl:1: " in one_line_error(capsys, "gate", "--check-audit", "audit.jsonl")
     found = one_line_error(capsys, "gate", "--criteria", path, "--audit", "audit.jsonl")
     assert "audit.jsonl:1: " in found
+
+
+def test_the_audit_trail_is_also_in_the_ledger_of_the_store(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each gate is an entry of the chain, with the same content as the line of the file."""
+    path = write_criteria(**results())
+    for _ in range(2):
+        outputs = "--audit", "audit.jsonl", "--audit-store"
+        assert run("gate", "--criteria", path, *outputs) == 0
+    printed = capsys.readouterr().err
+    with open_store("sqlite:///plumbline.db") as store, store.read() as connection:
+        entries = list(chain.entries(connection, "gate"))
+    lines = [json.loads(line) for line in Path("audit.jsonl").read_text().splitlines()]
+    for entry, line in zip(entries, lines, strict=True):
+        assert entry.value == {key: line[key] for key in line if key not in {"previous", "hash"}}
+        assert f"ledger: entry {entry.seq}, hash {entry.hash}" in printed
+    assert run("db", "verify") == 0
+    with open_store("sqlite:///plumbline.db") as store, store.write() as connection:
+        connection.exec_driver_sql("DROP TRIGGER keep_ledger_update")
+        changed = "UPDATE ledger SET content = replace(content, 'passed', 'error') WHERE seq = 1"
+        connection.exec_driver_sql(changed)
+    assert run("db", "verify") == 1
+
+
+def test_a_store_that_cannot_be_opened_ends_the_gate_before_its_runs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A long gate must not end without its audit trail."""
+    path = write_criteria(**results())
+    Path("plumbline.yaml").write_text("store: {url: 'sqlite:///absent/store.db'}\n")
+    found = one_line_error(capsys, "gate", "--criteria", path, "--audit-store")
+    assert "absent/store.db" in found
 
 
 def test_a_report_that_cannot_be_written_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

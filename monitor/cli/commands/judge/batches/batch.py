@@ -21,13 +21,13 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
+from judges.budget.metered import CappedAccount
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed, Unscored, UnscoredReason, Usage
 from judges.client.batches import MAX_REQUESTS, BatchResult, BatchStatus, MessageBatches
 from judges.live.rubric_evaluator import RubricEvaluator
 from judges.rubrics.judge import unscored_without_call, verdict_of
 from judges.rubrics.prompt import judge_call
-from monitor.cli.commands.judge.connection import RunAccount
 from monitor.cli.commands.judge.evaluators import Outcome, outcome_of
 from monitor.cli.commands.judge.journal import Journal, JournalBatch, key_of
 from monitor.cli.commands.judge.offline import UniqueSamples
@@ -77,7 +77,7 @@ class BatchRun:
     evaluators: Sequence[RubricEvaluator]
     prices: Prices
     journal: Journal
-    account: RunAccount
+    account: CappedAccount
     interval: float
     transient: dict[str, Outcome] = field(default_factory=dict)
 
@@ -207,18 +207,24 @@ class BatchRun:
             self.journal.add_batched(key, outcome, batch, cost)
         self.journal.end_batch(batch)
 
-    def _report(self) -> dict[str, Any]:
-        samples = UniqueSamples(self.path, self.config)
-        results = {each.name: Results(each) for each in self.evaluators}
+    def outcomes(
+        self, samples: UniqueSamples | None = None
+    ) -> Iterator[tuple[RubricEvaluator, Sample, Outcome]]:
+        """Yield the outcome of each evaluation of the file, once all batches have ended."""
         for evaluator, sample, key in self._evaluations(samples):
             outcome = self.journal.find(key) or self.transient.get(key)
             if outcome is None:
                 unscored = unscored_without_call(evaluator.rubric, sample)
                 outcome = outcome_of(unscored or _NO_RESULT)
+            yield evaluator, sample, outcome
+
+    def _report(self) -> dict[str, Any]:
+        samples = UniqueSamples(self.path, self.config)
+        results = {each.name: Results(each) for each in self.evaluators}
+        for evaluator, sample, outcome in self.outcomes(samples):
             results[evaluator.name].add(sample.request_id, outcome)
-        rejected = {str(each.reason): each.count for each in samples.rejections.by_reason()}
-        cost = self.journal.earlier.total()
-        return report_of(list(results.values()), samples.records, samples.repeated, rejected, cost)
+        cost, found = self.journal.earlier.total(), list(results.values())
+        return report_of(found, samples.records, samples.repeated, samples.rejections, cost)
 
     def _evaluations(
         self, samples: UniqueSamples | None = None

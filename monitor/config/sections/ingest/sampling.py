@@ -70,7 +70,8 @@ class BoostConfig(Section):
 
 
 class SamplingConfig(Section):
-    """Samples: whole records, redacted, that are drawn for judging. Written only for judges."""
+    """Samples: whole records, redacted, that are drawn for judging. Written only for judges,
+    replays and review."""
 
     # Precedence: see monitor.ingest.sampling.rates.
     rate: Rate = Field(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.cli.arguments import output_file
+from monitor.cli.commands.logs.decode import add_envelope
 from monitor.cli.options import (
     add_command,
     add_config,
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
         "plumbline backtest logs.jsonl --report report.json",
     )
     add_logs(parser)
+    add_envelope(parser)
     add_config(parser)
     parser.add_argument(
         "--report", type=output_file, metavar="FILE", help="write the report as JSON"
@@ -60,6 +62,7 @@ def _backtest(arguments: argparse.Namespace) -> int:
             progress=progress,
             on_event=print_event,
             observer=keep if arguments.html else None,
+            enveloped=arguments.envelope,
         )
     if arguments.report:
         report.write(result, arguments.report)

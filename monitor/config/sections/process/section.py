@@ -1,4 +1,4 @@
-"""The sections `state`, `http` and `log`: settings of the process itself."""
+"""The sections `state`, `http` and `log`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""`plumbline decode` and `plumbline feed`: the messages of logs."""

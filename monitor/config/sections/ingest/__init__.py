@@ -1,0 +1,1 @@
+"""Sections about what ingest reads and writes."""

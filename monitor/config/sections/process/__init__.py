@@ -1,0 +1,1 @@
+"""Sections of the process itself: `state`, `http`, `log` and `web`."""
