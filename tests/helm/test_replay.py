@@ -11,7 +11,8 @@ import yaml
 
 from helm.build import CHART
 from monitor.cli.main import parser
-from replay.store import Store, gpu, open_store, queue, upgrade
+from replay.store import Store, open_store, queue, upgrade
+from replay.store.costs import gpu
 from replay.store.queue import Outcome, RunRequest
 from tests.helm.render import Manifest, manifests, merged, of_kind, render, values_of
 from tests.helm.test_chart import pods
@@ -337,3 +338,32 @@ def test_bare_on_is_a_boolean_for_helm() -> None:
     """The trap that the guide names: YAML 1.1 reads the key `on` as true."""
     assert yaml.safe_load("on: {}") == {True: {}}
     assert render(SQLITE)["configmap.yaml"].count('"on":') == 1
+
+
+JUDGED = {
+    "replay": {"rubric": "answer_quality"},
+    "judges": {"model": "m", "client": {"api_key": {"file": "/etc/plumbline/credentials/judge"}}},
+}
+
+
+def test_pods_that_replay_reach_the_judge_that_scores_answers() -> None:
+    """Only they, and only with a rubric; the provider may be limited to addresses."""
+    peer = {"ipBlock": {"cidr": "10.9.0.0/16"}}
+    network = {"enabled": True, "judgeTo": [peer]}
+    for values, expected in (({}, 0), ({"config": JUDGED}, 1)):
+        found = replaying(networkPolicy=network, **values)
+        policies = [
+            each["metadata"]["name"]
+            for each in of_kind(found, "NetworkPolicy")
+            for rule in each["spec"]["egress"]
+            if rule.get("to") == [peer]
+        ]
+        assert len(policies) == expected
+        assert all(name.endswith("-replay") for name in policies)
+
+
+def test_a_judge_of_replays_needs_a_key() -> None:
+    """As the role judge does."""
+    values = {**JUDGED, "judges": {"model": "m"}}
+    with pytest.raises(helm_python.HelmError, match="key of the judges' provider"):
+        replaying(config=values)

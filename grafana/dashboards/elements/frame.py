@@ -140,6 +140,12 @@ def to_runbook(title: str, alert: str) -> builders.DashboardLink:
     return link.url(runbook(alert)).target_blank(True)
 
 
+def to_page(title: str, url: str) -> builders.DashboardLink:
+    """Return a link to a page of the web application, for the top of a dashboard."""
+    link = builders.DashboardLink(title).type(DashboardLinkType.LINK).icon("external link")
+    return link.url(url).target_blank(True)
+
+
 def to_dashboards(title: str, tag: str) -> builders.DashboardLink:
     """Return links to all dashboards with a tag; they keep time range and variables.
 

@@ -29,7 +29,31 @@ GRAPHS = (
 def row() -> Row:
     """Return the row."""
     graphs = [_graph(title, unit, *matchers) for title, unit, *matchers in GRAPHS]
-    return Row("Values: reference and current window", [_table(), *graphs])
+    return Row("Values: reference and current window", [_table(), _style(), *graphs])
+
+
+def _style() -> Table:
+    """Return the table of the markers of style that have an open alarm."""
+    style = 'feature=~"style[.].+|prompt[.].+"'
+    current = highest(metric("feature_value", MODEL, style), "feature")
+    reference = highest(metric("feature_reference_value", MODEL, style), "feature")
+    return table(
+        "Style of answers and prompts",
+        Description(
+            "Share of sampled answers (`style`) and prompts (`prompt`) with each marker that has an"
+            " open alarm, before and after. The shares of answers are those at the reference's mix"
+            " of prompts.",
+            "Empty.",
+            "Markers of answers that move together are another model, another fine-tune or another"
+            " system prompt. Markers of prompts are other users or another application.",
+        ),
+        {"feature": "Marker"},
+        [
+            Column("Before", "percentunit", reference, None, 1),
+            Column("After", "percentunit", current, None, 1),
+        ],
+        sort_by="After",
+    )
 
 
 def _table() -> Table:

@@ -30,8 +30,8 @@
 {{- fail "config.http.port is 0, which selects a different port at each start: set a fixed port, for instance 9464" }}
 {{- end }}
 
-{{- if lt (int .Values.terminationGracePeriodSeconds) 300 }}
-{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and release its partitions: set 300 or more" (int .Values.terminationGracePeriodSeconds)) }}
+{{- if lt (int .Values.terminationGracePeriodSeconds) 420 }}
+{{- fail (printf "terminationGracePeriodSeconds is %d, less than a pod may need to write its checkpoint and release its partitions: set 420 or more" (int .Values.terminationGracePeriodSeconds)) }}
 {{- end }}
 {{- if eq (toString .Values.podSecurity.runAsUser) "0" }}
 {{- fail "podSecurity.runAsUser is 0, which is root: set another user, or null if the platform assigns one" }}
@@ -82,8 +82,17 @@
 {{- if include "plumbline.judges" . }}
 {{- include "plumbline.checkJudges" . }}
 {{- end }}
+{{- if .Values.nightly.enabled }}
+{{- include "plumbline.checkNightly" . }}
+{{- end }}
 {{- if include "plumbline.replays" . }}
 {{- include "plumbline.checkReplay" . }}
+{{- if include "plumbline.judgesReplays" . }}
+{{- include "plumbline.checkProvider" . }}
+{{- end }}
+{{- end }}
+{{- if include "plumbline.web" . }}
+{{- include "plumbline.checkWeb" . }}
 {{- end }}
 {{- include "plumbline.checkExtra" . }}
 {{- end }}
@@ -97,9 +106,11 @@ image.tag: tag?
 image.digest: digest?
 image.judgeDigest: digest?
 image.replayDigest: digest?
+image.webDigest: digest?
 replay.scratch: quantity
 replay.modelsClaim: object?
 replay.storeClaim: object?
+web.setsClaim: object?
 replay.jobs.authenticationRef: object?
 credentials.existingSecret: object?
 credentials.environmentSecret: object?

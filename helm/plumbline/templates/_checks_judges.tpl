@@ -12,8 +12,26 @@
 {{- end }}
 {{- end }}
 
+{{- define "plumbline.checkNightly" -}}
+{{- if not (default dict .Values.config.judges).rubrics }}
+{{- fail "nightly is enabled, but config.judges.rubrics is empty: set the rubrics that the samples of the day before are judged by" }}
+{{- end }}
+{{- if not .Values.nightly.claim }}
+{{- fail "nightly is enabled, but nightly.claim is empty: set it to a PersistentVolumeClaim, because a run whose journal is lost pays for its batch again" }}
+{{- end }}
+{{- $prices := default dict .Values.config.judges.prices }}
+{{- with .Values.nightly.model }}
+{{- if and $prices (not (hasKey $prices .)) }}
+{{- fail (printf "nightly.model is %s, which has no price: add it to config.judges.prices" .) }}
+{{- end }}
+{{- end }}
+{{- if not (regexMatch "^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\\S+( \\S+){4})$" .Values.nightly.schedule) }}
+{{- fail (printf "nightly.schedule is %q: write five fields, minute, hour, day, month and weekday, such as 0 2 * * *" .Values.nightly.schedule) }}
+{{- end }}
+{{- end }}
+
 {{- define "plumbline.checkProvider" -}}
-{{- $client := default dict .Values.config.judges.client }}
+{{- $client := default dict (default dict .Values.config.judges).client }}
 {{- $url := default "" $client.base_url }}
 {{- if regexMatch "^[a-z]+://(localhost|127\\.[0-9.]+|\\[::1\\])(:|/|$)" $url }}
 {{- fail (printf "config.judges.client.base_url is %s, which in a pod is the pod itself: set an address of the judge that the cluster can reach" $url) }}
@@ -28,6 +46,6 @@
 {{- $variables := list }}
 {{- range .Values.extraEnv }}{{ $variables = append $variables .name }}{{ end }}
 {{- if not (or $file .Values.credentials.environmentSecret (has "PLUMBLINE__JUDGES__CLIENT__API_KEY" $variables) (has "PLUMBLINE__JUDGES__CLIENT__API_KEY__FILE" $variables)) }}
-{{- fail "config.judges is set, but the key of the judges' provider is not: set config.judges.client.api_key to {file: /etc/plumbline/credentials/KEY} and credentials.existingSecret, or put PLUMBLINE__JUDGES__CLIENT__API_KEY into credentials.environmentSecret" }}
+{{- fail "a judge is configured, but the key of the judges' provider is not: set config.judges.client.api_key to {file: /etc/plumbline/credentials/KEY} and credentials.existingSecret, or put PLUMBLINE__JUDGES__CLIENT__API_KEY into credentials.environmentSecret" }}
 {{- end }}
 {{- end }}

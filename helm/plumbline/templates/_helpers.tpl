@@ -33,10 +33,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $names := list "ingest" "detect" }}
 {{- if include "plumbline.judges" . }}{{ $names = append $names "judge" }}{{ end }}
 {{- if .Values.config.experiments }}{{ $names = append $names "experiment" }}{{ end }}
+{{- if include "plumbline.joins" . }}{{ $names = append $names "join" }}{{ end }}
 {{- if include "plumbline.replays" . }}{{ $names = append $names "replay" }}{{ end }}
 {{- if include "plumbline.targets" . }}{{ $names = append $names "notify" }}{{ end }}
 {{- if eq .Values.mode "together" }}{{ $names = list "together" }}{{ end }}
+{{- if include "plumbline.web" . }}{{ $names = append $names "web" }}{{ end }}
 {{- dict "names" $names | toJson }}
+{{- end }}
+
+{{/* Not empty if feedback is read; the section may be empty. */}}
+{{- define "plumbline.joins" -}}
+{{- if kindIs "map" .Values.config.feedback }}yes{{ end }}
 {{- end }}
 
 {{/* Not empty if rubrics, RAGAS metrics or checks are configured. Without them the role judge does not start. */}}
@@ -44,14 +51,42 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.config.judges }}{{ if or .rubrics .ragas .checks }}yes{{ end }}{{ end }}
 {{- end }}
 
+{{/* Not empty if the pods of a workload join feedback; takes {"root", "role"}. */}}
+{{- define "plumbline.joining" -}}
+{{- if has .role (list "together" "join") }}{{ include "plumbline.joins" .root }}{{ end }}
+{{- end }}
+
 {{/* Not empty if a provider of judges is called: checks alone need none. */}}
 {{- define "plumbline.callsJudges" -}}
 {{- with .Values.config.judges }}{{ if or .rubrics .ragas }}yes{{ end }}{{ end }}
 {{- end }}
 
+{{/* Not empty if the web application runs. It has a workload of its own in either mode: people reach its
+     pods, and not those that read the logs. */}}
+{{- define "plumbline.web" -}}
+{{- with .Values.config.web }}{{ if .enabled }}yes{{ end }}{{ end }}
+{{- end }}
+
+{{- define "plumbline.webPort" -}}
+{{- (default dict .Values.config.web).port | default 9465 | int }}
+{{- end }}
+
+{{/* Not empty if a workload uses PostgreSQL; takes {"root", "role"}. */}}
+{{- define "plumbline.upgrading" -}}
+{{- if include "plumbline.postgresql" .root }}
+{{- if and (include "plumbline.replaying" .) (ne .role "replayJob") .root.Values.replay.upgradeStore }}yes{{ end }}
+{{- if and (eq .role "web") .root.Values.web.upgradeStore }}yes{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty if answers of replays are scored by a judge. */}}
+{{- define "plumbline.judgesReplays" -}}
+{{- with .Values.config.replay }}{{ if .rubric }}yes{{ end }}{{ end }}
+{{- end }}
+
 {{/* Not empty if the pods of a workload judge; takes {"root", "role"}. */}}
 {{- define "plumbline.judging" -}}
-{{- if has .role (list "together" "judge") }}{{ include "plumbline.judges" .root }}{{ end }}
+{{- if has .role (list "together" "judge" "nightly") }}{{ include "plumbline.judges" .root }}{{ end }}
 {{- end }}
 
 {{/* The names of the notification targets. Without targets the role notify does not start. */}}
@@ -62,7 +97,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* Not empty if the lag of its topics scales a workload; takes {"root", "role"}. Notify needs no scaling,
      and the work of replay is in the queue of the store: see replayjob.yaml. */}}
 {{- define "plumbline.scaled" -}}
-{{- if and .root.Values.autoscaling.enabled (not (has .role (list "notify" "replay"))) }}yes{{ end }}
+{{- if and .root.Values.autoscaling.enabled (not (has .role (list "notify" "replay" "web"))) }}yes{{ end }}
 {{- end }}
 
 {{/* Label of the pods of a role. */}}
@@ -90,9 +125,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $suffix := "" }}
 {{- if include "plumbline.judging" . }}{{ $suffix = "judge" }}{{ end }}
 {{- if include "plumbline.replaying" . }}{{ $suffix = include "plumbline.replayImage" . }}{{ end }}
+{{- if eq .role "web" }}{{ $suffix = "web" }}{{ end }}
 {{- $version := .root.Chart.AppVersion }}
 {{- with .root.Values.image }}
 {{- if and .digest (hasPrefix "replay" $suffix) }}{{ .repository }}@{{ .replayDigest }}
+{{- else if and .digest (eq $suffix "web") }}{{ .repository }}@{{ .webDigest }}
 {{- else if .digest }}{{ .repository }}@{{ ternary .judgeDigest .digest (eq $suffix "judge") }}
 {{- else }}{{ .repository }}:{{ default $version .tag }}{{ with $suffix }}-{{ . }}{{ end }}{{ end }}
 {{- end }}
@@ -141,5 +178,6 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
      {"root", "role"}. */}}
 {{- define "plumbline.mostPods" -}}
 {{- if eq .role "ingest" }}most: {{ default 0 .root.Values.logPartitions | int }}
+{{- else if eq .role "web" }}most: 0
 {{- else }}most: {{ .root.Values.config.kafka.partitions | int }}{{ end }}
 {{- end }}

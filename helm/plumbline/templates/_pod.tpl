@@ -2,9 +2,11 @@
 {{- define "plumbline.pod" -}}
 {{- $role := .role }}
 {{- $component := include "plumbline.component" .role }}
-{{- $job := eq .role "replayJob" }}
+{{- $nightly := eq .role "nightly" }}
+{{- $job := or $nightly (eq .role "replayJob") }}
 {{- $replaying := include "plumbline.replaying" . }}
-{{- $pod := get .root.Values.pods .role }}
+{{- $joining := include "plumbline.joining" . }}
+{{- $pod := get .root.Values.pods (ternary "judge" .role $nightly) }}
 {{- with .root }}
 metadata:
   annotations:
@@ -48,7 +50,7 @@ spec:
     - name: {{ . | quote }}
     {{- end }}
   {{- end }}
-  {{- if and $replaying (not $job) .Values.replay.upgradeStore (include "plumbline.postgresql" .) }}
+  {{- if include "plumbline.upgrading" (dict "root" . "role" $role) }}
   initContainers:
     # one pod at a time upgrades; the others wait and find nothing to do
     - name: upgrade-store
@@ -85,7 +87,15 @@ spec:
       image: {{ include "plumbline.image" (dict "root" . "role" $role) | quote }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
-        {{- if $job }}
+        {{- if $nightly }}
+        - judge
+        - nightly
+        - --work=/var/lib/plumbline/nightly
+        {{- with .Values.nightly.model }}
+        - {{ printf "--model=%s" . | quote }}
+        {{- end }}
+        - --config=/etc/plumbline/plumbline.yaml
+        {{- else if $job }}
         - replay
         - work
         - --once
@@ -95,6 +105,8 @@ spec:
         - --config=/etc/plumbline/plumbline.yaml
         {{- if ne $role "together" }}
         - --roles={{ $role }}
+        {{- else if include "plumbline.web" . }}
+        - --roles=ingest,detect,judge,experiment,join,replay,notify
         {{- end }}
         {{- end }}
       {{- $statefulSet := and (eq .Values.workload "StatefulSet") (not $job) }}
@@ -125,6 +137,10 @@ spec:
       ports:
         - name: http
           containerPort: {{ .Values.config.http.port }}
+        {{- if eq $role "web" }}
+        - name: web
+          containerPort: {{ include "plumbline.webPort" . | int }}
+        {{- end }}
       # Five minutes: references are read from files before the first loop iteration.
       startupProbe:
         httpGet: {path: /healthz, port: http}
@@ -167,6 +183,12 @@ spec:
         - {name: models, mountPath: /var/lib/plumbline/models, readOnly: true}
         {{- end }}
         {{- end }}
+        {{- if and (eq $role "web") .Values.web.setsClaim }}
+        - {name: evalsets, mountPath: /var/lib/plumbline/evalsets}
+        {{- end }}
+        {{- if $nightly }}
+        - {name: nightly, mountPath: /var/lib/plumbline/nightly}
+        {{- end }}
         - {name: tmp, mountPath: /tmp}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
@@ -194,8 +216,19 @@ spec:
       persistentVolumeClaim: {claimName: {{ . | quote }}, readOnly: true}
     {{- end }}
     {{- end }}
+    {{- if eq $role "web" }}
+    {{- with .Values.web.setsClaim }}
+    - name: evalsets
+      persistentVolumeClaim: {claimName: {{ . | quote }}}
+    {{- end }}
+    {{- end }}
+    {{- if $nightly }}
+    - name: nightly
+      persistentVolumeClaim: {claimName: {{ .Values.nightly.claim | quote }}}
+    {{- end }}
     - name: tmp
-      emptyDir: {sizeLimit: 64Mi}
+      {{- /* Ids that do not fit into memory are in files of the pods that join feedback. */}}
+      emptyDir: {sizeLimit: {{ if $joining }}8Gi{{ else }}64Mi{{ end }}}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}

@@ -16,9 +16,11 @@ import yaml
 from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
+from monitor.telemetry.counters.web import ReviewState, WebMetrics
 from monitor.telemetry.exporter import registry
 from tests.debian import needed
 
@@ -37,8 +39,10 @@ EXPORTED = {
             checkpoint_seconds=1.0,
             last_checkpoint=1.0,
             judging=JudgeMetrics(remaining=1.0),
+            joins=JoinMetrics(),
             experiments=ExperimentMetrics(),
             replay=ReplayMetrics(queue=QueueState({}, gpu_seconds_left=1.0)),
+            web=WebMetrics(review=ReviewState({}, {}, 0, 0)),
         )
     ).collect()
     for suffix in SUFFIXES.get(family.type, ("",))
@@ -80,6 +84,8 @@ def test_rule_links_to_its_dashboard(rule: Rule) -> None:
     elif rule.alert.startswith("PlumblineReplay"):
         selected = "?var-model={{ $labels.model | urlquery }}"
         page = f"plumbline-replay{selected if rule.labels['scope'] == 'model' else ''}"
+    elif rule.alert.startswith(("PlumblineWeb", "PlumblineReview")):
+        page = "plumbline-review"
     elif rule.labels["scope"] == "monitor":
         page = "plumbline-itself"
     elif rule.labels["scope"] == "experiment":
@@ -93,7 +99,7 @@ def test_linked_dashboards_exist() -> None:
     """The UIDs in the links are those of the committed dashboards."""
     folder = ROOT / "grafana" / "dashboards"
     known = {json.loads(path.read_text())["uid"] for path in folder.glob("*.json")}
-    linked = {"drift", "fleet", "itself", "judged", "experiments", "replay"}
+    linked = {"drift", "fleet", "itself", "judged", "experiments", "replay", "review"}
     assert {f"plumbline-{name}" for name in linked} <= known
 
 
@@ -130,9 +136,10 @@ def test_promtool_accepts_the_rules() -> None:
     promtool("check", "rules", RULES)
 
 
-def test_rules_fire_as_in_the_cases() -> None:
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.name.partition(".")[0])
+def test_rules_fire_as_in_the_cases(path: Path) -> None:
     """All promtool test cases pass, with labels and rendered annotations."""
-    promtool("test", "rules", *CASES)
+    promtool("test", "rules", path)
 
 
 def test_every_rule_has_a_firing_and_a_quiet_case() -> None:

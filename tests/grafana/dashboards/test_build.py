@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from fastapi.routing import APIRoute
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana.dashboards import build, drift, experiments, fleet, judged, plumbline, replay
+from grafana.dashboards import build, drift, experiments, fleet, judged, plumbline, replay, review
 from grafana.dashboards.rows import detectors
 from grafana.dashboards.rows.daemon import processes
 from monitor.config.sections.detection import DetectorName
 from monitor.errors import UserError
 from monitor.telemetry import exporter
+from tests.monitor.web.clients import routes
 
 ROOT = Path(__file__).parents[3]
 
@@ -120,6 +123,21 @@ def test_the_url_of_the_runbooks_can_be_set(folder: Path) -> None:
         build.check(folder)
 
 
+def test_dashboards_link_to_the_pages_of_the_web_application(folder: Path) -> None:
+    """With an address each dashboard has one more link, to a page that is served."""
+    pages = "https://plumbline.test/"
+    build.write(folder, pages=pages)
+    build.check(folder, pages=pages)
+    plain = build.texts()
+    for name, (_, path) in build.PAGES.items():
+        found = json.loads((folder / name).read_text())["links"]
+        before = json.loads(plain[name]).get("links", [])
+        assert [each["url"] for each in found[len(before) :]] == [pages + path]
+        assert f"/{path.partition('?')[0]}" in {
+            route.path for route in routes().routes if isinstance(route, APIRoute)
+        }
+
+
 @pytest.mark.parametrize("name", build.DASHBOARDS)
 def test_the_sdk_can_parse_the_output(name: str) -> None:
     """The Grafana SDK parses each file and finds all panels."""
@@ -137,6 +155,7 @@ def test_uids_are_stable() -> None:
         "judged.json": judged.UID,
         "experiments.json": experiments.UID,
         "replay.json": replay.UID,
+        "review.json": review.UID,
         "plumbline.json": plumbline.UID,
     }
     assert f"/d/{drift.UID}?" in build.texts()["fleet.json"]
@@ -160,7 +179,8 @@ def test_the_wheel_contains_the_dashboards(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index"]
     command += ["--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
-    subprocess.run(command, check=True, timeout=120)
+    # without a compiler the extensions are left out: compiling them takes most of the time
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "CC": "false"})
     [wheel] = tmp_path.glob("*.whl")
     files = set(zipfile.ZipFile(wheel).namelist())
     assert {f"grafana/dashboards/{name}" for name in build.DASHBOARDS} <= files

@@ -16,7 +16,8 @@ LAG = limits(warning=60, critical=300)
 def row() -> Row:
     """Return the row."""
     panels = [_consumed(), _rejected(), _dead_letters(), _watched(), _lag(), _event_time_lag()]
-    panels += [_expired(), _dropped(), _samples(), _redacted()]
+    panels += [_expired(), _formats(), _skipped(), _dropped(), _samples(), _redacted()]
+    panels += [_joining(), _repeated(), _registry()]
     return Row("Consumption", panels)
 
 
@@ -63,6 +64,75 @@ def _rejected() -> Timeseries:
         ),
         "cps",
         query(total(rate("records_rejected_total"), "reason"), "{{reason}}"),
+    )
+
+
+def _formats() -> Timeseries:
+    return graph(
+        "Records, by format",
+        Description(
+            "Records per second, by the format of their messages.",
+            "The formats of your producers, and none other.",
+            "A format that should not be there: `plumbline decode` shows what a message becomes."
+            " None at all: see the rejected messages.",
+        ),
+        "cps",
+        query(total(rate("records_decoded_total"), "format"), "{{format}}"),
+    )
+
+
+def _skipped() -> Timeseries:
+    return graph(
+        "Entries skipped, by kind",
+        Description(
+            "Entries of messages per second that are no inference, by kind.",
+            "As many spans of tools, embeddings and health checks as the applications log.",
+            "If inferences are missing, compare the kind with a message in `plumbline decode`.",
+        ),
+        "cps",
+        query(total(rate("records_skipped_total"), "kind"), "{{kind}}"),
+    )
+
+
+def _joining() -> Timeseries:
+    return graph(
+        "Calls that wait for parts",
+        Description(
+            "Calls of which some parts have arrived, such as a request without its response.",
+            "As many as are in progress.",
+            "If it reaches 100,000, parts are lost: see the kinds `lost_...` of skipped entries."
+            " Their other parts are not logged, or another process reads them.",
+        ),
+        "short",
+        query(total(metric("calls_waiting")), "calls"),
+    )
+
+
+def _repeated() -> Timeseries:
+    return graph(
+        "Repeated records",
+        Description(
+            "Records per second with the request id of an earlier one, if `decoding.duplicates` is"
+            " `count` or `drop`.",
+            "Zero, or some at a restart of a producer.",
+            "A producer writes records twice, or two formats log the same calls.",
+        ),
+        "cps",
+        query(total(rate("records_duplicate_total")), "repeated"),
+    )
+
+
+def _registry() -> Timeseries:
+    return graph(
+        "Failures of the schema registry",
+        Description(
+            "Times per second that messages could not be decoded because the schema registry did"
+            " not answer. Nothing is read meanwhile, and nothing is lost.",
+            "Zero.",
+            "Check the registry, `kafka.schema_registry`, and the log of ingest.",
+        ),
+        "cps",
+        query(total(rate("schema_registry_failures_total")), "failures"),
     )
 
 

@@ -24,8 +24,8 @@ def queue() -> Row:
 
 
 def cost() -> Row:
-    """Return the row of durations and GPU time."""
-    return Row("Duration and cost", [_durations(), _gpu(), *_budget()])
+    """Return the row of durations, GPU time and the cost of judges."""
+    return Row("Duration and cost", [_durations(), _gpu(), *_budget(), _judges()])
 
 
 def trust() -> Row:
@@ -108,6 +108,21 @@ def _gpu() -> Timeseries:
         ),
         "none",
         query(total(rate("replay_gpu_seconds_total")), "GPUs"),
+    )
+
+
+def _judges() -> Panel:
+    return stat(
+        "Cost of judges, last 24 hours",
+        Description(
+            "What judges that score answers of replays have cost in the last 24 hours.",
+            "At most `judges.budget.shares.replay` of the budget of a day. Zero without"
+            " `replay.rubric`.",
+            "Lower `replay.items.baseline`, or raise the share: a replay whose money is used up"
+            " ends with the error `budget`.",
+        ),
+        "currencyUSD",
+        total(increase("replay_judge_cost_usd_total", over="1d")),
     )
 
 
