@@ -26,9 +26,8 @@ from confluent_kafka import Message
 
 from benchmarks.sampling.__main__ import LARGEST, Stored
 from benchmarks.throughput import records
-from monitor.app import tune_interpreter
 from monitor.config.schema import Config
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.experiments.exposures.columns import (
     NOT_COMPARED,
     Exposures,
@@ -43,6 +42,7 @@ from monitor.kafka.topics import Topics
 from monitor.roles.ingest import BATCH
 from monitor.roles.ingest_records import RecordPipeline
 from monitor.roles.ingest_transaction import Transaction
+from monitor.roles.interpreter import tune_interpreter
 from monitor.roles.local_experiments import configured
 from monitor.telemetry import logging
 

@@ -26,7 +26,7 @@ from monitor.config.sections.detection import (
     WindowsConfig,
 )
 from monitor.detect.monitor import DriftMonitor
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.columns import Columns
 
 RESULT = Path(__file__).parent / "results" / "windows.json"
 WINDOWS = (200, 1_000, 5_000, 20_000)

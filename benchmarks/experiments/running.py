@@ -14,18 +14,19 @@ from monitor.experiments.sums.look import BUCKETS
 
 
 class RunningSums:
-    """The sums X and N by run, arm and bucket; shape (runs, 2, BUCKETS)."""
+    """The sums X and N by run, arm and bucket; shape (runs, arms, BUCKETS)."""
 
-    def __init__(self, runs: int) -> None:
-        self.x, self.n = np.zeros((2, runs, 2, BUCKETS))
-        self._sums = np.zeros((5, runs, 2))  # of X, N, X^2, X N, N^2
+    def __init__(self, runs: int, arms: int = 2) -> None:
+        self.x, self.n = np.zeros((2, runs, arms, BUCKETS))
+        self._arms = arms
+        self._sums = np.zeros((5, runs, arms))  # of X, N, X^2, X N, N^2
         self._runs = np.arange(runs)
 
     def add(self, arms: Ints, buckets: Ints, x: Floats, n: Floats) -> None:
         """Add visits, shape (runs, visits)."""
-        flat = (self._runs[:, None] * 2 + arms) * BUCKETS + buckets
-        cells = np.ascontiguousarray(flat.T)
-        which = np.ascontiguousarray((self._runs[:, None] * 2 + arms).T)
+        rows = self._runs[:, None] * self._arms + arms
+        cells = np.ascontiguousarray((rows * BUCKETS + buckets).T)
+        which = np.ascontiguousarray(rows.T)
         all_x, all_n, sums = self.x.reshape(-1), self.n.reshape(-1), self._sums.reshape(5, -1)
         for cell, arm, more_x, more_n in zip(cells, which, x.T, n.T, strict=True):
             old_x, old_n = all_x[cell], all_n[cell]
@@ -37,9 +38,9 @@ class RunningSums:
             sums[3][arm] += new_x * new_n - old_x * old_n
             sums[4][arm] += (old_n + new_n) * more_n
 
-    def contrast(self) -> Contrast:
-        """Return the contrast of each run."""
-        x, n, xx, xn, nn = self._sums
+    def contrast(self, arm: int = 1) -> Contrast:
+        """Return the contrast of an arm with the first one, of each run."""
+        x, n, xx, xn, nn = self._sums[..., [0, arm]]
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios, pooled = x / n, x.sum(axis=-1) / n.sum(axis=-1)
         squares, pooled_squares = (

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 import uuid
@@ -23,7 +24,6 @@ from monitor.config.schema import Config
 from monitor.roles.detect import STATE_BYTES_PER_SECOND
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-c", "import sys; from monitor.cli.main import main; sys.exit(main())")
 START_SECONDS = 180.0
 """Longest start, join of a consumer group, or read of `/metrics` that is not a failure."""
 STALLED_SECONDS = 120.0
@@ -176,13 +176,24 @@ class Daemon:
             self.process.wait()
 
 
+def _command(root: Path) -> list[str]:
+    """Return the command `plumbline` of a checkout, run by the interpreter of this process."""
+    scripts = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]
+    module, _, function = str(scripts["plumbline"]).partition(":")
+    code = f"import sys; from {module} import {function}; sys.exit({function}())"
+    return [sys.executable, "-c", code]
+
+
 @contextmanager
 def running(
-    settings: Mapping[str, Any], directory: Path, roles: str = "ingest,detect"
+    settings: Mapping[str, Any],
+    directory: Path,
+    roles: str = "ingest,detect",
+    root: Path = ROOT,
 ) -> Iterator[Daemon]:
     """Start a daemon with these settings and stop it at the end; it may not be ready yet.
 
-    directory: receives the configuration file and the log.
+    directory: receives the configuration file and the log. root: checkout of the daemon.
     """
     name = uuid.uuid4().hex[:8]
     file, log = directory / f"{name}.yaml", directory / f"{name}.log"
@@ -191,8 +202,8 @@ def running(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE__")}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*COMMAND, "run", "-c", str(file), "--roles", roles],
-            cwd=ROOT,
+            [*_command(root), "run", "-c", str(file), "--roles", roles],
+            cwd=root,
             env=environment,
             stdout=out,
             stderr=out,

@@ -13,8 +13,8 @@ from monitor.detect.reference import builder, sources
 from monitor.detect.reference.profile import Profile
 from monitor.detect.tracks.strides import StrideBuffer
 from monitor.detect.watch import Watch
-from monitor.ingest.columns import Columns
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.records import Source
 
 SAMPLED_WATCHES = 50

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.harness.messages import model_name
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import CategoryColumn, Columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import CategoryColumn, Columns
 from monitor.ingest.features import BINARY, CATEGORICAL, NUMERIC
 
 WARM_UP = 10_000

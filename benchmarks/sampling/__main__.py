@@ -24,13 +24,13 @@ from typing import Any, cast
 from confluent_kafka import Message
 
 from benchmarks.throughput import records
-from monitor.app import tune_interpreter
 from monitor.config.schema import Config
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.kafka.topics import Topics
 from monitor.roles.ingest import BATCH
 from monitor.roles.ingest_records import RecordPipeline
 from monitor.roles.ingest_transaction import Transaction
+from monitor.roles.interpreter import tune_interpreter
 from monitor.telemetry import logging
 
 THROUGHPUT = Path(__file__).parents[1] / "results" / "throughput.json"

@@ -27,8 +27,8 @@ from benchmarks.throughput.contenders import (
 )
 from benchmarks.throughput.measure import Job, Measurement, Primer, measure
 from benchmarks.throughput.references import WARM_UP, save_references
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from tests.integration.broker import KafkaBroker
 
 MODELS = (1, 20, 200)

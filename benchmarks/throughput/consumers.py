@@ -2,9 +2,10 @@
 
     python -m benchmarks.throughput.consumers MODE BOOTSTRAP TOPIC RECORDS
 
-Each loop runs in a new process with the batch size and, except in the plain mode, the settings of
-the daemon's consumer. It prints microseconds per record, wall and CPU time, measured from the end
-of its first batch to the end of its last one; from its start if one batch contains all records.
+RECORDS is the number of messages. Each loop runs in a new process with the batch size and, except
+in the plain mode, the settings of the daemon's consumer. It prints microseconds per message, wall
+and CPU time, measured from the end of its first batch to the end of its last one; from its start if
+one batch contains all records.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
+from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 from river.drift import ADWIN
 
 from monitor.config.sections.kafka.section import KafkaConfig
@@ -58,9 +60,27 @@ def _adwin() -> Handler:
     return handle
 
 
+def upb(payload: bytes) -> list[dict[str, Any]]:
+    """Parse a message with the official library, and access the attributes of its spans."""
+    found = []
+    for group in TracesData.FromString(payload).resource_spans:
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                values = {}
+                for pair in span.attributes:
+                    kind = pair.value.WhichOneof("value")
+                    values[pair.key] = None if kind is None else getattr(pair.value, kind)
+                values["time"] = (span.start_time_unix_nano, span.end_time_unix_nano)
+                found.append(values)
+    return found
+
+
+JSON_LOADS = "json_loads"
+UPB = "upb"
 MODES: dict[str, Callable[[], Handler]] = {
     "consume": _ignore,
-    "json_loads": partial(_parse, json.loads),
+    JSON_LOADS: partial(_parse, json.loads),
+    UPB: partial(_parse, upb),
     "orjson": partial(_parse, orjson.loads),
     "river_adwin": _adwin,
     "json_loads_plain": partial(_parse, json.loads),

@@ -40,10 +40,13 @@ class Contender:
     peer: bool = False
 
 
-def _loop(mode: str) -> Measure:
+def loop(mode: str) -> Measure:
+    """Return a contender that runs a loop around consume(): see `consumers`."""
+
     def run(job: Job, _: Path) -> Measurement:
-        arguments = [mode, job.bootstrap, job.topic, str(job.records)]
-        return Measurement(*run_module(["benchmarks.throughput.consumers", *arguments]))
+        arguments = [mode, job.bootstrap, job.topic, str(job.messages)]
+        found = run_module(["benchmarks.throughput.consumers", *arguments])
+        return Measurement(*(each / job.per_message for each in found))
 
     return run
 
@@ -73,20 +76,20 @@ def _peer(module: str, *flags: str) -> Measure:
 
 
 CONTENDERS = (
-    Contender("consume", "`consume()`, records ignored", "nothing", _loop("consume")),
-    Contender(BASE, "`consume()` and `json.loads`", "nothing", _loop(BASE)),
-    Contender("orjson", "`consume()` and `orjson.loads`", "nothing", _loop("orjson")),
+    Contender("consume", "`consume()`, records ignored", "nothing", loop("consume")),
+    Contender(BASE, "`consume()` and `json.loads`", "nothing", loop(BASE)),
+    Contender("orjson", "`consume()` and `orjson.loads`", "nothing", loop("orjson")),
     Contender(
         "river_adwin",
         "`consume()`, `orjson.loads` and river's ADWIN on one feature",
         "nothing",
-        _loop("river_adwin"),
+        loop("river_adwin"),
     ),
     Contender(
         "json_loads_plain",
         "`consume()` and `json.loads`, the client's default settings",
         "nothing",
-        _loop("json_loads_plain"),
+        loop("json_loads_plain"),
     ),
     Contender(
         "ingest",

@@ -17,7 +17,7 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from benchmarks.harness.daemon import START_SECONDS, Daemon, DaemonError, running
+from benchmarks.harness.daemon import ROOT, START_SECONDS, Daemon, DaemonError, running
 from benchmarks.throughput import group
 from monitor.config.schema import Config
 from monitor.config.sections.kafka.section import KafkaConfig
@@ -42,7 +42,8 @@ class Primer:
 class Job:
     """One measurement: a topic, its number of records, and the daemon's `reference` settings.
 
-    roles: the daemon's roles.
+    roles: the daemon's roles. per_message: records in a message.
+    root: checkout whose daemon is measured.
     """
 
     bootstrap: str
@@ -52,6 +53,13 @@ class Job:
     reference: Mapping[str, Any]
     primer: Primer | None = None
     roles: str = "ingest,detect"
+    per_message: int = 1
+    root: Path = ROOT
+
+    @property
+    def messages(self) -> int:
+        """Number of messages."""
+        return -(-self.records // self.per_message)
 
     @property
     def evaluated(self) -> int:
@@ -94,7 +102,7 @@ def measure(job: Job, directory: Path) -> Measurement:
     }
     with (
         group.holding(config, job.topic, job.partitions) as release,
-        running(settings, directory, job.roles) as daemon,
+        running(settings, directory, job.roles, job.root) as daemon,
     ):
         daemon.wait("ready", daemon.ready, START_SECONDS)
         if job.primer is not None:
@@ -122,9 +130,13 @@ def _time_records(daemon: Daemon, config: KafkaConfig, job: Job) -> tuple[float,
         daemon.wait("consuming", lambda: committed() > 0, START_SECONDS, 0.02)
         first = committed()
         # If the first commit contains all records, the wait for it is measured instead.
-        if first < job.records:
-            counted, started, cpu = first, time.perf_counter(), daemon.cpu_seconds()
-        daemon.wait_for_progress(committed, job.records)
+        if first < job.messages:
+            counted, started, cpu = (
+                first * job.per_message,
+                time.perf_counter(),
+                daemon.cpu_seconds(),
+            )
+        daemon.wait_for_progress(committed, job.messages)
     if job.roles != INGEST_ONLY:
         daemon.wait_for_progress(daemon.watched, goal)
     seconds = time.perf_counter() - started, daemon.cpu_seconds() - cpu

@@ -15,8 +15,8 @@ from monitor.config.schema import Config
 from monitor.detect.reference import builder, store
 from monitor.detect.reference.profile import Profile
 from monitor.ingest import files
-from monitor.ingest.columns import Columns
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
 
 WARM_UP = 10_000
 """Records of a reference: ten windows, the minimum that the configuration accepts."""

@@ -18,7 +18,6 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from typing import TypeVar
 
 import numpy as np
@@ -28,16 +27,17 @@ from numpy.typing import NDArray
 from benchmarks.throughput.consumers import next_batch, whole_topic
 from monitor.config.schema import Config
 from monitor.config.sections.kafka.section import KafkaConfig
-from monitor.config.sections.process import LogConfig
+from monitor.config.sections.process.section import LogConfig
 from monitor.detect.reference import builder, sources
 from monitor.detect.reference.profile import Profile
 from monitor.detect.watch import Watch
 from monitor.ingest import files
-from monitor.ingest.chunk import decode_chunk, encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import decode_chunk, encode_chunk
+from monitor.ingest.chunks.columns import Columns
+from monitor.ingest.chunks.segments import WHOLE
 from monitor.ingest.decode.decoded import Decoded
 from monitor.ingest.features import Batch
-from monitor.ingest.segments import WHOLE
+from monitor.ingest.fields import fields
 from monitor.kafka.admin import ensure_topics
 from monitor.kafka.clients import producer_settings
 from monitor.kafka.messages import message_offset
@@ -150,9 +150,8 @@ class Pipeline:
             self._detect(chunk)
 
     def _features(self) -> Batch:
-        records = list(chain.from_iterable(each.records for each in self.decoded))
-        char_counts = np.concatenate([each.char_counts for each in self.decoded], axis=1)
-        batch = self.extractor.batch(records, np.concatenate(self.positions), char_counts)
+        records = fields.join([each.fields for each in self.decoded])
+        batch = self.extractor.batch(records, np.concatenate(self.positions))
         self.decoded, self.positions = [], []
         return batch
 

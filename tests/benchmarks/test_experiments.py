@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from benchmarks.experiments import decisions, peers, report, run
+from benchmarks.experiments import decisions, peers, quantiles, report, run
 from benchmarks.experiments.running import RunningSums
 from benchmarks.experiments.traffic import STREAMS
+from monitor.experiments.sequential.quantiles import quantile_contrast
 from monitor.experiments.sequential.ratios import contrast
+from monitor.experiments.sums.look import BINS
 
 VECTORS = Path(__file__).parents[1] / "monitor/experiments/sequential/data/gbstats.json"
 
@@ -33,6 +35,10 @@ def test_the_benchmark_measures_everything(tmp_path: Path) -> None:
     assert len(result["false_winners"]) == len(STREAMS) * len(run.SPLITS)
     assert len(result["decisions"]) == 10
     assert len(result["mismatches"]) == 5
+    assert len(result["further"]) == 8
+    before = {name: each for name, each in result.items() if name != "further"}
+    run.main(["--form", "test", "--part", "further", "--out", str(out)])
+    assert json.loads(out.read_text()) == before | {"further": result["further"]}
     assert "| heavy users, bursty | 90/10 |" in out.with_suffix(".md").read_text()
     ElementTree.parse(out.with_suffix(".svg"))
 
@@ -46,6 +52,36 @@ def test_running_sums_have_the_contrast_of_the_product() -> None:
     ours, expected = sums.contrast(), contrast(sums.x, sums.n)
     for name in ("ratios", "welch", "variance", "pooled", "pooled_error", "n_eff"):
         assert getattr(ours, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+
+
+def test_running_sums_compare_any_arm_with_the_first() -> None:
+    """With more arms than two, the contrast is that of the product for these two."""
+    rng = np.random.default_rng(2)
+    sums = RunningSums(2, 4)
+    for _ in range(30):
+        shape = 2, 50
+        n = rng.integers(0, 3, shape).astype(float)
+        arms, buckets = rng.integers(4, size=shape), rng.integers(1_024, size=shape)
+        sums.add(arms, buckets, n * rng.normal(5, 1, shape), n)
+    for arm in (1, 2, 3):
+        ours, expected = sums.contrast(arm), contrast(sums.x[:, [0, arm]], sums.n[:, [0, arm]])
+        for name in ("ratios", "welch", "variance", "pooled", "pooled_error", "n_eff"):
+            assert getattr(ours, name) == pytest.approx(getattr(expected, name), rel=1e-9)
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.95])
+def test_running_shares_have_the_contrast_of_the_product(probability: float) -> None:
+    """The counts above the cut are updated as the pooled quantile moves, up and down."""
+    rng = np.random.default_rng(3)
+    sums = quantiles.RunningShares(probability)
+    for level in (200, 300, 100, 250, 0, 639):
+        shape = 400
+        bins = rng.normal(level, 60, shape).astype(np.int64).clip(0, BINS - 1)
+        sums.add(rng.integers(2, size=shape), rng.integers(256, size=shape), bins)
+        ours = sums.contrast()
+        expected = quantile_contrast(sums.counts, probability, 1.0).shares
+        for name in ("ratios", "welch", "variance", "pooled", "n_eff"):
+            assert getattr(ours, name) == pytest.approx(getattr(expected, name), rel=1e-9)
 
 
 def test_the_sequential_test_of_growthbook_is_that_of_gbstats() -> None:
@@ -81,6 +117,23 @@ def test_mismatches_are_found(committed: dict[str, Any]) -> None:
     quiet = [cell for cell in others if cell["planned"] == cell["actual"]]
     assert len(quiet) == 2
     assert all(cell["warned"] <= 0.01 for cell in quiet)
+
+
+def test_cuped_quantiles_and_several_metrics_stay_below_alpha(committed: dict[str, Any]) -> None:
+    """At least 1,000 runs: false winners, false findings and the false discovery rate."""
+    cells = committed["further"]
+    assert all(cell["runs"] >= 1_000 for cell in cells)
+    single = [cell for cell in cells if "plumbline" in cell]
+    assert len(single) == 6
+    for cell in single:
+        assert cell["looks"] == 500
+        assert cell["plumbline"] <= 0.05 < cell["fixed"]
+    assert all(cell["variance_ratio"] < 0.85 for cell in single if "CUPED" in cell["case"])
+    quiet, real = [cell for cell in cells if "goal" in cell]
+    for cell in (quiet, real):
+        assert max(cell["goal"], cell["secondary"], cell["false_discovery_rate"]) <= 0.05
+        assert cell["each"] > 0.05  # what the corrections are for
+    assert real["power"] >= real["power_bonferroni"] > 0.1
 
 
 def test_the_committed_tables_are_those_of_the_result(committed: dict[str, Any]) -> None:

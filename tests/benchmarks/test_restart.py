@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.restart import traffic
 from benchmarks.restart.__main__ import main
-from monitor.ingest.chunk import decode_chunk
+from monitor.ingest.chunks.chunk import decode_chunk
 from monitor.ingest.features import BINARY, NUMERIC
 from tests.long_form import long_only
 

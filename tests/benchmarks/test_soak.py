@@ -12,7 +12,8 @@ import pytest
 from benchmarks.soak import log, report
 from benchmarks.soak.__main__ import main
 from benchmarks.soak.report import Sample, slope_and_growth
-from monitor.ingest.decode import native
+from monitor.ingest.decode.native import decoder as native
+from monitor.ingest.decode.native.kinds import Needed
 from monitor.records import RejectedRecord
 from tests.long_form import long_only
 
@@ -34,7 +35,7 @@ def test_a_tiny_run_counts_every_record(tmp_path: Path) -> None:
 
 def test_the_log_has_small_records_new_names_and_malformed_messages() -> None:
     """A record has about 250 bytes, and one message in a thousand is rejected."""
-    decode = native.NativeDecoder(metadata=True)
+    decode = native.NativeDecoder(Needed(watched=("route",)))
     rejected, models, size = 0, set(), 0
     for message in log.messages(20_000):
         size += len(message)

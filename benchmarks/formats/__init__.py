@@ -1,0 +1,1 @@
+"""Throughput of the daemon on logs of foreign formats."""
