@@ -9,7 +9,8 @@ REPLAY := .venv-replay
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # --no-deps: the locks are complete, and pip would treat an extra (typepy[datetime]) as not locked.
 LOCKED := $(PIP) install --require-hashes --no-deps
-C_SOURCE := monitor/ingest/decode/_scan.c
+C_SOURCE := monitor/ingest/decode/native/_fields.c monitor/ingest/decode/native/plans/_plan.c \
+	monitor/ingest/style/_style.c monitor/ingest/decode/formats/otlp/reading/_wire.c
 # The project is built with the locked setuptools, so that a build downloads nothing.
 EDITABLE := rm -f $(C_SOURCE:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 
@@ -22,6 +23,9 @@ BENCH_FLAGS ?=
 DETECTOR_FLAGS ?= --form quick
 EXPERIMENT_FLAGS ?=
 REPLAY_FLAGS ?=
+SANITIZE_EXAMPLES ?= 3000
+REVIEW_FLAGS ?=
+WEB_FLAGS ?=
 
 UV_VERSION := 0.13.8
 UV := $(VENV)/uv-$(UV_VERSION)/bin/uv
@@ -33,7 +37,7 @@ BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments bench-replay peers streaming-peers soak lock clean
+.PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments bench-replay bench-review bench-web peers streaming-peers sanitize soak lock clean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -85,6 +89,12 @@ bench-experiments: setup ## Simulate experiments: false winners, time to a decis
 bench-replay: setup ## Simulate replays: false verdicts, items until a verdict (REPLAY_FLAGS=...)
 	$(BIN)/python -m benchmarks.replay.run $(REPLAY_FLAGS)
 
+bench-review: setup ## Simulate review queues: bias and coverage of the estimated mean (REVIEW_FLAGS=...)
+	$(BIN)/python -m benchmarks.review $(REVIEW_FLAGS)
+
+bench-web: setup ## Measure the pages of the web application, with 30 annotators on 100,000 items (WEB_FLAGS=...)
+	$(BIN)/python -m benchmarks.web $(WEB_FLAGS)
+
 peers: $(PEERS)/peers.stamp ## Install these libraries into .venv-peers, separate from the project
 	@echo "Ready: $(PEERS)"
 
@@ -93,6 +103,22 @@ streaming-peers: $(STREAMING)/peers.stamp ## Install Quix Streams and Bytewax in
 
 soak: setup ## Send 20 million records through one daemon and measure its memory
 	$(BIN)/python -m benchmarks.soak
+
+# Python allocates with malloc, so that every access beyond an object is found.
+sanitize: setup ## Fuzz the C sources, built with checks of all accesses to memory (SANITIZE_EXAMPLES=...)
+	rm -rf build/sanitize && mkdir -p build/sanitize
+	cp -a detectors monitor tests pyproject.toml build/sanitize/
+	for source in $(C_SOURCE:.c=); do $(CC) -std=c11 -g -O1 -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -fPIC -shared -DPy_LIMITED_API=0x030b0000 \
+		-I"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_paths()["include"])')" \
+		$$source.c -o build/sanitize/$$source.abi3.so || exit 1; done
+	cd build/sanitize && ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 PYTHONMALLOC=malloc \
+		PYTHONPATH=. PLUMBLINE_FUZZ_EXAMPLES=$(SANITIZE_EXAMPLES) \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		../../$(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/monitor/ingest/decode/formats/otlp \
+		tests/monitor/ingest/decode/formats/mapping/test_usual.py \
+		tests/monitor/ingest/decode/test_readers.py tests/monitor/ingest/decode/native \
+		tests/monitor/ingest/style/test_counts.py
 
 chart: setup ## Generate the dependent files of the chart and its golden renders
 	$(BIN)/python -m helm.build
@@ -108,14 +134,16 @@ lock: $(UV) ## Lock the dependencies with hashes, after a change of pyproject.to
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra judges --output-file constraints/judges.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
-		--extra samples --extra judge-client --output-file constraints/demo.txt
+		--extra web --output-file constraints/web.txt
+	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
+		--extra judge-client --extra web --output-file constraints/demo.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra dev --output-file constraints/dev.txt
 	@$(BUILD_REQUIRES) | $(COMPILE) pyproject.toml - --constraints constraints/all.txt \
 		--extra replay-gpu --output-file constraints/replay-gpu.txt
 	@$(COMPILE) constraints/peers.in --output-file constraints/peers.txt
 	@$(COMPILE) constraints/streaming-peers.in --output-file constraints/streaming-peers.txt
-	@echo "Locked in constraints: core.txt, demo.txt, judges.txt, dev.txt, all.txt, replay-gpu.txt, peers.txt, streaming-peers.txt"
+	@echo "Locked in constraints: core.txt, demo.txt, judges.txt, web.txt, dev.txt, all.txt, replay-gpu.txt, peers.txt, streaming-peers.txt"
 
 clean: ## Remove the environment and all generated files
 	rm -rf $(VENV) $(PEERS) $(STREAMING) $(REPLAY) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,10 +1,9 @@
-"""Provide programs from Debian packages: the real Prometheus, Alertmanager and PostgreSQL.
+"""Provide programs from Debian packages: Prometheus, Alertmanager, PostgreSQL, Chromium, nginx.
 
 A package is downloaded and unpacked to a cache, not installed: this starts no service and requires
 no root, except for Alertmanager's templates. Programs on the PATH take precedence.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -12,14 +11,18 @@ import subprocess
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from tests.caches import apt_locked, cache_folder, locked
 
 PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
+    "nginx": "nginx",
 }
 DEBIAN_NAMES = {"alertmanager": "prometheus-alertmanager"}
 """Program -> its name in Debian, if different."""
@@ -40,9 +43,13 @@ def needed(name: str) -> str:
     try:
         return program(name)
     except ProgramUnavailable as error:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail(str(error))
-        pytest.skip(str(error))
+        _unavailable(error)
+
+
+def _unavailable(error: ProgramUnavailable) -> NoReturn:
+    if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
+        pytest.fail(str(error))
+    pytest.skip(str(error))
 
 
 def program(name: str) -> str:
@@ -57,7 +64,8 @@ def program(name: str) -> str:
     folder = _unpacked(PACKAGES[name])
     if name == "alertmanager":
         _link_templates(folder / TEMPLATES.relative_to("/"), TEMPLATES)
-    return str(folder / "usr" / "bin" / file)
+    places = (folder / "usr" / "bin" / file, folder / "usr" / "sbin" / file)
+    return str(next(path for path in places if path.exists()))
 
 
 def _link_templates(source: Path, target: Path) -> None:
@@ -82,11 +90,8 @@ def _unpacked(package: str, packages: Packages | None = None) -> Path:
 
     packages: returns what to download into a folder, if it is not this package alone.
     """
-    base = Path(os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline").expanduser()
-    base.mkdir(parents=True, exist_ok=True)
-    folder = base / f"debian-{package}"
-    with (base / f"debian-{package}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = cache_folder() / f"debian-{package}"
+    with locked(folder):
         if not folder.exists():
             _fetch(package, folder, packages)
     return folder
@@ -113,14 +118,51 @@ def _server_packages(folder: Path) -> list[str]:
     depends = _run(["dpkg-deb", "-f", archive.name, "Depends"], folder)
     archive.unlink()
     (server,) = re.findall(r"\bpostgresql-\d+\b", depends)
+    libraries = _missing_libraries(server, folder)
+    return [server, *(name for name in libraries if not name.startswith("libllvm"))]
+
+
+@cache
+def needed_browser() -> tuple[str, dict[str, str]]:
+    """Return the path of Chromium and the variables that it needs.
+
+    If it is unavailable, skip the test, or fail it in CI.
+    """
+    try:
+        return browser()
+    except ProgramUnavailable as error:
+        _unavailable(error)
+
+
+def browser() -> tuple[str, dict[str, str]]:
+    """Return the path of Chromium and the variables that it needs; unpack it on first use.
+
+    Raises ProgramUnavailable.
+    """
+    installed = shutil.which("chromium")
+    if installed:
+        return installed, {}
+    folder = _unpacked("chromium", _browser_packages)
+    libraries = [str(path) for path in folder.glob("usr/lib/*-linux-gnu*")]
+    libraries += [f"{path}/pulseaudio" for path in libraries]
+    return str(folder / "usr/lib/chromium/chromium"), {"LD_LIBRARY_PATH": ":".join(libraries)}
+
+
+def _browser_packages(folder: Path) -> list[str]:
+    """Return the browser's packages and those of shared libraries that are not installed."""
+    return ["chromium", "chromium-common", *_missing_libraries("chromium", folder)]
+
+
+def _missing_libraries(package: str, folder: Path) -> list[str]:
+    """Return the packages of shared libraries that a package needs and that are not installed."""
     options = [f"--no-{kind}" for kind in ("recommends", "suggests", "conflicts", "breaks")]
     options += ["--no-replaces", "--no-enhances", "--recurse"]
-    closure = _run(["apt-cache", "depends", *options, server], folder)
+    closure = _run(["apt-cache", "depends", *options, package], folder)
     names = set(re.findall(r"^lib[a-z0-9.+-]+$", closure, re.MULTILINE))
     installed = _run(["dpkg-query", "-W", "-f", "${binary:Package}\n"], folder)
     present = {name.partition(":")[0] for name in installed.split()}
-    skipped = {name for name in names if name.startswith(("libllvm", "libc6", "libcrypt"))}
-    return [server, *sorted(names - present - skipped)]
+    skipped = {name for name in names if name.startswith(("libc6", "libcrypt"))}
+    return sorted(names - present - skipped)
 
 
 def _fetch(package: str, folder: Path, packages: Packages | None) -> None:
@@ -142,13 +184,14 @@ def _fetch(package: str, folder: Path, packages: Packages | None) -> None:
 
 def _download(packages: list[str], into: Path) -> None:
     command = ["apt-get", "download", "-q", *packages]
-    try:
-        _run(command, into)
-    except ProgramUnavailable:
-        if os.geteuid() != 0:
-            raise
-        _run(["apt-get", "update", "-q"], into)  # a fresh image has no package lists
-        _run(command, into)
+    with apt_locked():
+        try:
+            _run(command, into)
+        except ProgramUnavailable:
+            if os.geteuid() != 0:
+                raise
+            _run(["apt-get", "update", "-q"], into)  # a fresh image has no package lists
+            _run(command, into)
 
 
 def _run(command: list[str], folder: Path) -> str:

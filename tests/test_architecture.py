@@ -21,9 +21,14 @@ PRODUCT = ("detectors", "grafana", "helm", "judges", "monitor", "replay")
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 50
 MOST_ENTRIES = 10
-LARGE_PACKAGES = {"detectors": None, "monitor/roles": None, "monitor/ingest/decode": None}
-"""Packages with an entry for each detector, role or format: without a limit."""
-MOST_ENTRIES_OF_MONITOR = 18
+LARGE_PACKAGES = {
+    "detectors": None,
+    "grafana/dashboards": None,
+    "monitor/roles": None,
+    "monitor/ingest/decode": None,
+}
+"""Packages with an entry for each detector, dashboard, role or format: without a limit."""
+MOST_ENTRIES_OF_MONITOR = 19
 
 
 def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
@@ -62,14 +67,24 @@ PLANTED = [  # file, line added to it, contract that it breaks
     ),
     ("monitor/detect/tracks/strides.py", "import monitor.detect.monitor", "import cycle"),
     ("detectors/psi.py", "import monitor.records", "Detectors import nothing"),
-    ("judges/calls.py", "import monitor.ingest.columns", "Judges and replay import the leaves"),
+    (
+        "judges/calls.py",
+        "import monitor.ingest.chunks.columns",
+        "Judges and replay import the leaves",
+    ),
     ("replay/results.py", "import monitor.config.schema", "Judges and replay import the leaves"),
     ("replay/results.py", "import judges.calls", "Judges and replay are independent"),
     ("monitor/detect/watch.py", "import judges.calls", "Only roles, the app and the command line"),
-    ("monitor/ingest/columns.py", "import replay.results", "Only roles, the app and the command"),
+    (
+        "monitor/ingest/chunks/columns.py",
+        "import replay.results",
+        "Only roles, the app and the command",
+    ),
     ("monitor/app.py", "import benchmarks.windows", "does not import its benchmarks"),
     ("monitor/notify/queue.py", "import confluent_kafka", "Kafka is reached"),
     ("monitor/cli/main.py", "import confluent_kafka", "is called in monitor.kafka"),
+    ("monitor/web/context.py", "import monitor.kafka.topics", "leaves Kafka to its role"),
+    ("monitor/web/context.py", "import replay.results", "Only roles, the app and the command"),
     ("monitor/detect/monitor.py", "import pydantic", "Pydantic is for configuration"),
     ("grafana/links.py", "import monitor.records", "import the daemon's errors only"),
     ("monitor/telemetry/http/server.py", "import grafana.links", "Only the command line imports"),

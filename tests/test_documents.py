@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import yaml
 
 from grafana.alerts.rules import ALERTMANAGER
 from monitor.cli.demo.traffic import traffic
+from monitor.cli.main import parser
 from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.events.types import DriftEvent, Explanation
@@ -26,10 +26,13 @@ from monitor.notify.delivery import GAVE_UP
 from monitor.notify.http_client import REASONS
 from monitor.notify.queue import SUPPRESSED
 from monitor.telemetry.counters.experiments import ExperimentMetrics
+from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.replay import QueueState, ReplayMetrics
+from monitor.telemetry.counters.web import ReviewState, WebMetrics
 from monitor.telemetry.exporter import registry
+from tests.warm import WarmCommands
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -37,13 +40,6 @@ DOCUMENTS = sorted(
     for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md"))
 )
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
-PLUMBLINE = [
-    sys.executable,
-    "-c",
-    "import sys; from monitor.detect.audit import page_costs; page_costs.VALUES //= 10;"
-    "from monitor.cli.main import main; sys.exit(main())",
-]
-"""The command line, with a tenth of the values in audits: most of the time of a small backtest."""
 
 
 def blocks(path: Path, language: str) -> list[str]:
@@ -57,7 +53,7 @@ def commands(path: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
-CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md", "gate.md")
+CONFIGURING = ("quickstart.md", "assignment.md", "experiments.md", "gate.md", "formats/mapping.md")
 """Pages of the guide whose configurations their commands use."""
 COMMANDS = [(path, command) for path in DOCUMENTS for command in commands(path)]
 
@@ -73,6 +69,8 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         answer = {"response": "30 days.", "scores": {"quality": score}}
         lines = [json.dumps({"prompt": f"question {i}"} | answer) for i in range(30)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
+    [event] = blocks(ROOT / "docs" / "formats" / "mapping.md", "json")
+    (folder / "events.jsonl").write_text(event)
     (folder / "labels.jsonl").write_text(json.dumps(label))
     for page in (ROOT / "README.md", *(ROOT / "docs" / name for name in CONFIGURING)):
         for configuration in blocks(page, "yaml"):
@@ -80,25 +78,33 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def plumbline() -> Iterator[WarmCommands]:
+    """Run commands of the command line."""
+    with WarmCommands() as commands:
+        yield commands
+
+
 @pytest.mark.parametrize(
     "command", [command for _, command in COMMANDS if command[0] == "plumbline"], ids=" ".join
 )
-def test_command_runs(command: list[str], reader_folder: Path) -> None:
+def test_command_runs(
+    command: list[str],
+    reader_folder: Path,
+    plumbline: WarmCommands,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Every `plumbline` command in a document succeeds; for `run`, its arguments are valid."""
     arguments = command[1:]
     if arguments[0] == "run":  # does not end; test_lifecycle runs it
         arguments = ["config", "check", *arguments[1:]]
+    if arguments[0] == "feed":  # needs a broker: tests/integration/test_feed.py
+        monkeypatch.chdir(reader_folder)
+        parser().parse_args(arguments)
+        return
     if arguments[0] == "demo":  # tests/monitor/cli/demo/test_runner.py runs it
         arguments = ["demo", "--help"]
-    done = subprocess.run(
-        [*PLUMBLINE, *arguments],
-        cwd=reader_folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
-    )
+    done = plumbline.run(arguments, reader_folder)
     assert done.returncode == 0, done.stderr
 
 
@@ -179,7 +185,9 @@ def test_every_metric_is_documented() -> None:
         last_checkpoint=1.0,
         judging=JudgeMetrics(remaining=1.0),
         experiments=ExperimentMetrics(),
+        joins=JoinMetrics(),
         replay=ReplayMetrics(queue=QueueState({}, gpu_seconds_left=1.0)),
+        web=WebMetrics(review=ReviewState({}, {}, 0, 0)),
     )
     exported = {
         family.name.removeprefix("plumbline_") + ("_total" if family.type == "counter" else "")
@@ -199,6 +207,7 @@ def test_event_in_the_documents_is_valid() -> None:
         r"^\| `(\w+)` \| .* \| .* \|$", (ROOT / "docs" / "alarms.md").read_text(), re.M
     )
     assert set(Explanation.__struct_fields__) <= set(keys)
-    others = {"final", "new_categories"}  # of resolved events, and of categorical features
+    # of resolved events, of categorical features, and of style
+    others = {"final", "new_categories", "markers"}
     shown = set(Explanation.__struct_fields__) - others
     assert set(json.loads(text)["explanation"]) == shown

@@ -22,7 +22,7 @@ from monitor.config.keys import KNOWN_KEYS
 from monitor.config.load import load
 from monitor.config.schema import Config
 from monitor.detect.checkpoint import state_topic
-from monitor.detect.reference import profile
+from monitor.detect.reference import profile, sources
 from monitor.events.types import Transition
 from monitor.experiments.assignment.assign import (
     Reason,
@@ -31,18 +31,26 @@ from monitor.experiments.assignment.assign import (
     position,
 )
 from monitor.experiments.assignment.lookup import Assignments
-from monitor.ingest.chunk import LOG_VERSION, SOURCE_VERSION
+from monitor.ingest.chunks.chunk import LOG_VERSION, SOURCE_VERSION
+from monitor.ingest.style import markers
+from monitor.ingest.style.sample import FIRST_SAMPLES, MAX_SAMPLES, SAMPLE_ONE_IN
+from monitor.ingest.style.texts import HEAD_CHARS, MAX_PROMPT_CHARS, TAIL_CHARS
 from monitor.kafka.topics import DAY_MS, Topics
 from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
+from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.counters.replay import ReplayMetrics
+from monitor.telemetry.counters.web import WebMetrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.http.assignments import OPENFEATURE, assignments
 from tests.test_documents import DOCUMENTS, ROOT, blocks
 
 DOCS = ROOT / "docs"
-CONFIGURED = ("quickstart.md", "connect.md", "replay.md", "windows-and-references.md")
+CONFIGURED = (
+    *("quickstart.md", "connect.md", "formats/mapping.md", "replay.md"),
+    "windows-and-references.md",
+)
 
 
 def links(path: Path) -> list[tuple[Path, str]]:
@@ -209,7 +217,12 @@ def test_figures_of_judged_samples_are_those_measured() -> None:
 
 def test_symptoms_exist() -> None:
     """Each term in troubleshooting.md is a metric, a setting, a topic or a text of the program."""
-    judged = Metrics(judging=JudgeMetrics(remaining=1.0), replay=ReplayMetrics())
+    judged = Metrics(
+        judging=JudgeMetrics(remaining=1.0),
+        replay=ReplayMetrics(),
+        joins=JoinMetrics(),
+        web=WebMetrics(),
+    )
     families = [family.name for family in registry(judged).collect()]
     metrics = {name.removeprefix("plumbline_") for name in families}
     settings = {".".join(map(str, key)) for key in KNOWN_KEYS}
@@ -266,3 +279,40 @@ def test_answers_and_reasons_of_the_assignment_are_those_of_the_code() -> None:
     assert explained == [*get_args(Reason)]
     mapped = re.findall(r"^\| `(\w+)` \| `([A-Z_]+)` \|", text, re.MULTILINE)
     assert dict(mapped) == OPENFEATURE
+
+
+def test_markers_of_style_exist() -> None:
+    """The page names markers that are measured, and states the numbers of the code."""
+    text = " ".join((DOCS / "style.md").read_text().split())
+    named = set(re.findall(r"`((?:style|prompt)\.\w+)`", text)) - {"style.enabled"}
+    assert len(named) > 20
+    assert named <= {*markers.NUMERIC, *markers.BINARY}
+    windows = sources.STYLE_WINDOWS
+    for number in (windows.records, windows.stride, f"{sources.STYLE_REFERENCE:,}"):
+        assert f" {number}" in text
+    records = sources.STYLE_REFERENCE * SAMPLE_ONE_IN
+    assert f"{records:,} records" in text
+    assert f"first {HEAD_CHARS} and the last {TAIL_CHARS}" in text
+    assert f"last {MAX_PROMPT_CHARS} of the prompt" in text
+    assert f"about {MAX_SAMPLES} of those" in text
+    assert f"first {FIRST_SAMPLES:,} samples" in text
+
+
+def test_measured_swaps_are_those_of_the_benchmark() -> None:
+    """The page and the README of the benchmarks state what `benchmarks.style` has measured."""
+    result = json.loads((ROOT / "benchmarks" / "results" / "style.json").read_text())
+    assert f"{result['found']} of 12 swaps" in (DOCS / "style.md").read_text()
+    rows = {row[0]: row[1] for row in table("../benchmarks/README.md", "what")}
+    swaps = len(result["swaps"]) // 2
+    tilts = result["tilts"]
+    pages = sum(result["unchanged"]["pages"].values()), sum(result["bursts"]["pages"].values())
+    assert rows == {
+        "swaps found": f"{result['found']} of {swaps}",
+        "swaps found, lengths alike": f"{result['found_length_matched']} of {swaps}",
+        "pages of unchanged models": f"{pages[0]} in"
+        f" {9 * result['unchanged']['answers_by_model']:,} answers",
+        "tilts in which answers page": f"{tilts['answers_paged']} of {tilts['tilts']}",
+        "tilts in which prompts page": f"{tilts['prompts_paged']} of {tilts['tilts']}",
+        "tilts in which prompts alarm": f"{tilts['prompts_alarmed']} of {tilts['tilts']}",
+        "pages of bursts": f"{pages[1]} in {9 * result['bursts']['answers_by_model']:,} answers",
+    }

@@ -24,15 +24,15 @@ import pytest
 from dockerfile_parse import DockerfileParser
 
 from monitor import __version__
-from monitor.ingest.decode.shorten import SCANNER_BUILT as BUILT_IN_C
+from monitor.ingest.decode.native.usual import READER_BUILT as BUILT_IN_C
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.exporter import registry
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.server import WebServer
-from tests.monitor.ingest.decode.alike import require_scanner
+from tests.monitor.ingest.decode.alike import require_reader
 
 ROOT = Path(__file__).parents[1]
-IMAGES = ("replay-gpu", "replay", "judge", "plumbline")
+IMAGES = ("replay-gpu", "replay", "web", "judge", "plumbline")
 BUILT = ("core", "wheel", "environment")
 EXCLUDED = re.findall(r"(?m)^\*\*/(.*)$", (ROOT / ".dockerignore").read_text())
 
@@ -118,7 +118,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, value in STAGES[stage].steps:
             if name == "COPY":
                 copy(value, root, workdir)
-            if name == "RUN" and (BUILT_IN_C or "_scan" not in value):
+            if name == "RUN" and (BUILT_IN_C or "_fields" not in value):
                 command = re.sub(r"(?<=[\s=])/(?=opt/|wheels)", f"{root}/", f" {value}")
                 done = subprocess.run(
                     ["sh", "-ec", command],
@@ -157,13 +157,14 @@ def test_environment_contains_locked_packages_only(image: Path) -> None:
 
 def test_the_c_extension_is_built(image: Path) -> None:
     """The image contains the compiled decoder and no compiler."""
-    require_scanner()
+    require_reader()
     python = image / "opt" / "plumbline" / "bin" / "python"
-    code = "from monitor.ingest.decode._scan import shorten; print(shorten([], b'', 0, 0))"
-    done = subprocess.run(
-        [python, "-I", "-c", code], cwd=image, capture_output=True, text=True, check=True
+    code = (
+        "from monitor.ingest.decode.native._fields import read; read([], b'', 0, 0, 0, (), False);"
+        "from monitor.ingest.decode.formats.otlp.reading.wire import WIRE_BUILT; assert WIRE_BUILT;"
+        "from monitor.ingest.decode.native.plans.plan import PLANS_BUILT; assert PLANS_BUILT"
     )
-    assert done.stdout == "(b'[]', b'')\n"
+    subprocess.run([python, "-I", "-c", code], cwd=image, capture_output=True, check=True)
     assert "compiler" in ancestors("wheel")
     for stage in STAGES.keys() - {"compiler", "wheel"}:
         assert "compiler" not in ancestors(stage)
@@ -222,6 +223,15 @@ def test_the_image_of_judges_has_judges_and_no_torch() -> None:
     assert not {"torch", "transformers", "sentence-transformers"} & every.keys()
     assert core.items() <= judges.items() <= every.items()
     assert "hyperscan" in core  # redaction in ingest is several times faster with it
+
+
+def test_the_image_of_the_pages_has_the_web_server_and_the_store() -> None:
+    """It has the versions of the other images, and no more than the pages need."""
+    web, core, every = locked("web"), locked("core"), locked("all")
+    assert {"fastapi", "uvicorn", "jinja2", "sqlalchemy", "psycopg"} <= web.keys()
+    assert not {"ragas", "lm-eval", "torch"} & web.keys()
+    assert core.items() <= web.items() <= every.items()
+    assert "--require-hashes" in " ".join(STAGES["environment-web"].values("RUN"))
 
 
 def test_the_image_of_replays_on_gpus_has_torch_and_the_daemon() -> None:

@@ -33,7 +33,9 @@ def blocks(language: str) -> list[str]:
 
 
 COMMANDS = [shlex.split(line) for block in blocks("console") for line in block.splitlines()]
-VALUES, ADDITIONS, JUDGES, REPLAY, REPLAY_JOBS = (yaml.safe_load(b) for b in blocks("yaml"))
+VALUES, ADDITIONS, JUDGES, REPLAY, REPLAY_JOBS, NIGHTLY = (
+    yaml.safe_load(block) for block in blocks("yaml")
+)
 MINIMAL = {"image": {"repository": "a"}, "config": {"kafka": {"bootstrap_servers": "a:1"}}}
 
 
@@ -172,3 +174,12 @@ def test_image_tags_equal_the_version() -> None:
     """Image tags in docker-compose.yaml equal Plumbline's version."""
     assert SERVICES["plumbline"]["image"] == SERVICES["traffic"]["image"]
     assert SERVICES["plumbline"]["image"] == f"plumbline:{__version__}"
+
+
+def test_the_documented_nightly_judging_is_valid() -> None:
+    """The job that judges again runs with the documented model and claim."""
+    [job] = of_kind(manifests(merged(MINIMAL, NIGHTLY)), "CronJob")
+    pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert f"--model={NIGHTLY['nightly']['model']}" in pod["containers"][0]["args"]
+    claims = [each.get("persistentVolumeClaim", {}).get("claimName") for each in pod["volumes"]]
+    assert NIGHTLY["nightly"]["claim"] in claims

@@ -35,11 +35,12 @@ from monitor.detect.monitor import DriftMonitor
 from monitor.detect.watch import Watch
 from monitor.events.types import DriftEvent
 from monitor.ingest import files
-from monitor.ingest.chunk import ChunkError, decode_chunk, encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import ChunkError, decode_chunk, encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka import transactions
 from monitor.kafka.readers.compacted import read_compacted
 from monitor.kafka.topics import Topics
+from monitor.records import Source
 from monitor.roles import detect, ingest
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (
@@ -359,12 +360,13 @@ class World:
     def fill_features(self, batch: int = 50) -> None:
         """Write the feature topic as ingest does, in many chunks."""
         config = self.config
-        decode, extractor = files.decoder_for(config), files.extractor_for(config)
+        decode, extractor = files.native_decoder_for(config), files.extractor_for(config)
         encoded: list[tuple[bytes, bytes]] = []
         lines = [line for line in enumerate(self.what.lines) if line[0] % POISON_EVERY]
         for first in range(0, len(lines), batch):
             part = lines[first : first + batch]
-            rows = extractor.batch([decode(line) for _, line in part], [i + 1 for i, _ in part])
+            fields = decode.many([line for _, line in part]).fields
+            rows = extractor.batch(fields, [i + 1 for i, _ in part])
             encoded += [(encode_chunk(c), c.model.encode()) for c in rows.by_model()]
         keys = dict(encoded)
         self.broker.create_topic(self.topics.features, self.feature_partitions)
@@ -458,6 +460,8 @@ class World:
                 chunk = decode_chunk(message.value() or b"")
             except ChunkError:
                 continue
+            if chunk.source is not Source.LOG:
+                continue  # samples of the same records
             times.setdefault(chunk.model, []).extend(chunk.times.tolist())
             positions.setdefault(chunk.model, []).extend(chunk.positions.tolist())
         assert times == self.what.times

@@ -30,9 +30,10 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitor.ingest.chunk import decode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import decode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.topics import Topics
+from monitor.records import Source
 from tests.integration.broker import lifeline
 
 ROOT = Path(__file__).parents[2]
@@ -91,7 +92,8 @@ class Daemon:
         self.config_file = directory / f"daemon-{number}.yaml"
         self.config_file.write_text(yaml.safe_dump(config))
         self.log_file = directory / f"daemon-{number}.log"
-        run = f"import sys; {MAIN}" if "replay" in roles else RUN
+        extras = {"replay", "web"} & set(roles.split(","))
+        run = f"import sys; {MAIN}" if extras else RUN
         self.command = [sys.executable, "-c", run, "run", "-c", str(self.config_file)]
         self.command += ["--roles", roles]
 
@@ -287,10 +289,11 @@ def produce(
 
 
 def read_all(bootstrap: str, topic: str) -> list[Message]:
-    """Return all committed messages of a topic, partition by partition.
+    """Return the committed messages of a topic up to its present end, partition by partition.
 
-    Waits for the end of open transactions, as of a process that was killed: they hide all messages
-    after their first one, also those of later transactions that are committed.
+    A topic that still grows may yield a few more. Waits for the end of open transactions, as of a
+    process that was killed: they hide all messages after their first one, also those of later
+    transactions that are committed.
     """
     settings = {
         "bootstrap.servers": bootstrap,
@@ -309,11 +312,13 @@ def read_all(bootstrap: str, topic: str) -> list[Message]:
             assert time.monotonic() < deadline, f"the end of {topic} was not reached"
             for message in consumer.consume(1000, 0.2):
                 error, number = message.error(), message.partition() or 0
+                offset = message.offset() or 0
                 if error is None:
                     messages.append(message)
-                    continue
-                assert error.code() == KafkaError._PARTITION_EOF, error
-                if (message.offset() or 0) >= ends.get(number, 0):
+                    offset += 1  # while messages arrive, no end is reported
+                else:
+                    assert error.code() == KafkaError._PARTITION_EOF, error
+                if offset >= ends.get(number, 0):
                     ends.pop(number, None)
     finally:
         consumer.close()
@@ -340,8 +345,9 @@ def chunks(bootstrap: str, prefix: str) -> list[Columns]:
 
 
 def times(bootstrap: str, prefix: str) -> list[float]:
-    """Return the event times of all records in the feature topic, sorted."""
-    return sorted(time for chunk in chunks(bootstrap, prefix) for time in chunk.times.tolist())
+    """Return the event times of all records of the log in the feature topic, sorted."""
+    found = (each for each in chunks(bootstrap, prefix) if each.source is Source.LOG)
+    return sorted(time for chunk in found for time in chunk.times.tolist())
 
 
 def letters(bootstrap: str, prefix: str) -> Counter[bytes | None]:

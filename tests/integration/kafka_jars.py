@@ -5,13 +5,12 @@ retention and group protocols of production. Maven downloads the jars because it
 that the machine is configured for.
 """
 
-import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+
+from tests.caches import apt_locked, cache_folder, locked
 
 KAFKA_VERSION = "4.3.1"
 COPY_GOAL = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
@@ -47,27 +46,17 @@ class KafkaUnavailable(RuntimeError):
 
 def default_cache() -> Path:
     """Return the cache of the jars of this version."""
-    base = os.environ.get("PLUMBLINE_TEST_CACHE") or "~/.cache/plumbline"
-    return Path(base).expanduser() / f"kafka-{KAFKA_VERSION}"
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def kafka_classpath(cache: Path | None = None) -> str:
     """Return the Java class path of the broker, downloading its jars on first use."""
     directory = cache or default_cache()
-    with _locked(directory):
+    with locked(directory):
         _require("java")
         if not directory.exists():
             _download(directory)
     return os.pathsep.join(str(jar) for jar in sorted(directory.glob("*.jar")))
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time download or install: parallel test workers start together."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _download(directory: Path) -> None:
@@ -93,8 +82,10 @@ def _require(program: str) -> None:
             f"The test broker needs '{program}' (Debian package {package}), which is not on the "
             "PATH and cannot be installed without root and apt-get."
         )
-    _run(["apt-get", "update", "-q"], "apt-get update")
-    _run(["apt-get", "install", "-q", "-y", "--no-install-recommends", package], "apt-get install")
+    install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", package]
+    with apt_locked():
+        _run(["apt-get", "update", "-q"], "apt-get update")
+        _run(install, "apt-get install")
 
 
 def _run(command: list[str], what: str) -> None:

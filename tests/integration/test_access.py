@@ -6,6 +6,7 @@ Its audit log shows which rights were used and which were denied.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -29,13 +30,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
 from monitor.cli.demo.traffic import traffic
 from tests.integration.broker import QUICK_START_JVM, KafkaBroker, free_ports
 from tests.integration.harness import JUDGES, QUICK, ROOT, RUN, TIMEOUT_S, Daemon, produce
+from tests.integration.pages import call, compare, send_labels_now
 from tests.long_form import long_only
 from tests.monitor.notify.receiver import Receiver, Reply
 
 pytestmark = pytest.mark.usefixtures("real_broker")
 
-ROLES = ("ingest", "detect", "judge", "experiment", "notify", "replay")
+ROLES = ("ingest", "detect", "judge", "experiment", "notify", "replay", "join", "web")
 LOGS = "inference-logs"
+FEEDBACK = "inference-feedback"
 EXPERIMENTS = {
     "exp": {
         "variants": {"control": 1, "treatment": 1},
@@ -53,6 +56,11 @@ REPLAY = {
     "items": {"least": 30},
 }
 """A model that does not answer: a run without a baseline ends with an event all the same."""
+WEB = {
+    "enabled": True,
+    "port": 0,
+    "queues": {"answers": {"rubric": "safety"}},
+}
 AUDIT = re.compile(
     r"Principal = User:(\w+) is (Allowed|Denied) operation = (\w+) from host = \S+"
     r" on resource = (\w+):\w+:(\S+) for request"
@@ -182,7 +190,9 @@ def accept(broker: KafkaBroker, file: Path, *options: str) -> None:
 
 
 def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> None:
-    """From records to notifications, with a restart, no right is denied and every one is used."""
+    """From records to notifications and labels, with a restart, no right is denied and every one is
+    used. Left out is that to events of judges, which are found in windows of five minutes.
+    """
     lines = list(traffic(9_000, change_at=4_000, seed=7, rate=50.0, start=1_760_000_000.0))
     prefix = "plumbline"
     with ExitStack() as stack:
@@ -191,10 +201,10 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         rights = documented("program")
         broker.grant(rights)
         broker.create_topic(LOGS)
-        secret = tmp_path / "url"
-        secret.write_text(program.url)
-        target = {"program": {"kind": "webhook", "url": {"file": str(secret)}}}
+        broker.create_topic(FEEDBACK)
+        target = {"program": _webhook(tmp_path / "url", program.url)}
         replays = {"replay": REPLAY, "store": {"url": f"sqlite:///{tmp_path}/store.db"}}
+        pages = f"sqlite:///{tmp_path}/pages.db"
 
         def daemon(role: str) -> Daemon:
             key = tmp_path / f"{role}.key"
@@ -210,8 +220,10 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
                 state={"checkpoint_seconds": 0.5},
                 notifications={"targets": target},
                 experiments=EXPERIMENTS,
+                feedback={"join": {}, "settle": "1s"},
                 **({"judges": JUDGES | CHECKS} if role in {"ingest", "judge"} else {}),
                 **(replays if role == "replay" else {}),
+                **({"web": WEB, "store": {"url": pages}} if role == "web" else {}),
             )
 
         ingest = stack.enter_context(daemon("ingest"))
@@ -219,7 +231,7 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         others = [stack.enter_context(daemon(role)) for role in ROLES[1:]]
         for each in others:
             each.wait_ready()
-        detect, judge, experiment, notify, replay = others
+        detect, judge, experiment, notify, replay, join, web = others
         produce(broker.bootstrap, LOGS, [b"no record"])
         for first in range(0, len(lines), 1_500):  # `accept` selects whole chunks: keep them small
             produce(broker.bootstrap, LOGS, lines[first : first + 1_500])
@@ -232,18 +244,48 @@ def test_the_documented_rights_are_sufficient_and_all_used(tmp_path: Path) -> No
         _wait_for_outcome(replay, "own")  # its event was sent, and read
         accept(broker, tmp_path / "operator.yaml")
         _wait_for_outcome(replay, "baseline", "too_few_items")  # the answer to the command
+        produce(broker.bootstrap, FEEDBACK, [b"no feedback", *map(_rated, lines[-5:])])
+        join.wait_metric("feedback_values_total", 5)
+        _review(web, pages)
+        assert join.stop() == 0
+        join = stack.enter_context(daemon("join"))
+        join.wait_for("join restored")
+        join.wait_ready()
         assert detect.stop() == 0
         detect = stack.enter_context(daemon("detect"))
         detect.wait_for("state restored")
-        running = (ingest, detect, judge, experiment, notify, replay)
-        assert [each.stop() for each in running] == [0] * 6
+        running = (ingest, detect, judge, experiment, notify, replay, join, web)
+        assert [each.stop() for each in running] == [0] * 8
         asked = set(broker.audit())
     assert {each for each in asked if each[1] == "Denied"} == set()
     used = [what for what in asked if what[1] == "Allowed"]
     idle = [
         right for right in rights if not any(right.covers(role, *what) for role, _, *what in used)
     ]
-    assert idle == []
+    assert idle == [Right("judge", "TOPIC", "plumbline.events", "WRITE")]
+
+
+def _webhook(file: Path, url: str) -> dict[str, Any]:
+    """Return a target whose address is a secret in a file."""
+    file.write_text(url)
+    return {"kind": "webhook", "url": {"file": str(file)}}
+
+
+def _rated(line: bytes) -> bytes:
+    """Return feedback for a record."""
+    record = json.loads(line)
+    event = {"request_id": record["request_id"], "timestamp": record["timestamp"], "feedback": 1}
+    return json.dumps(event).encode()
+
+
+def _review(web: Daemon, url: str) -> None:
+    """Read the pages of other roles, and send a label."""
+    port = int(web.wait_for("web application started")["port"])
+    web.wait(lambda: call(port, "GET", "/api/v1/alarms")[0] == 200, "the events")
+    web.wait(lambda: call(port, "GET", "/api/v1/experiments")[0] == 200, "the experiments")
+    compare(port)
+    send_labels_now(url)
+    web.wait_metric("review_labels_total", 1)
 
 
 def _wait_for_outcome(replay: Daemon, *outcomes: str) -> None:

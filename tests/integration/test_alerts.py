@@ -57,9 +57,11 @@ from tests.monitor.telemetry.scrape import crowd
 
 ALL = by_name(groups(RULES.read_text()))
 DASHBOARDS = sorted(
-    file for file in (ROOT / "grafana" / "dashboards").glob("*.json") if file.stem != "replay"
+    file
+    for file in (ROOT / "grafana" / "dashboards").glob("*.json")
+    if file.stem not in {"replay", "review"}
 )
-"""All but that of replays, which test_replay queries."""
+"""All but those of replays and of the role web, which test_replay and test_web query."""
 QUICKLY_S = 60.0
 """Seconds from the first drifted record to the page, at most."""
 RATE = 200.0
@@ -88,9 +90,15 @@ NO_DATA = {
     '(judge|ragas)[.].+", severity': "no judged feature drifts",
     "experiment_records_without_unit": "every record has the unit",
     "plumbline_replay_": "the scenario has no replay",
+    "plumbline_feedback_": "test_join has feedback",
+    "plumbline_join_": "test_join has feedback",
+    'style[.].+|prompt[.].+"}': "test_style has a drift of style",
+    "records_skipped_total": "every message is an inference",
     "experiment_time_to_verdict": "absent once an experiment has a verdict",
 }
 """Part of a panel's query -> why it may have no data."""
+ELSEWHERE = tuple(f"plumbline_{name}_" for name in ("replay", "web", "review", "feedback", "join"))
+"""Beginnings of the metrics of roles that are not in the scenario, but in their own tests."""
 RARE = {
     'plumbline_drift_active{severity="warning"}': "the injected drift is critical at once",
     'plumbline_judge_golden_shift{rubric=~"ragas[.].+"}': "there is no metric of RAGAS",
@@ -471,11 +479,9 @@ SELECTOR = re.compile(r"\b(?:plumbline_\w+|up)\b(?:{[^}]*})?")
 
 @pytest.mark.parametrize("rule", ALL.values(), ids=ALL)
 def test_every_selector_of_a_rule_has_series(rule: Rule, scenario: Scenario) -> None:
-    """The expression of a rule is empty while nothing is wrong; its selectors are not. Those of
-    replays are queried in test_replay.
-    """
+    """The expression of a rule is empty while nothing is wrong; its selectors are not."""
     for selector in SELECTOR.findall(rule.expr):
-        if selector not in RARE and not selector.startswith("plumbline_replay_"):
+        if selector not in RARE and not selector.startswith(ELSEWHERE):
             assert scenario.prometheus.query(selector, scenario.drifting), selector
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from monitor.ingest.decode import decoder
+from monitor.ingest.decode.native.decoder import NativeDecoder
 from monitor.ingest.features import FeatureExtractor
 from tests.integration.broker import KafkaBroker, MockBroker
 from tests.integration.harness import ROOT, read_all
@@ -28,9 +28,9 @@ def test_the_shown_producer_writes_records(
     assert names["producer"].flush(10) == 0
     (message,) = read_all(broker.bootstrap, logs)
     assert message.key() == b"chat"
-    record = decoder("auto", metadata=False)(message.value() or b"")
+    fields = NativeDecoder().many([message.value() or b""]).fields
     extractor = FeatureExtractor({}, models=1, scores=1)
-    (chunk,) = extractor.batch([record], [1]).by_model()
+    (chunk,) = extractor.batch(fields, [1]).by_model()
     assert chunk.numeric == (
         "input_tokens",
         "latency_ms",

@@ -73,6 +73,8 @@ def test_a_slower_variant_is_worse_and_sums_are_those_of_a_file(
         assert (status, msgspec.json.decode(page)["arms"][1]["verdict"]) == (200, "worse")
         assert other.metric("experiment_users", experiment=NAME) == sum(expected.data.users)
         assert daemon_counted + other.metric("experiment_exposures_total") == 12_000
+        lines = daemon.said("experiment verdict") + other.said("experiment verdict")
+        assert [(line["level"], line["interval_level"]) for line in lines] == [("info", 0.05)]
         assert other.stop() == 0
     data = published(CONFIG, real_broker.bootstrap, log)
     assert_same_sums(data, expected.data)

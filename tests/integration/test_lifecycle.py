@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, unl
     ResourceType,
 )
 
-from monitor.ingest.decode.shorten import SCANNER_BUILT
+from monitor.ingest.decode.native.usual import READER_BUILT
 from monitor.kafka.topics import Topics
 from tests.integration.broker import KafkaBroker
 from tests.integration.harness import (
@@ -33,6 +33,7 @@ from tests.integration.harness import (
     letters,
     numbered,
     produce,
+    read_all,
     times,
     until,
 )
@@ -79,14 +80,15 @@ def test_outage_under_load(tmp_path: Path) -> None:
             broker.restart()
             daemon.wait_metric("records_consumed_total", 4_000 + feed.sent)
             total = feed.finish()
+            assert len(read_all(broker.bootstrap, logs)) == total
             daemon.wait_metric("records_consumed_total", total)
             good = len(feed.good())
             # a process counts a record as watched again when it is restored to an earlier offset
             daemon.wait_metric("records_watched_total", good)
             assert daemon.process.poll() is None
+            assert times(broker.bootstrap, prefix) == feed.good()
             assert daemon.metric("records_consumed_total") == total
             assert daemon.metric("records_rejected_total") == total - good
-            assert times(broker.bootstrap, prefix) == feed.good()
             assert set(letters(broker.bootstrap, prefix).values()) == {1}
             produce(broker.bootstrap, logs, map(numbered, range(1000)))
             broker.stop()
@@ -149,7 +151,7 @@ def test_members_share_the_work(broker: KafkaBroker, topic: MakeTopic, tmp_path:
 def test_second_signal_ends_at_once(tmp_path: Path) -> None:
     """A second signal ends the daemon at once: without a broker the first one takes seconds."""
     with Daemon(tmp_path, "127.0.0.1:1", prefix="p", logs=["l"]) as daemon:
-        assert daemon.wait_for("started")["compiled"] is SCANNER_BUILT
+        assert daemon.wait_for("started")["compiled"] is READER_BUILT
         daemon.process.send_signal(signal.SIGTERM)
         daemon.wait_for("stopping")
         daemon.process.send_signal(signal.SIGINT)

@@ -179,8 +179,8 @@ def test_a_new_target_gets_no_history(place: Place, hook: Receiver) -> None:
         place.write(first, b"", b"{}", b"\xff", b'{"x":' * 5000, *later, second)
         daemon.wait_metric("notifications_suppressed_total", 7)
         daemon.wait(lambda: sent(hook.received) == ids([first, second]), "both events")
-        assert daemon.metric("notifications_suppressed_total", reason="unreadable") == 5
-        assert daemon.metric("notifications_suppressed_total", reason="type") == 2
+        assert daemon.metric("notifications_suppressed_total", reason="unreadable") == 6
+        assert daemon.metric("notifications_suppressed_total", reason="type") == 1
         assert daemon.stop() == 0
     place.write(third)
     with place.daemon(hook=target) as daemon:

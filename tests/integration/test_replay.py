@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import random
-import re
 import signal
 import sqlite3
 import subprocess
@@ -20,7 +19,6 @@ from typing import Any
 import msgspec
 import yaml
 
-from grafana.alerts.rules import RULES, groups
 from monitor.config.load import load
 from monitor.events.codec import encode_event
 from monitor.events.replay import ReplayEvent, decode_replay
@@ -36,9 +34,13 @@ from replay.store import Store, baselines, chain, open_store, outbox, queue, res
 from replay.store.queries.integrity import verify
 from replay.store.queries.runs import Filter, list_runs
 from tests.integration.broker import KafkaBroker
-from tests.integration.grafana_queries import queries
 from tests.integration.harness import ROOT, Daemon, produce, read_all, until
 from tests.integration.prometheus import Prometheus
+from tests.integration.role_panels import (
+    panels_without_data,
+    scraping,
+    selectors_without_series,
+)
 from tests.long_form import long_only
 from tests.monitor.cli.command_line import run
 from tests.monitor.notify.drift_events import event as drift_event
@@ -48,8 +50,6 @@ from tests.replay.openai_server import OpenAIServer
 GOOD, BAD = "steady", "broken"
 HOSTILE = [b"hostile", b'{"type":"replay"}', None]
 SECRET = "a-secret-of-the-actions"
-DASHBOARD = ROOT / "grafana" / "dashboards" / "replay.json"
-SELECTOR = re.compile(r"\bplumbline_replay_\w+\b(?:{[^}]*})?")
 NO_DATA = {
     "replay_gpu_budget_remaining_seconds": "no GPU time is limited",
     "replay_errors_total": "no run fails",
@@ -213,34 +213,14 @@ def check_metrics(daemon: Daemon) -> None:
     assert daemon.metric("replay_errors_total") == 0
 
 
-def scraping(daemon: Daemon, folder: Path) -> Prometheus:
-    """Return a Prometheus that scrapes the daemon every second."""
-    port = daemon.wait_for("started")["port"]
-    job = {"job_name": "plumbline", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
-    return Prometheus(folder, {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]})
-
-
 def check_queries(prometheus: Prometheus, begun: float) -> None:
     """Selectors of the alert rules have series, and panels of the dashboard have data."""
     rate = f'increase(plumbline_replay_runs_total{{model="{BAD}",verdict="regressed"}}[5m]) > 0'
     until(lambda: bool(prometheus.query(rate)), "the scrape of the verdict")
-    now = time.time()
-    rules = [rule for group in groups(RULES.read_text()) for rule in group.rules]
-    selectors = [each for rule in rules for each in SELECTOR.findall(rule.expr)]
-    assert len(selectors) >= 4
-    assert [each for each in selectors if not prometheus.query(each)] == []
-    asked = queries(DASHBOARD, prometheus, {"model": BAD}, (begun, now))
-    assert len(asked) > 20
-    without = [
-        (each.panel, each.expression)
-        for each in asked
-        if not any(part in each.expression for part in NO_DATA)
-        and not (
-            prometheus.query(each.expression)
-            if each.instant
-            else prometheus.over(each.expression, begun, now)
-        )
-    ]
+    assert selectors_without_series(prometheus, "replay_") == []
+    without = panels_without_data(
+        prometheus, "replay", "", begun, least=20, chosen={"model": BAD}, no_data=NO_DATA
+    )
     assert without == []
 
 

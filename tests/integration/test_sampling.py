@@ -13,8 +13,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from monitor.events.codec import encode_event
+from monitor.ingest.fields.hashing import uniform_numbers
 from monitor.ingest.sampling.codec import decode_sample
-from monitor.ingest.sampling.hashing import uniform_numbers
 from monitor.kafka.topics import Topics
 from monitor.records import Sample
 from tests.integration.broker import KafkaBroker

@@ -14,8 +14,8 @@ import pytest
 
 from monitor.config.schema import Config
 from monitor.detect.monitor import DriftMonitor
-from monitor.ingest.chunk import encode_chunk
-from monitor.ingest.columns import Columns
+from monitor.ingest.chunks.chunk import encode_chunk
+from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.topics import Topics
 from monitor.records import Source
 from tests.integration.broker import KafkaBroker
