@@ -35,6 +35,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 BUILD_REQUIRES := $(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")'
 
+# Tests start hundreds of processes, and without compiled modules each would compile all it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test coverage chaos test-replay lint format alerts chart bench bench-detectors bench-judges bench-experiments bench-replay bench-review bench-web peers streaming-peers sanitize soak lock clean

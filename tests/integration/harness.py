@@ -34,15 +34,14 @@ from monitor.ingest.chunks.chunk import decode_chunk
 from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.topics import Topics
 from monitor.records import Source
+from tests.forked import HIDDEN, Forked
 from tests.integration.broker import lifeline
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
 """Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
-HIDE = "import sys; sys.modules.update(dict.fromkeys(('sklearn', 'sqlalchemy')))"
-"""Code that hides what river imports where it is installed, for a second; only replay needs it."""
-MAIN = "from monitor.cli.main import main; sys.exit(main())"
-RUN = f"{HIDE}; {MAIN}"
+HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN}))"
+RUN = f"{HIDE}; from monitor.cli.main import main; sys.exit(main())"
 
 QUICK = {"windows": {"records": 200, "stride": 20}, "reference": {"records": 2000}}
 """Windows so short that a few thousand records are enough for a drift."""
@@ -66,7 +65,10 @@ def until(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) 
 
 
 class Daemon:
-    """`plumbline run` in a process. As a context manager, it is killed at the end of the block."""
+    """`plumbline run` in a process. As a context manager, it is killed at the end of the block.
+
+    command: of a new interpreter; it is used if it was changed, otherwise the process is a fork.
+    """
 
     def __init__(
         self,
@@ -92,16 +94,24 @@ class Daemon:
         self.config_file = directory / f"daemon-{number}.yaml"
         self.config_file.write_text(yaml.safe_dump(config))
         self.log_file = directory / f"daemon-{number}.log"
-        extras = {"replay", "web"} & set(roles.split(","))
-        run = f"import sys; {MAIN}" if extras else RUN
-        self.command = [sys.executable, "-c", run, "run", "-c", str(self.config_file)]
-        self.command += ["--roles", roles]
+        self.process: Forked | subprocess.Popen[bytes]
+        self.words = ["run", "-c", str(self.config_file), "--roles", roles]
+        self._usual = [sys.executable, "-c", RUN, *self.words]
+        self.command = list(self._usual)
 
     def __enter__(self) -> Self:
         """Start the process, tied to this one."""
+        if self.command == self._usual:
+            self.process = Forked(self.words, ROOT, self.log_file)
+        else:
+            self.process = self._new_interpreter()
+        self._guard = lifeline(self.process.pid)
+        return self
+
+    def _new_interpreter(self) -> subprocess.Popen[bytes]:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE__")}
         with self.log_file.open("wb") as stream:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 self.command,
                 cwd=ROOT,
                 env=environment,
@@ -110,8 +120,6 @@ class Daemon:
                 stderr=stream,
                 start_new_session=True,
             )
-        self._guard = lifeline(self.process.pid)
-        return self
 
     def __exit__(
         self,

@@ -5,7 +5,6 @@ They are forked from a server that has imported everything, so that they start i
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +14,12 @@ from typing import Any
 
 from replay.store import open_store, outbox, queue, results, upgrade
 from replay.store.queue import Outcome
+from tests.forked import CONTEXT
 from tests.replay.store.postgresql import PASSWORD
 from tests.replay.store.runs import LEASE_S, request, scores
 
 TIMEOUT_S = 120
 ITEMS = 10
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
 Program = Callable[..., None]
 """Called with a connection to send results, a barrier to pass, and its arguments."""
 
@@ -31,11 +29,11 @@ def started(
     programs: Sequence[tuple[Program, tuple[Any, ...]]],
 ) -> Iterator[list[tuple[ForkServerProcess, Connection]]]:
     """Start processes that begin together. All have ended with the block."""
-    barrier = _context.Barrier(len(programs))
+    barrier = CONTEXT.Barrier(len(programs))
     found = []
     for program, arguments in programs:
-        receiver, sender = _context.Pipe(duplex=False)
-        process = _context.Process(target=program, args=(sender, barrier, *arguments))
+        receiver, sender = CONTEXT.Pipe(duplex=False)
+        process = CONTEXT.Process(target=program, args=(sender, barrier, *arguments))
         process.start()
         sender.close()
         found.append((process, receiver))
