@@ -179,12 +179,13 @@ def _from_files(arguments: argparse.Namespace, dropped: Dropped) -> tuple[Sequen
     from monitor.cli.report import dropped_names
     from monitor.detect.reference import loader
     from monitor.ingest import files
+    from monitor.kafka.readers.registry.files import schemas_of
 
     for name in ("since", "until", "records"):
         if getattr(arguments, name) is not None:
             raise UserError(f"--{name} needs --from-topic: files of records are used as a whole")
     config: Config = load_config(arguments, secrets=False)
-    reader = files.reader(config)
+    reader = files.reader(config, schemas_of(config))
     with tables.read_progress(arguments.logs) as (progress, _):
         profiles = loader.from_files(arguments.logs, config, progress, reader, dropped)
     console = tables.new_console(stderr=True)

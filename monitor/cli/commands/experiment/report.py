@@ -92,12 +92,13 @@ def _named(results: Mapping[str, Result], name: str) -> Result:
 
 def _of_files(config: Config, paths: Sequence[Path]) -> Mapping[str, Result]:
     from monitor.ingest import files
+    from monitor.kafka.readers.registry.files import schemas_of
     from monitor.roles.local_experiments import LocalExperiments
 
     if not config.experiments:
         raise UserError("no experiment is configured: add one to experiments, and name it with -c")
     experiments = LocalExperiments(config)
-    reader = files.reader(config)
+    reader = files.reader(config, schemas_of(config))
     reader.observe = experiments.observe
     for _ in reader.batches(paths, lambda _: None):
         pass

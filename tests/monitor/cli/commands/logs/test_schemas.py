@@ -93,6 +93,17 @@ def test_one_framed_message_in_a_file_is_decoded(
     assert json.loads(capsys.readouterr().out)["request_id"] == "r3"
 
 
+def test_a_reference_is_built_from_messages_with_schemas(registry: SchemaRegistry) -> None:
+    """`reference build` decodes them."""
+    config = Path("plumbline.yaml")
+    config.write_text(config.read_text() + "windows: {records: 100, stride: 10}\n")
+    serializers = Serializers(registry.url)
+    paths = [Path(f"{number}.bin") for number in range(100)]
+    for number, path in enumerate(paths):
+        path.write_bytes(serializers.avro("logs", number)[0])
+    assert run("reference", "build", "--name", "base", *paths) == 0
+
+
 def test_messages_with_schemas_are_rejected_by_name_without_a_registry(
     registry: SchemaRegistry, capsys: pytest.CaptureFixture[str]
 ) -> None:
