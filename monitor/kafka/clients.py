@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import structlog
@@ -24,7 +25,12 @@ REPEAT_SECONDS = 60.0
 """Minimum time between two equal messages of librdkafka in the log."""
 
 _MAX_REMEMBERED_MESSAGES = 100
-_PROCESS = uuid.uuid4().hex
+
+
+@cache
+def _process() -> str:
+    """Return a name of this process."""
+    return uuid.uuid4().hex
 
 
 def client_settings(config: KafkaConfig, role: str) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def producer_settings(config: KafkaConfig, role: str, *, transactional: bool) ->
     if transactional:
         # With a stable name, a restart aborts the open transaction of its predecessor at once.
         # Otherwise the broker aborts it after transaction.timeout.ms.
-        name = config.instance or _PROCESS
+        name = config.instance or _process()
         required["transactional.id"] = f"{config.prefix}-{role}-{name}"
         defaults["transaction.timeout.ms"] = 20_000
     return defaults | client_settings(config, role) | required

@@ -395,6 +395,11 @@ def _group_coordinator_answers(admin: AdminClient) -> bool:
 
 
 def _leaders(admin: AdminClient, topic: str) -> int:
-    """Count the partitions of a topic that have a leader; 0 if the topic does not exist."""
-    found = admin.list_topics(timeout=TIMEOUT_S).topics.get(topic)
+    """Count the partitions of a topic that have a leader; 0 if the topic does not exist, -1 if the
+    broker does not answer in time: librdkafka may wait for an answer that was lost.
+    """
+    try:
+        found = admin.list_topics(timeout=REQUEST_S).topics.get(topic)
+    except KafkaException:
+        return -1
     return sum(part.leader >= 0 for part in found.partitions.values()) if found else 0
