@@ -14,9 +14,9 @@ C_SOURCE := monitor/ingest/decode/native/_fields.c monitor/ingest/decode/native/
 # The project is built with the locked setuptools, so that a build downloads nothing.
 EDITABLE := rm -f $(C_SOURCE:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 
-# Four workers for the two cores of CI: tests with a broker mostly wait. Tests of a file run on one
+# Three workers for the two cores of CI: tests with a broker mostly wait. Tests of a file run on one
 # worker and share its fixtures.
-PYTEST_FLAGS ?= -n 4 --dist loadfile
+PYTEST_FLAGS ?= -n 3 --dist loadfile
 DEMO_FLAGS ?=
 ALERTS_FLAGS ?=
 BENCH_FLAGS ?=

@@ -119,7 +119,7 @@ class Detect(Role):
             if not self._stopped_by(error):
                 raise
         finally:
-            self.consumer.close()
+            self._leave(self.consumer.close)
             self.commands.close()
 
     def _run_once(self) -> None:

@@ -107,7 +107,7 @@ class Experiment(Role):
             if not self._stopped_by(error):
                 raise
         finally:
-            self.consumer.close()
+            self._leave(self.consumer.close)
             self.owned.close()
 
     def _run_once(self) -> None:

@@ -142,7 +142,7 @@ class Ingest(Role):
             self.transaction = None  # `close` revokes partitions: do not commit incomplete work
             self.outbox.clear()
             self.framing.roll_back()
-            self.consumer.close()
+            self._leave(self.consumer.close)
 
     def _run_once(self) -> None:
         self.health.beat(ROLE)

@@ -127,7 +127,7 @@ class Join(Role):
                 raise
         finally:
             self._forget()  # `close` revokes partitions: incomplete work must not be committed
-            self.consumer.close()
+            self._leave(self.consumer.close)
 
     def _run_once(self) -> None:
         self.health.beat(ROLE)

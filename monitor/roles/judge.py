@@ -121,7 +121,7 @@ class Judge(Role):
                 raise
         finally:
             self.assigned.clear()  # `close` revokes them: incomplete work must not be committed
-            self.consumer.close()
+            self._leave(self.consumer.close)
             self.worker.close()
             self.thread.close(judging.client.close)
             self.events.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -92,7 +93,7 @@ class Notify(Role):
         finally:
             deadline = time.monotonic() + FINISH_SECONDS
             for consumer in members:
-                consumer.leave(deadline)
+                self._leave(partial(consumer.leave, deadline))
 
 
 class TargetConsumer:

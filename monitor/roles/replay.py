@@ -166,7 +166,7 @@ class Replay(Role):
             if not self._stopped_by(error):
                 raise
         finally:
-            self.consumer.close()
+            self._leave(self.consumer.close)
             self.assigned.clear()
 
     def _run_once(self) -> None:

@@ -124,6 +124,18 @@ class Role(ABC):
         if self._wait(0):
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "stopping", retriable=True))
 
+    def _leave(self, close: Callable[[], None]) -> None:
+        """Close the consumer of a session.
+
+        A rebalance in progress is served first. Its callback may raise as in the loop, because the
+        daemon stops.
+        """
+        try:
+            close()
+        except KafkaException as error:
+            if not self._stopped_by(error):
+                raise
+
     def _stopped_by(self, error: Exception) -> bool:
         """Return whether an error only ends the session of a daemon that stops."""
         retriable = isinstance(error, KafkaException) and error.args[0].retriable()
