@@ -197,7 +197,7 @@ def build_conditional_stream(
         return None
     splits: tuple[Split, ...] = ()
     if possible.cuts:
-        splits = grow(Candidates(possible.cuts, possible.above[:, present]), codes[present])
+        splits = grow(possible, codes, present)
     strata = strata_of(splits, rows, len(values))
     width = (len(splits) + 1) * (len(cuts) + 1) + 1
     cells = _cells(values, strata, cuts, width)

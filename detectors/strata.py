@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from detectors.arrays import Bools, Floats, Ints
@@ -49,12 +50,16 @@ def strata_of(splits: Sequence[Split], rows: Rows, n: int) -> Ints:
     return strata
 
 
+Bits = NDArray[np.uint64]
+"""Sets of the N records: a bit for each, shape (..., W)."""
+
+
 @dataclass(frozen=True)
 class Candidates:
-    """Possible splits of N records: by feature and cut, with the records above it, shape (C, N)."""
+    """Possible splits of N records: by feature and cut, with the records above it, shape (C, W)."""
 
     cuts: tuple[tuple[str, float], ...]
-    above: Floats
+    above: Bits
 
 
 def candidates(features: Sequence[tuple[str, Floats]], least: int = MIN_RECORDS) -> Candidates:
@@ -72,12 +77,13 @@ def candidates(features: Sequence[tuple[str, Floats]], least: int = MIN_RECORDS)
                 cuts.append((name, float(cut)))
                 above.append(greater)
     n = len(features[0][1]) if features else 0
-    return Candidates(tuple(cuts), np.array(above, np.float64).reshape(len(cuts), n))
+    return Candidates(tuple(cuts), _bits(np.array(above, np.bool_).reshape(len(cuts), n)))
 
 
 def grow(
     possible: Candidates,
     codes: Ints,
+    present: Bools,
     *,
     max_strata: int = MAX_STRATA,
     least: int = MIN_RECORDS,
@@ -87,33 +93,50 @@ def grow(
 
     A split is made where it gains most in the likelihood of a multinomial for each stratum.
 
-    codes: values of the N records, 0 to V - 1.
+    codes: values of the N records, 0 to V - 1. present: which of the records have one, shape (N,).
     """
     if not possible.cuts:
         return ()
-    values = np.eye(int(codes.max(initial=0)) + 1)[codes]
-    strata = np.zeros(len(codes), np.intp)
+    inside = [_bits(present)]
+    values = _bits(codes == np.arange(int(codes.max(initial=0)) + 1)[:, None])
+    counts = [_counts(possible, values, inside[0])]
     splits: list[Split] = []
-    best = [_best_split(possible, values, strata == 0, least)]
+    best = [_best_split(*counts[0], least)]
     while len(splits) < max_strata - 1:
         stratum = int(np.argmax([gain for gain, _ in best]))
         gain, chosen = best[stratum]
         if gain < min_gain:
             break
         splits.append(Split(stratum, *possible.cuts[chosen]))
-        strata[(strata == stratum) & (possible.above[chosen] > 0)] = len(splits)
-        best[stratum] = _best_split(possible, values, strata == stratum, least)
-        best.append(_best_split(possible, values, strata == len(splits), least))
+        moved = inside[stratum] & possible.above[chosen]
+        inside[stratum] = inside[stratum] & ~moved
+        inside.append(moved)
+        counts.append(_counts(possible, values, moved))
+        (above, total), (new_above, new_total) = counts[stratum], counts[-1]
+        counts[stratum] = above - new_above, total - new_total
+        best[stratum] = _best_split(*counts[stratum], least)
+        best.append(_best_split(*counts[-1], least))
     return tuple(splits)
 
 
-def _best_split(
-    possible: Candidates, values: Floats, inside: Bools, least: int
-) -> tuple[float, int]:
-    """Return the largest gain of a split of some records, and its candidate."""
-    own = values[inside]
-    above = possible.above[:, inside] @ own
-    total = own.sum(axis=0)
+def _bits(rows: Bools) -> Bits:
+    """Return sets of records from their marks, shape (..., N)."""
+    padding = [(0, 0)] * (rows.ndim - 1) + [(0, -rows.shape[-1] % 64)]
+    return np.packbits(np.pad(rows, padding), axis=-1).view(np.uint64)
+
+
+def _counts(possible: Candidates, values: Bits, inside: Bits) -> tuple[Floats, Floats]:
+    """Return how many records of a set have each value: of those above each cut, and of all.
+
+    values: the records with each value, shape (V, W). The results have shapes (C, V) and (V,).
+    """
+    own = values & inside
+    above = np.bitwise_count(possible.above[:, None] & own).sum(axis=-1, dtype=np.float64)
+    return above, np.bitwise_count(own).sum(axis=-1, dtype=np.float64)
+
+
+def _best_split(above: Floats, total: Floats, least: int) -> tuple[float, int]:
+    """Return the largest gain of a split of some records, and its candidate; see `_counts`."""
     below = total - above
     gains = _log_likelihood(above) + _log_likelihood(below) - _log_likelihood(total)
     enough = np.minimum(above.sum(axis=1), below.sum(axis=1)) >= least
