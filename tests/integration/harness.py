@@ -67,7 +67,7 @@ def until(condition: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) 
 class Daemon:
     """`plumbline run` in a process. As a context manager, it is killed at the end of the block.
 
-    command: of a new interpreter; it is used if it was changed, otherwise the process is a fork.
+    command: of a new interpreter. In tests that do not change it, the process is a fork instead.
     """
 
     def __init__(
@@ -101,7 +101,8 @@ class Daemon:
 
     def __enter__(self) -> Self:
         """Start the process, tied to this one."""
-        if self.command == self._usual:
+        # multiprocessing would run the main module of a script again
+        if self.command == self._usual and "PYTEST_CURRENT_TEST" in os.environ:
             self.process = Forked(self.words, ROOT, self.log_file)
         else:
             self.process = self._new_interpreter()
