@@ -202,7 +202,7 @@ def test_an_error_of_the_callback_ends_the_process(tmp_path: Path) -> None:
 
     with OpenAIServer(answer=add) as server, pytest.raises(ConnectionError, match="the store"):
         run(plan(tmp_path, server.url), {}, fail)
-    with pytest.raises(AssertionError, match="no run is active"):
+    with pytest.raises(AssertionError, match="has no child"):
         child_of(os.getpid(), "replay.runner.process")
 
 

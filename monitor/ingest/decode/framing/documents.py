@@ -121,14 +121,14 @@ class Documents(Generic[T]):
         except JSON_ERRORS:  # usually one element: decode the others without it
             yield from self.each([bytes(each) for each in _decode_array(value)])
         else:
-            _check_count(len(found))
+            check_count(len(found))
             for document in found:
                 if document is not None:
                     yield document
 
     def each(self, texts: Sequence[bytes]) -> Iterator[T | RejectedRecord]:
         """Yield the objects of texts, one in each."""
-        _check_count(len(texts))
+        check_count(len(texts))
         for text in texts:
             if text.strip() in (b"", _NULL):
                 continue
@@ -160,7 +160,8 @@ def first_document(kind: type[T]) -> Callable[[bytes], T | None]:
     return first
 
 
-def _check_count(count: int) -> None:
+def check_count(count: int) -> None:
+    """Raise RejectedRecord if a message has more than MAX_DOCUMENTS objects."""
     if count > MAX_DOCUMENTS:
         detail = f"{count} objects, at most {MAX_DOCUMENTS}"
         raise RejectedRecord(RejectReason.TOO_LARGE, detail)

@@ -23,7 +23,12 @@ from monitor.ingest.decode.bodies.responses import Response, response_of
 from monitor.ingest.decode.bodies.values import member, metadata, number, total
 from monitor.ingest.decode.formats.clouds.models import EMBEDDING, kind_without_text
 from monitor.ingest.decode.framing.compression import decompressed
-from monitor.ingest.decode.framing.documents import Documents, first_document, opened
+from monitor.ingest.decode.framing.documents import (
+    Documents,
+    check_count,
+    first_document,
+    opened,
+)
 from monitor.ingest.decode.inference import Inference
 from monitor.ingest.decode.json_decoding import check_size, json_decoder, lenient_decoder
 from monitor.ingest.decode.message import Found, LogMessage, Skipped
@@ -31,7 +36,6 @@ from monitor.records import RejectedRecord, RejectReason
 
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
 _NULL: Final = msgspec.Raw(b"null")
-_MAX_ENTRIES: Final = 100_000
 _NO_TEXT: Final = {
     "embed": EMBEDDING,
     "rerank": "rerank",
@@ -171,7 +175,8 @@ def _entries(value: bytes) -> Iterator[Found]:
     if batch.messageType != "DATA_MESSAGE":
         yield Skipped("control_message")
         return
-    for event in batch.logEvents[:_MAX_ENTRIES]:
+    check_count(len(batch.logEvents))
+    for event in batch.logEvents:
         if not any(key in event.message for key in _MARKS):
             yield Skipped("other_log")  # Bedrock's check of permissions, or another program's log
             continue

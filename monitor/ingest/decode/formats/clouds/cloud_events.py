@@ -13,12 +13,11 @@ from typing import Any, Final
 
 import msgspec
 
+from monitor.ingest.decode.framing.documents import check_count, check_message_size
 from monitor.ingest.decode.json_decoding import json_decoder, lenient_decoder
 from monitor.ingest.decode.message import LogMessage
 from monitor.records import RejectedRecord, RejectReason
 
-MAX_EVENTS: Final = 100_000
-"""Events of one batch."""
 _STRUCTURED: Final = "application/cloudevents"
 _BATCH: Final = "application/cloudevents-batch"
 _PREFIX: Final = "ce_"
@@ -82,6 +81,7 @@ def recognizes(message: LogMessage) -> bool:
 
 def events(message: LogMessage) -> Iterator[Event | RejectedRecord]:
     """Yield the events of a message. Raises RejectedRecord if the whole message is invalid."""
+    check_message_size(message.value)
     headers = message.headers
     kind = _content_type(message)
     if "ce_type" in headers and not kind.startswith(_STRUCTURED):
@@ -92,7 +92,9 @@ def events(message: LogMessage) -> Iterator[Event | RejectedRecord]:
         }
         yield Event(attributes, message.value)
     elif kind.startswith(_BATCH) or message.value.lstrip()[:1] == b"[":
-        for raw in _batch(message.value)[:MAX_EVENTS]:
+        batch = _batch(message.value)
+        check_count(len(batch))
+        for raw in batch:
             try:
                 yield _structured(bytes(raw))
             except RejectedRecord as error:

@@ -19,13 +19,11 @@ import msgspec
 
 from monitor.ingest.decode.formats.clouds.azure import api_management, openai
 from monitor.ingest.decode.formats.clouds.azure.entry import Entry
-from monitor.ingest.decode.framing.documents import check_message_size
+from monitor.ingest.decode.framing.documents import MAX_DOCUMENTS, check_count, check_message_size
 from monitor.ingest.decode.json_decoding import check_size, json_decoder, lenient_decoder
 from monitor.ingest.decode.message import CallPart, Found, LogMessage, Skipped
 from monitor.records import RejectedRecord, RejectReason
 
-MAX_RECORDS: Final = 100_000
-"""Records of one message."""
 _RESOURCE: Final = "/subscriptions/"
 _READERS: Final[dict[str, Callable[[Entry], Found]]] = {
     "GatewayLlmLogs": api_management.llm_part,
@@ -75,7 +73,7 @@ def recognizes(message: LogMessage) -> bool:
         return True
     shape = _shape(value)
     records = shape.records if isinstance(shape, _Shape) else shape
-    return bool(records) and all(map(_is_azure, records[:MAX_RECORDS]))
+    return bool(records) and all(map(_is_azure, records[:MAX_DOCUMENTS]))
 
 
 def decode(message: LogMessage) -> Iterator[Found]:
@@ -85,7 +83,9 @@ def decode(message: LogMessage) -> Iterator[Found]:
     within a message is arbitrary. Raises RejectedRecord if the message is invalid or too large.
     """
     check_message_size(message.value)
-    found = [_found(bytes(raw)) for raw in _records(message.value)[:MAX_RECORDS]]
+    records = _records(message.value)
+    check_count(len(records))
+    found = [_found(bytes(raw)) for raw in records]
     last = {part.call: index for index, part in enumerate(found) if isinstance(part, CallPart)}
     for index, each in enumerate(found):
         if isinstance(each, CallPart) and index != last[each.call]:
