@@ -14,6 +14,7 @@ from monitor.ingest.decode.message import LogMessage
 from monitor.records import RejectedRecord, RejectReason
 
 BATCH = {"content-type": b"application/cloudevents-batch+json"}
+SUBSCRIPTION = b'{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":['
 EACH = pytest.mark.parametrize(
     ("module", "before", "entry", "after", "headers"),
     [
