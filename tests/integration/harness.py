@@ -41,7 +41,8 @@ ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240.0
 """Seconds to wait for anything: a loaded machine is many times slower than an idle one."""
 HIDE = f"import sys; sys.modules.update(dict.fromkeys({HIDDEN}))"
-RUN = f"{HIDE}; from monitor.cli.main import main; sys.exit(main())"
+MAIN = "from monitor.cli.main import main; sys.exit(main())"
+RUN = f"{HIDE}; {MAIN}"
 
 QUICK = {"windows": {"records": 200, "stride": 20}, "reference": {"records": 2000}}
 """Windows so short that a few thousand records are enough for a drift."""
@@ -96,7 +97,9 @@ class Daemon:
         self.log_file = directory / f"daemon-{number}.log"
         self.process: Forked | subprocess.Popen[bytes]
         self.words = ["run", "-c", str(self.config_file), "--roles", roles]
-        self._usual = [sys.executable, "-c", RUN, *self.words]
+        stored = {"replay", "web"} & set(roles.split(","))  # these roles need what is hidden
+        run = f"import sys; {MAIN}" if stored else RUN
+        self._usual = [sys.executable, "-c", run, *self.words]
         self.command = list(self._usual)
 
     def __enter__(self) -> Self:

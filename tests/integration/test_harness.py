@@ -9,8 +9,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.integration.broker import KafkaBroker
-from tests.integration.harness import ROOT, TIMEOUT_S
+from tests.integration.harness import ROOT, TIMEOUT_S, Daemon
 
 SCRIPT = """\
 import sys
@@ -40,3 +42,12 @@ def test_a_script_starts_a_daemon(
         check=False,
     )
     assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
+
+
+@pytest.mark.parametrize(("roles", "hidden"), [("ingest,detect", True), ("web", False)])
+def test_only_roles_without_a_store_start_without_its_library(
+    tmp_path: Path, roles: str, hidden: bool
+) -> None:
+    """A new interpreter hides what river imports, unless the role needs it."""
+    daemon = Daemon(tmp_path, "127.0.0.1:9", prefix="p", logs=["l"], roles=roles)
+    assert ("sqlalchemy" in daemon.command[2]) == hidden
