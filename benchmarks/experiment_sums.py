@@ -110,7 +110,7 @@ def ingest_us(config: Config, stored: Sequence[Message]) -> float:
     started = time.process_time()
     for first in range(0, len(stored), BATCH):
         batch = stored[first : first + BATCH]
-        pipeline.process(batch, range(first, first + len(batch)), transaction)
+        pipeline.process(batch, np.arange(first, first + len(batch)), transaction)
     pipeline.encode(transaction)
     return (time.process_time() - started) / len(stored) * 1e6
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from confluent_kafka import Message
 
 from benchmarks.sampling.__main__ import LARGEST, THROUGHPUT, Stored
@@ -55,7 +56,7 @@ class Daemon:
             transaction = Transaction(0.0)
             for first in range(0, len(part), BATCH):
                 batch = part[first : first + BATCH]
-                self.pipeline.process(batch, range(first, first + len(batch)), transaction)
+                self.pipeline.process(batch, np.arange(first, first + len(batch)), transaction)
             self.pipeline.encode(transaction)
             between = time.process_time()
             while self.pipeline.outbox:
@@ -67,11 +68,14 @@ class Daemon:
         return ingest / len(messages) * 1e6, detect / len(messages) * 1e6
 
     def warm_up(self, messages: Sequence[Message]) -> None:
-        """Process records until all references exist."""
-        while any(watch.profile is None for watch in self.monitor.watches()) or not self.reached():
+        """Process records until all references exist, and groups are passed over."""
+        style = self.pipeline.style
+        while (
+            any(watch.profile is None for watch in self.monitor.watches())
+            or not self.reached()
+            or (style is not None and style.begins)
+        ):
             self.run(messages)
-        if self.pipeline.style is not None:
-            self.pipeline.style.first = 0
 
     def reached(self) -> bool:
         """Return whether the style, if it is on, has had enough records for a reference."""

@@ -33,7 +33,12 @@ from monitor.experiments.assignment.assign import (
 from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.chunks.chunk import LOG_VERSION, SOURCE_VERSION
 from monitor.ingest.style import markers
-from monitor.ingest.style.sample import FIRST_SAMPLES, MAX_SAMPLES, SAMPLE_ONE_IN
+from monitor.ingest.style.sample import (
+    FIRST_SAMPLES,
+    MAX_FIRST_SAMPLES,
+    MAX_SAMPLES,
+    SAMPLE_ONE_IN,
+)
 from monitor.ingest.style.texts import HEAD_CHARS, MAX_PROMPT_CHARS, TAIL_CHARS
 from monitor.kafka.topics import DAY_MS, Topics
 from monitor.records import RecordWithMetadata, RejectReason, WholeRecord
@@ -295,7 +300,7 @@ def test_markers_of_style_exist() -> None:
     assert f"first {HEAD_CHARS} and the last {TAIL_CHARS}" in text
     assert f"last {MAX_PROMPT_CHARS} of the prompt" in text
     assert f"about {MAX_SAMPLES} of those" in text
-    assert f"first {FIRST_SAMPLES:,} samples" in text
+    assert f"first {FIRST_SAMPLES:,} samples of a model ({MAX_FIRST_SAMPLES:,} of all)" in text
 
 
 def test_measured_swaps_are_those_of_the_benchmark() -> None:

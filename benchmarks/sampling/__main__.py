@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 from confluent_kafka import Message
 
 from benchmarks.throughput import records
@@ -66,7 +67,7 @@ def cpu_us(config: Config, messages: Sequence[Message]) -> tuple[float, int]:
     started = time.process_time()
     for first in range(0, len(messages), BATCH):
         batch = messages[first : first + BATCH]
-        pipeline.process(batch, range(first, first + len(batch)), transaction)
+        pipeline.process(batch, np.arange(first, first + len(batch)), transaction)
     pipeline.encode(transaction)
     seconds = time.process_time() - started
     return seconds / len(messages) * 1e6, transaction.samples.written.total()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import methodcaller
-from typing import Final, cast
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import methodcaller, ne
+from typing import Final
 
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from numpy.typing import NDArray
 
 from monitor.ingest.decode.message import LogMessage
 from monitor.kafka.errors import with_group
@@ -73,16 +77,34 @@ def message_offset(message: Message) -> int:
     return offset
 
 
-def topic_partitions(messages: Sequence[Message]) -> tuple[list[TopicPartitionKey], list[int]]:
-    """Return the partitions and the offsets of a batch of consumed messages.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Successive messages of one partition: `count` of them, and the offsets of first and last."""
+
+    key: TopicPartitionKey
+    count: int
+    first: int
+    last: int
+
+
+def runs(messages: Sequence[Message]) -> tuple[list[Run], NDArray[np.int64]]:
+    """Return the runs of a batch of consumed messages, and the offset of each message, shape (n,).
 
     Faster than `topic_partition` and `message_offset` for each message.
     """
+    n = len(messages)
+    offsets = np.fromiter([message.offset() for message in messages], np.int64, n)
+    partitions = np.fromiter([message.partition() for message in messages], np.int64, n)
     topics = [message.topic() for message in messages]
-    partitions = [message.partition() for message in messages]
-    offsets = [message.offset() for message in messages]
-    keys = list(zip(topics, partitions, strict=True))
-    return cast(list[TopicPartitionKey], keys), cast(list[int], offsets)
+    changes = partitions[1:] != partitions[:-1]
+    if topics.count(topics[0]) < n:
+        changes |= np.fromiter(map(ne, topics[1:], topics), np.bool_, n - 1)
+    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+    found = []
+    for start, end in pairwise([*starts, n]):
+        key = topic_partition(messages[start])
+        found.append(Run(key, end - start, int(offsets[start]), int(offsets[end - 1])))
+    return found, offsets
 
 
 def is_end(message: Message) -> bool:

@@ -40,7 +40,7 @@ from monitor.roles.ingest_transaction import Outgoing, Transaction
 
 log = structlog.get_logger(__name__)
 
-EXTRACT_RECORDS = 1_000
+EXTRACT_RECORDS = 2_000
 """Records whose features are extracted at a time; enough to make the cost of a call negligible."""
 PAYLOAD_BYTES = 16 * 1024 * 1024
 """Size of the messages kept for samples from which on features are extracted early."""
@@ -100,14 +100,16 @@ class RecordPipeline:
         self.sample_bytes = config.sampling.max_bytes
 
     def process(
-        self, messages: Sequence[Message], offsets: Sequence[int], transaction: Transaction
-    ) -> None:
+        self, messages: Sequence[Message], offsets: NDArray[np.int64], transaction: Transaction
+    ) -> int:
         """Decode messages and add them to the transaction; extract and encode if there is enough.
 
-        offsets: of the messages. Raises RegistryUnavailable if a schema cannot be read now: the
-        transaction must be rolled back then.
+        offsets: of the messages, shape (n,). Returns the size of the messages in bytes.
+        Raises RegistryUnavailable if a schema cannot be read now: the transaction must be rolled
+        back then.
         """
         payloads = [message.value() or b"" for message in messages]
+        size = sum(map(len, payloads))
         decoded = self.decode.many(
             payloads, lambda index: log_message(messages[index], payloads[index])
         )
@@ -118,14 +120,15 @@ class RecordPipeline:
         if not transaction.decoded:
             self.styled = self.style is not None and self.style.takes_next()
         if self.sampler is not None or self.styled:
-            transaction.keep(_chosen(payloads, decoded.indices), sum(map(len, payloads)))
-        positions = np.fromiter(offsets, np.int64, len(offsets))[decoded.indices] + 1
+            transaction.keep(_chosen(payloads, decoded.indices), size)
+        positions = offsets[decoded.indices] + 1
         transaction.decoded.append((decoded, positions))
         full = transaction.decoded_records >= EXTRACT_RECORDS
         if full or transaction.payload_bytes >= PAYLOAD_BYTES:
             self._extract(transaction)
         if transaction.pending_records >= CHUNK_RECORDS:
             self.encode(transaction)
+        return size
 
     def encode(self, transaction: Transaction) -> None:
         """Encode all pending features as chunks, by model, and add them to the outbox."""

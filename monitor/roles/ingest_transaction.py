@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from monitor.ingest.features import Batch
 from monitor.ingest.joins.messages import Keys
 from monitor.ingest.sampling.sampler import Candidate, SampleCounts
 from monitor.ingest.style.sample import StyleBatch
-from monitor.kafka.messages import Headers, TopicPartitionKey
+from monitor.kafka.messages import Headers, Run, TopicPartitionKey
 from monitor.kafka.output.topic_limit import OnDelivery
 
 
@@ -80,15 +79,13 @@ class Transaction:
     keys: list[Keys] = field(default_factory=list)
     keys_written: int = 0
 
-    def cover(self, partitions: Sequence[TopicPartitionKey], offsets: Sequence[int]) -> None:
-        """Add messages by partition and offset; those of one partition are in order."""
-        after = 0
-        for partition, run in groupby(partitions):  # messages of a partition come in long runs
-            first, after = after, after + len(list(run))
-            self.starts.setdefault(partition, offsets[first])
-            self.ends[partition] = offsets[after - 1] + 1
-            self.counts[partition] += after - first
-            self.consumed[partition[0]] += after - first
+    def cover(self, runs: Sequence[Run]) -> None:
+        """Add messages; those of one partition are in order."""
+        for run in runs:
+            self.starts.setdefault(run.key, run.first)
+            self.ends[run.key] = run.last + 1
+            self.counts[run.key] += run.count
+            self.consumed[run.key[0]] += run.count
 
     def keep(self, payloads: Sequence[bytes], size: int) -> None:
         """Add the message of each decoded record. size: of the messages, in bytes."""

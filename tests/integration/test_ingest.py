@@ -193,10 +193,11 @@ def set_topic(broker: KafkaBroker, topic: str, name: str, value: str) -> None:
 
 @dataclass
 class FakeMessage:
-    """A message of a log."""
+    """A message of a log; a record unless it has another payload."""
 
     place: int
     number: int
+    payload: bytes = b""
 
     def topic(self) -> str:
         """Return the topic."""
@@ -211,8 +212,8 @@ class FakeMessage:
         return self.number
 
     def value(self) -> bytes:
-        """Return a good record."""
-        return numbered(self.number)
+        """Return the payload, or a good record."""
+        return self.payload or numbered(self.number)
 
     def error(self) -> None:
         """Return no error."""
@@ -235,8 +236,9 @@ class FakeClients:
     first: int = 0
     kept: int = -1001
 
-    def consume(self, *_: object) -> list[FakeMessage]:
+    def consume(self, count: int, _: float) -> list[FakeMessage]:
         """Return the next batch, after the rebalance."""
+        self.calls.append(("consume", count))
         if self.rebalance is not None:
             self.rebalance()
         return self.batches.pop(0)
@@ -476,6 +478,17 @@ def test_a_transaction_is_open_longer_while_behind(
     assert len(clients.called("commit_transaction")) == 1
     _turn_at(role, limit)
     assert len(clients.called("commit_transaction")) == 2
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, ingest.BATCH), (2_600, 2_000), (2**20, 6)])
+def test_larger_messages_are_read_in_smaller_batches(size: int, expected: int) -> None:
+    """The number of messages to read follows from the size of those before, to bound the memory."""
+    messages = [FakeMessage(0, i, numbered(i, response="x" * size)) for i in range(3)]
+    clients = FakeClients([messages, []])
+    role = worker(clients)
+    role._run_once()
+    role._run_once()
+    assert clients.called("consume") == [[ingest.FIRST_BATCH], [expected]]
 
 
 def _turn_at(role: Any, age: float) -> None:

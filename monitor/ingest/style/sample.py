@@ -7,6 +7,7 @@ records, and the records of a session, which resemble each other, are drawn inde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,11 +30,11 @@ SAMPLE_ONE_IN = 16
 MAX_SAMPLES = 128
 """Samples of a chunk from which on groups of records are passed over before the next chunk. The
 cost of the style must be small under a backlog, and so many show a swap within seconds."""
-
-
-FIRST_SAMPLES = 20_000
-"""Samples of a process before any group is passed over: a reference must not take longer because
-traffic waits when Plumbline is started. They take less than a second."""
+FIRST_SAMPLES = 6_000
+"""Samples of a model before any group is passed over: a reference and some windows must not take
+longer because traffic waits when Plumbline is started."""
+MAX_FIRST_SAMPLES = 20_000
+"""The same of all models of a process; they take less than a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,15 @@ class StyleSampler:
     """Counts the texts of sampled records.
 
     texts: returns the texts of a native record as JSON. Raises RejectedRecord if it has none.
-    one_in: one of so many groups of records is sampled from. first: samples left of FIRST_SAMPLES.
+    one_in: one of so many groups of records is sampled from.
+    begins: whether a model of the last group has fewer than FIRST_SAMPLES, within the limit of all.
     """
 
     def __init__(self, texts: Callable[[bytes], Texts]) -> None:
         self._texts = texts
         self.one_in = 1
-        self.first = FIRST_SAMPLES
+        self.begins = True
+        self._taken = Counter[str]()
         self._groups = 0
 
     def adapt(self, records: int) -> None:
@@ -71,7 +74,7 @@ class StyleSampler:
         records: of the last chunk.
         """
         self.one_in = 1
-        while self.first <= 0 and records > MAX_SAMPLES * SAMPLE_ONE_IN * self.one_in:
+        while not self.begins and records > MAX_SAMPLES * SAMPLE_ONE_IN * self.one_in:
             self.one_in *= 2
 
     def takes_next(self) -> bool:
@@ -96,9 +99,9 @@ class StyleSampler:
                 answers.append(answer_text(texts.response))
         if not chosen:
             return None
-        self.first -= len(chosen)
         rows = counts([*prompts, *answers])
         indices = np.array(chosen)
+        self._count(batch.models, batch.codes[indices])
         return StyleBatch(
             batch.models,
             batch.codes[indices],
@@ -114,6 +117,15 @@ class StyleSampler:
         drawn = np.flatnonzero(batch.hashes < np.uint64(2**64 // SAMPLE_ONE_IN))
         named = batch.codes[drawn] != batch.models.index(OTHER)
         return np.asarray(drawn[named], np.intp)
+
+    def _count(self, models: Sequence[str], codes: NDArray[np.int16]) -> None:
+        """Count the first samples of each model. codes: of the models of some samples."""
+        if self._taken.total() >= MAX_FIRST_SAMPLES:
+            self.begins = False
+            return
+        found = {models[code]: times for code, times in Counter(codes.tolist()).items()}
+        self._taken.update(found)
+        self.begins = any(self._taken[model] < FIRST_SAMPLES for model in found)
 
     def _texts_of(self, whole: WholeRecord | bytes) -> Texts | WholeRecord:
         if isinstance(whole, WholeRecord):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from confluent_kafka import KafkaError, Message
 from structlog.testing import capture_logs
@@ -13,6 +14,7 @@ from monitor.config.schema import Config
 from monitor.ingest.chunks.chunk import decode_chunk
 from monitor.ingest.chunks.columns import Columns
 from monitor.ingest.sampling.codec import decode_sample
+from monitor.ingest.style import sample
 from monitor.ingest.style.sample import SAMPLE_ONE_IN
 from monitor.kafka.topics import Topics
 from monitor.records import Sample, Source
@@ -60,7 +62,7 @@ def process(made: RecordPipeline, values: list[bytes]) -> tuple[list[Sample], Tr
     """Return the samples of messages, and the transaction."""
     transaction = Transaction(0.0)
     messages = [cast(Message, Received(value)) for value in values]
-    made.process(messages, range(len(values)), transaction)
+    made.process(messages, np.arange(len(values)), transaction)
     made.encode(transaction)
     samples = [
         decode_sample(out.value or b"") for out in made.outbox if out.topic == TOPICS.samples
@@ -135,7 +137,9 @@ def test_messages_kept_for_samples_are_bounded(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ingest_records, "PAYLOAD_BYTES", 10_000)
     made, transaction = pipeline(), Transaction(0.0)
     for i in range(5):
-        made.process([cast(Message, Received(numbered(i, response="x" * 6_000)))], [i], transaction)
+        made.process(
+            [cast(Message, Received(numbered(i, response="x" * 6_000)))], np.array([i]), transaction
+        )
         assert sum(map(len, transaction.payloads)) < 10_000
     assert transaction.samples.written["uniform"] == 4
 
@@ -145,7 +149,7 @@ def test_a_message_of_many_calls_counts_once() -> None:
     transaction = Transaction(0.0)
     many, one, other = (json.dumps([payload(PLAIN_CALL)] * n).encode() for n in (50, 1, 1))
     messages = [cast(Message, Foreign(value)) for value in (many, one, other)]
-    pipeline().process(messages, range(3), transaction)
+    pipeline().process(messages, np.arange(3), transaction)
     assert len(transaction.payloads) == 52
     assert transaction.payload_bytes == len(many) + 2 * len(one)
 
@@ -161,8 +165,8 @@ def style_chunks(made: RecordPipeline, transaction: Transaction) -> list[Columns
 def fill(made: RecordPipeline, transaction: Transaction, first: int, records: int) -> None:
     """Process messages with an answer in bold."""
     for start in range(first, first + records, 500):
-        numbers = range(start, start + 500)
-        values = [numbered(n, response="**Yes**.", latency_ms=float(n)) for n in numbers]
+        numbers = np.arange(start, start + 500)
+        values = [numbered(n, response="**Yes**.", latency_ms=float(n)) for n in numbers.tolist()]
         made.process([cast(Message, Received(value)) for value in values], numbers, transaction)
 
 
@@ -187,11 +191,10 @@ def test_a_transaction_rolled_back_leaves_no_style() -> None:
     assert len(set(chunk.positions.tolist())) == len(chunk)
 
 
-def test_a_backlog_has_less_style() -> None:
+def test_a_backlog_has_less_style(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a large chunk groups of records are passed over, and none after a small one."""
+    monkeypatch.setattr(sample, "FIRST_SAMPLES", 0)
     made = RecordPipeline(Config(), TOPICS, 8 << 20, set)
-    assert made.style is not None
-    made.style.first = 0
     sizes = []
     for records in (5_000, 5_000, 1_000, 5_000):
         transaction = Transaction(0.0)

@@ -15,6 +15,7 @@ from monitor.ingest.chunks.chunk import decode_chunk, encode_chunk
 from monitor.ingest.chunks.columns import Columns
 from monitor.ingest.decode.native.decoder import NativeDecoder
 from monitor.ingest.sampling.examples import SAMPLE_ONE_IN as EXAMPLES_ONE_IN
+from monitor.ingest.style import sample
 from monitor.ingest.style.sample import MAX_SAMPLES, SAMPLE_ONE_IN, StyleSampler, columns
 from monitor.ingest.style.texts import (
     HEAD_CHARS,
@@ -94,8 +95,8 @@ def test_a_backlog_is_sampled_less() -> None:
     """A chunk of many records makes the next sample rarer, one of few makes it usual again."""
     sampler = StyleSampler(NativeDecoder().texts)
     sampler.adapt(50_000)
-    assert sampler.one_in == 1  # the first samples of a process are taken at any rate
-    sampler.first = 0
+    assert sampler.one_in == 1  # the first samples of a model are taken at any rate
+    sampler.begins = False
     for records in (100, MAX_SAMPLES * SAMPLE_ONE_IN, 50_000, 10**6, 10):
         sampler.adapt(records)
         samples = records / SAMPLE_ONE_IN / sampler.one_in
@@ -103,6 +104,28 @@ def test_a_backlog_is_sampled_less() -> None:
         assert sampler.one_in == 1 or 2 * samples > MAX_SAMPLES
         taken = sum(sampler.takes_next() for _ in range(sampler.one_in * 3))
         assert taken == 3
+
+
+def test_first_samples_are_counted_by_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No group is passed over until each model of a group has enough samples, within a limit."""
+    monkeypatch.setattr(sample, "FIRST_SAMPLES", 20)
+    monkeypatch.setattr(sample, "MAX_FIRST_SAMPLES", 90)
+    decode, extractor = files.decoder_for(Config()), files.extractor_for(Config())
+    sampler = StyleSampler(NativeDecoder().texts)
+
+    def begins_after(model: str, records: int) -> bool:
+        payloads = [record(i, model=model) for i in range(records)]
+        batch = extractor.batch(decode.many(payloads).fields, np.arange(records))
+        assert sampler.sample(batch, payloads, {}) is not None
+        return sampler.begins
+
+    assert begins_after("a", 100)
+    assert not begins_after("a", 900)
+    assert begins_after("b", 100)  # a new model has first samples, whenever it appears
+    assert not begins_after("b", 900)
+    assert not begins_after("c", 100)  # the limit of all
 
 
 def test_chunks_carry_the_style(tmp_path: Path) -> None:
