@@ -37,7 +37,8 @@ RUN python -m pip --python /opt/plumbline/bin/python wheel \
 RUN python -m zipfile --list /wheels/*.whl | grep --quiet monitor/ingest/decode/native/_fields.abi3.so \
     && python -m zipfile --list /wheels/*.whl | grep --quiet monitor/ingest/style/_style.abi3.so \
     && python -m zipfile --list /wheels/*.whl | grep --quiet native/plans/_plan.abi3.so \
-    && python -m zipfile --list /wheels/*.whl | grep --quiet otlp/reading/_wire.abi3.so
+    && python -m zipfile --list /wheels/*.whl | grep --quiet otlp/reading/_wire.abi3.so \
+    && python -m zipfile --list /wheels/*.whl | grep --quiet detectors/_strides.abi3.so
 
 # --- the environment of the daemon, without build tools -------------------------------------------
 FROM core AS environment

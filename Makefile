@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # --no-deps: the locks are complete, and pip would treat an extra (typepy[datetime]) as not locked.
 LOCKED := $(PIP) install --require-hashes --no-deps
 C_SOURCE := monitor/ingest/decode/native/_fields.c monitor/ingest/decode/native/plans/_plan.c \
-	monitor/ingest/style/_style.c monitor/ingest/decode/formats/otlp/reading/_wire.c
+	monitor/ingest/style/_style.c monitor/ingest/decode/formats/otlp/reading/_wire.c \
+	detectors/_strides.c
 # The project is built with the locked setuptools, so that a build downloads nothing.
 EDITABLE := rm -f $(C_SOURCE:.c=.*.so) && $(PIP) install --no-deps --no-build-isolation --editable .
 

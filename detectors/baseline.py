@@ -55,6 +55,10 @@ class Baseline:
     """Mid-ranks of the cells of numeric streams, shape (F, G); NaN for missing values."""
     cell_scores: Floats = field(init=False)
     """Scores of the cells of numeric streams, shape (F, G); NaN for missing values."""
+    cuts: Floats = field(init=False)
+    """Cuts of all numeric streams (`NumericStream.cuts`), one stream after the other."""
+    cut_starts: Ints = field(init=False)
+    """Where those of each stream begin, and where the last ones end, shape (F + 1,)."""
     _first_cells: Ints = field(init=False)
     """Index in the raveled cell_counts of every bin's first cell; a bin's cells are adjacent."""
     _bin_indices: Ints = field(init=False)
@@ -126,12 +130,6 @@ class Baseline:
             by_bin[:, self._conditional] = adjusted.clip(0.0)
         return by_bin
 
-    def assign_cells(self, values: Floats, out: Ints) -> None:
-        """Write the cells of `values` (`NumericStream.cell_of`) to `out`, both of shape (F, n)."""
-        for row, column, stream in zip(out, values, self.numeric, strict=True):
-            row[:] = stream.cuts.searchsorted(column, "right")
-        out += np.isnan(values)
-
 
 def sum_by_bin(counts: NDArray[np.number], stream: Stream) -> Floats:
     """Return counts by bin, shape (..., B), from counts by cell, shape (..., G) or padded.
@@ -175,6 +173,8 @@ def _derived(
         "inflation": np.array([s.inflation for s in streams], float),
         "cell_ranks": _padded([s.cell_ranks() for s in numeric], max_cells),
         "cell_scores": _padded([s.cell_scores() for s in numeric], max_cells),
+        "cuts": np.concatenate([np.zeros(0), *(s.cuts for s in numeric)]),
+        "cut_starts": np.cumsum([0, *(len(s.cuts) for s in numeric)], dtype=np.intp),
         "_first_cells": first,
         "_bin_indices": bin_indices.ravel()[first],
         "_conditional": np.array(conditional, np.intp),

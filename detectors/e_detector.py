@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from detectors import strides
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
 from detectors.bets import build_bets, round_down
@@ -15,6 +17,8 @@ from detectors.dependence import SIGNIFICANCE
 from detectors.kinds import Kind
 from detectors.readings import Readings
 from detectors.window import Window, Windows
+
+T = TypeVar("T", np.float64, np.intp)
 
 MAX_CORRECTION = 2.5
 """Largest correction per stride for the reference's error, in standard errors of a bet's payoff."""
@@ -86,7 +90,6 @@ class EDetector:
             self.max_wealth = np.minimum(self.limit / self.weights, 1e300)
         self.wealth = np.zeros_like(self.weights)
         self.cusums = np.zeros_like(self.weights)
-        self._buffer = np.zeros_like(self.weights)  # avoids an allocation per stride
         self.since: Ints = np.zeros(self.wealth.shape, np.intp)
         self.stride_number = max(1, window.strides)
         self.mixtures: Floats = np.zeros((1, len(bets)))
@@ -107,36 +110,23 @@ class EDetector:
     def update(self, windows: Windows) -> Bools:
         """Bet on the new strides and return where a stream's mixture reaches the limit."""
         counts = windows.newest_counts.transpose(1, 0, 2)
-        log_payoffs = (counts @ self.log_payoffs).transpose(1, 0, 2)
-        self.stride_number = windows.stride_number
-        self.mixtures = np.empty(log_payoffs.shape[:2])
-        self.at_alarms = {}
-        # the payoff of a single stride can exceed the largest float
-        with np.errstate(over="ignore"):
-            for at, log_payoff in enumerate(log_payoffs):
-                self._bet(log_payoff, windows.stride_number + at)
-                mixture = np.vecdot(self.weights, self.wealth, out=self.mixtures[at])
-                if mixture.max(initial=0.0) >= self.alarm_limit:
-                    state = self.cusums.copy(), self.since.copy(), log_payoff
-                    self.at_alarms[windows.stride_number + at] = state
-        return np.asarray(self.mixtures >= self.alarm_limit)
-
-    def _bet(self, log_payoff: Floats, stride_number: int) -> None:
-        """Update wealth and CUSUMs with the uncorrected log payoffs of a stride, shape (S, K)."""
-        wealth, cusums, buffer = self.wealth, self.cusums, self._buffer
-        self.since[cusums <= 0] = stride_number - 1
-        np.subtract(stride_number - 0.5, self.since, out=buffer)
-        buffer *= 3 * self.error  # for a run of r strides: r^2 - (r - 1)^2, times 1.5
-        np.minimum(buffer, MAX_CORRECTION, out=buffer)
-        buffer *= self.error
-        np.subtract(log_payoff, buffer, out=buffer)
-        cusums += buffer
-        np.maximum(cusums, 0.0, out=cusums)
-        np.minimum(cusums, MAX_CUSUM, out=cusums)
-        np.exp(buffer, out=buffer)
-        wealth += 1
-        wealth *= buffer
-        np.minimum(wealth, self.max_wealth, out=wealth)
+        log_payoffs = counts @ self.log_payoffs
+        number, corrected = windows.stride_number, log_payoffs.copy()
+        cusums, since = _with_room(self.cusums, corrected), _with_room(self.since, corrected)
+        wealth = _with_room(self.wealth, corrected)
+        strides.run(corrected, self.error, number, MAX_CORRECTION, MAX_CUSUM, cusums, since)
+        with np.errstate(over="ignore"):  # the payoff of a single stride can exceed any float
+            np.exp(corrected, out=corrected)
+            strides.grow(corrected, self.max_wealth, wealth)
+        self.cusums, self.since = cusums[:, -1].copy(), since[:, -1].copy()
+        self.wealth, self.stride_number = wealth[:, -1].copy(), number
+        self.mixtures = np.vecdot(self.weights[:, None], wealth[:, 1:]).T.copy()
+        found = self.mixtures >= self.alarm_limit
+        self.at_alarms = {
+            number + at: (cusums[:, at + 1].copy(), since[:, at + 1].copy(), log_payoffs[:, at])
+            for at in np.flatnonzero(found.any(axis=1)).tolist()
+        }
+        return np.asarray(found)
 
     def leading_bet(self, windows: Windows, stream: int, quiet: int = 0) -> LeadingBet | None:
         """Return the bet that explains best a change found in the first of `windows`.
@@ -198,3 +188,14 @@ class EDetector:
         self.wealth = np.frombuffer(wealth).reshape(self.wealth.shape).copy()
         self.since = np.frombuffer(since, np.intp).reshape(self.since.shape).copy()
         self.mixtures = np.frombuffer(mixtures).reshape(1, -1).copy()
+
+
+def _with_room(state: NDArray[T], strides: Floats) -> NDArray[T]:
+    """Return an array of shape (S, 1 + m, K): the state of shape (S, K), and room for m strides.
+
+    strides: shape (S, m, K).
+    """
+    streams, m, bets = strides.shape
+    room = np.empty((streams, 1 + m, bets), state.dtype)
+    room[:, 0] = state
+    return room

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from scipy.optimize import brentq
 
-from detectors import dependence
+from detectors import dependence, strides
 from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
 from detectors.dependence import SIGNIFICANCE
@@ -80,12 +80,7 @@ class PageHinkley:
         steps = np.vecdot(self.steps, counts)
         self.peaks, self.stride_number = np.empty_like(steps), windows.stride_number
         found: Bools = np.zeros((len(steps), len(self.streams)), bool)
-        for at, (step, peak) in enumerate(zip(steps, self.peaks, strict=True)):
-            self.sums = np.maximum(self.sums + step, 0.0, out=peak)
-            over = peak >= self.thresholds
-            if over.any():
-                found[at] = over.any(axis=0)
-                self.sums = np.where(found[at], 0.0, peak)
+        strides.accumulate(steps, self.thresholds, self.sums, self.peaks, found)
         return found
 
     def readings(self, windows: Windows) -> Readings:

@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import strides
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
 
@@ -128,8 +129,8 @@ class Window:
         categories: shape (C, m * stride), bins of the categorical streams
             (`CategoricalStream.bin_by_category`).
         """
-        indices = self._cell_indices(values, categories)
-        history = np.concatenate((self.counts, self._count(indices)))
+        indices, counts = self._assign(values, categories)
+        history = np.concatenate((self.counts, counts.astype(self.counts.dtype)))
         windows = self._windows(
             self.strides + 1, self._cell_counts(history), history, indices, values
         )
@@ -200,20 +201,17 @@ class Window:
         flat = cell_counts.reshape(len(cell_counts), -1)
         return np.asarray(records - flat.take(self._missing_cell, axis=1), np.float64)
 
-    def _cell_indices(self, values: Floats, categories: NDArray[np.uint8]) -> Ints:
-        """Return the cells of records as indices of a raveled (S, G), shape (S, n)."""
+    def _assign(
+        self, values: Floats, categories: NDArray[np.uint8]
+    ) -> tuple[Ints, NDArray[np.int32]]:
+        """Return the cells of n records as indices of a raveled (S, G), shape (S, n), and how many
+        there are by stride, stream and cell, shape (m, S, G).
+        """
         indices = np.empty((len(self._row), values.shape[1]), np.intp)
-        self.baseline.assign_cells(values, out=indices[: len(values)])
-        indices[len(values) :] = categories
-        indices += self._row
-        return indices
-
-    def _count(self, indices: Ints) -> NDArray[np.signedinteger]:
-        """Return records by stride, stream and cell, shape (m, S, G)."""
-        size, strides = self.cell_counts.size, indices.shape[1] // self.stride
-        first = np.repeat(np.arange(strides) * size, self.stride)
-        counts = np.bincount((indices + first).ravel(), minlength=strides * size)
-        return counts.reshape(strides, *self.cell_counts.shape).astype(self.counts.dtype)
+        counts = np.zeros((values.shape[1] // self.stride, *self.cell_counts.shape), np.int32)
+        baseline = self.baseline
+        strides.assign(values, categories, baseline.cuts, baseline.cut_starts, indices, counts)
+        return indices, counts
 
     def snapshot(self) -> dict[str, bytes | int]:
         """Return the state, for a window with the same arguments."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import pytest
 
 from monitor.experiments.exposures.fields import numbers, texts, values_of
 from monitor.ingest.decode.decoded import Decoded
@@ -16,6 +14,7 @@ from monitor.ingest.decode.native.kinds import Needed
 from monitor.ingest.decode.native.usual import READER_BUILT
 from monitor.ingest.features import FeatureExtractor
 from monitor.ingest.fields.fields import Coded, Fields
+from tests.extensions import require_extension
 
 METADATA = {"route": "categorical", "n": "numeric"}
 TOGETHER = (False, True) if READER_BUILT else (False,)
@@ -29,12 +28,7 @@ DECODERS = [
 
 def require_reader() -> None:
     """Skip a test if the reader is not built. With CI=true, fail instead."""
-    if not READER_BUILT:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail(
-                "monitor.ingest.decode.native._fields is not built: see the output of `make setup`"
-            )
-        pytest.skip("monitor.ingest.decode.native._fields is not built: is there a C compiler?")
+    require_extension("_fields.c", built=READER_BUILT)
 
 
 def outcome(decoded: Decoded, metadata: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ PLUMBLINE_FUZZ_EXAMPLES=100000 makes the fuzz test thorough.
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -30,6 +29,7 @@ from monitor.ingest.decode.message import (
 from monitor.ingest.decode.native.decoder import NativeDecoder
 from monitor.ingest.decode.native.plans.plan import PLANS_BUILT
 from monitor.records import RejectedRecord
+from tests.extensions import require_extension
 from tests.long_form import LONG
 from tests.monitor.ingest.decode import hostile
 from tests.monitor.ingest.decode.alike import NEEDED, outcome
@@ -53,10 +53,7 @@ CALLS = (
 
 def test_the_extension_is_built() -> None:
     """With CI=true, a missing compiler is an error."""
-    if not PLANS_BUILT:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail("monitor.ingest.decode.native.plans._plan is not built: see `make setup`")
-        pytest.skip("monitor.ingest.decode.native.plans._plan is not built")
+    require_extension("_plan.c", built=PLANS_BUILT)
     assert READERS
 
 

@@ -6,8 +6,6 @@ of every access to memory.
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from monitor.ingest.style import counts
 from monitor.ingest.style.counts import COLUMNS, FIXED, INDEX
 from monitor.ingest.style.words import GROUPS, OPENINGS
+from tests.extensions import require_extension
 from tests.monitor.ingest.decode.payloads import fuzz
 
 PIECES = (
@@ -44,14 +43,6 @@ TEXTS = st.one_of(
 )
 
 
-def require_extension() -> None:
-    """Skip a test without the C extension; fail in CI, where it must be built."""
-    if not counts.SCANNER_BUILT:
-        if os.environ.get("CI"):
-            pytest.fail("monitor.ingest.style._style is not built: see the output of `make setup`")
-        pytest.skip("monitor.ingest.style._style is not built: is there a C compiler?")
-
-
 def count(text: str) -> dict[str, int]:
     """Return the counts of a text that are not 0."""
     (row,) = counts.counts([text]).tolist()
@@ -62,7 +53,7 @@ def count(text: str) -> dict[str, int]:
 @given(st.lists(TEXTS, max_size=5))
 def test_both_scanners_agree(texts: list[str]) -> None:
     """The C extension and Python give the same counts of any texts."""
-    require_extension()
+    require_extension("_style.c", built=counts.SCANNER_BUILT)
     encoded = [text.encode("utf-8", "replace") for text in texts]
     assert counts.scan_native(encoded).tolist() == counts.scan_python(encoded).tolist()
 
@@ -71,7 +62,7 @@ def test_both_scanners_agree(texts: list[str]) -> None:
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_any_bytes_are_scanned(texts: list[bytes]) -> None:
     """Bytes that are no UTF-8 are scanned too, and no count is negative."""
-    require_extension()
+    require_extension("_style.c", built=counts.SCANNER_BUILT)
     found = counts.scan_native(texts)
     assert found.shape == (len(texts), len(COLUMNS))
     assert (found >= 0).all()
@@ -85,7 +76,7 @@ def test_any_bytes_are_scanned(texts: list[bytes]) -> None:
 )
 def test_a_damaged_table_is_harmless(changes: list[tuple[int, int]], stop: int, text: str) -> None:
     """Any table is refused, or its columns are those of the result."""
-    require_extension()
+    require_extension("_style.c", built=counts.SCANNER_BUILT)
     from monitor.ingest.style import _style  # only if it is built
 
     table = bytearray(counts._TABLE)
@@ -102,7 +93,7 @@ def test_a_damaged_table_is_harmless(changes: list[tuple[int, int]], stop: int, 
 @pytest.mark.parametrize("table", [b"", b"x" * 8, bytes(8 + 64), bytes(8 + 3 * 64), b"\xff" * 136])
 def test_a_table_is_checked(table: bytes) -> None:
     """Bytes that are no table of words are refused."""
-    require_extension()
+    require_extension("_style.c", built=counts.SCANNER_BUILT)
     from monitor.ingest.style import _style  # only if it is built
 
     with pytest.raises(ValueError, match="not a table"):

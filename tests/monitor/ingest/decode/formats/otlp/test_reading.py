@@ -7,7 +7,6 @@ them with a build of the extension that checks every access to memory.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -42,6 +41,7 @@ from monitor.ingest.decode.inference import ModelNaming, inference_of, whole_rec
 from monitor.ingest.decode.message import LogMessage
 from monitor.ingest.decode.native.decoder import NativeDecoder
 from monitor.records import ChatMessage, RejectedRecord, WholeRecord
+from tests.extensions import require_extension
 from tests.monitor.ingest.decode.encoders.call import PLAIN_CALL, Call, calls
 from tests.monitor.ingest.decode.encoders.otlp import (
     CONVENTIONS,
@@ -59,10 +59,7 @@ from tests.monitor.ingest.decode.payloads import fuzz
 @pytest.fixture(scope="module", autouse=True)
 def _extension() -> None:
     """Skip these tests if the extension is not built. With CI=true, fail instead."""
-    if not WIRE_BUILT:
-        if os.environ.get("CI", "").lower() in {"1", "true", "yes", "on"}:
-            pytest.fail("_wire is not built: see the output of `make setup`")
-        pytest.skip("_wire is not built: is there a C compiler?")
+    require_extension("_wire.c", built=WIRE_BUILT)
 
 
 def outcome(payload: bytes, *, logs: bool, wire: bool) -> Any:
