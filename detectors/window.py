@@ -19,7 +19,7 @@ from detectors import strides
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
 
-STRIDES_PER_BATCH = 50
+STRIDES_PER_BATCH = 100
 """Strides to evaluate at once: more of them would not fit into the processor's cache."""
 
 _STATE = ("values", "counts")

@@ -8,7 +8,7 @@ from monitor.ingest.chunks import columns
 from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 
-MAX_RECORDS = 5_000
+MAX_RECORDS = 10_000
 """Records of one source of a model joined at most. Larger batches do not cost less per record."""
 
 

@@ -59,6 +59,9 @@ def _counts(index: NDArray[np.intp], shape: tuple[int, int]) -> NDArray[np.float
 
 
 def _sums(codes: NDArray[np.intp], values: NDArray[np.float64], models: int) -> NDArray[np.float64]:
-    """Return sums by model, without missing and negative values: a counter must not fall."""
-    weights = np.nan_to_num(np.maximum(values, 0.0))
+    """Return sums by model, without missing and negative values: a counter must not fall.
+
+    values: finite or NaN.
+    """
+    weights = np.fmax(values, 0.0)
     return np.bincount(codes, weights=weights, minlength=models).astype(np.float64)

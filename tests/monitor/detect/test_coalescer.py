@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from monitor.config.sections.detection import LimitsConfig
 from monitor.detect import coalescer
 from monitor.detect.checkpoint import partition_state
-from monitor.detect.coalescer import Coalescer
+from monitor.detect.coalescer import MAX_RECORDS, Coalescer
 from monitor.detect.monitor import DriftMonitor
 from monitor.events.types import DriftEvent
 from monitor.ingest.chunks import columns
@@ -103,11 +103,11 @@ def test_the_bound_on_models_is_met_in_the_same_order(monkeypatch: pytest.Monkey
 
 
 def test_joined_chunks_are_bounded() -> None:
-    """A joined chunk has at most MOST_RECORDS records, except a chunk that is larger by itself,
+    """A joined chunk has at most MAX_RECORDS records, except a chunk that is larger by itself,
     and at most as many categories as there are codes.
     """
-    chunks = [synthetic.stream(n) for n in (1999, 3001, 1, 9000, 10)]
-    assert [*map(len, gathered(chunks, lambda: False))] == [5000, 1, 9000, 10]
+    chunks = [synthetic.stream(n) for n in (1999, MAX_RECORDS - 1999, 1, 2 * MAX_RECORDS, 10)]
+    assert [*map(len, gathered(chunks, lambda: False))] == [MAX_RECORDS, 1, 2 * MAX_RECORDS, 10]
     words = [f"w{i}" for i in range(32_000)]
     wide = [
         synthetic.with_categories(synthetic.stream(2), "finish_reason", words[:2]),

@@ -11,7 +11,7 @@ from detectors.baseline import Baseline
 from detectors.e_detector import EDetector
 from detectors.kinds import Kind
 from detectors.numeric_stream import build_numeric_stream
-from detectors.window import Window
+from detectors.window import STRIDES_PER_BATCH, Window
 from monitor.config.sections.detection import AlarmsConfig
 from monitor.detect.explain.change_point import change_point
 from monitor.detect.explain.explainer import HISTORY
@@ -68,7 +68,7 @@ def test_slow_change_is_dated_before_the_window() -> None:
 def test_time_before_the_history_is_unknown() -> None:
     """A change before the kept history has a record, but no time."""
     watch = synthetic.watcher()
-    watch.feed(drifting(factor=1.0, n=(HISTORY + 60) * STRIDE))
+    watch.feed(drifting(factor=1.0, n=(HISTORY + STRIDES_PER_BATCH + 10) * STRIDE))
     assert len(watch.main.explainer.times) == watch.main.explainer.times.maxlen
     assert watch.main.explainer._time(watch.main.window.strides - HISTORY) is not None
     assert watch.main.explainer._time(watch.main.window.strides - 2 * HISTORY) is None
