@@ -147,9 +147,18 @@ class Daemon:
             return None
 
     def cpu_seconds(self) -> float:
-        """Return user and system time of all threads."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return user and system time of all threads, of a process for ingest too."""
+        ticks = 0
+        for pid in self._pids():
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _pids(self) -> list[int]:
+        """Return the ids of the process and of its children."""
+        own = self.process.pid
+        children = Path(f"/proc/{own}/task").glob("*/children")
+        return [own, *(int(pid) for file in children for pid in file.read_text().split())]
 
     def rss_mb(self) -> float:
         """Return the current resident memory in MB."""
@@ -160,10 +169,16 @@ class Daemon:
         return self._memory_mb("VmHWM")
 
     def _memory_mb(self, field: str) -> float:
-        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(f"{field}:"):
-                return int(line.split()[1]) / 1000
-        raise DaemonError(f"no {field} in /proc/{self.process.pid}/status")
+        """Return a field of the memory of the process and its children, added, in MB."""
+        found = [
+            int(line.split()[1]) / 1000
+            for pid in self._pids()
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith(f"{field}:")
+        ]
+        if not found:
+            raise DaemonError(f"no {field} in /proc/{self.process.pid}/status")
+        return sum(found)
 
     def stop(self) -> None:
         """Stop the process by SIGTERM, after 60 seconds by SIGKILL."""
@@ -190,10 +205,12 @@ def running(
     directory: Path,
     roles: str = "ingest,detect",
     root: Path = ROOT,
+    flags: Sequence[str] = (),
 ) -> Iterator[Daemon]:
     """Start a daemon with these settings and stop it at the end; it may not be ready yet.
 
     directory: receives the configuration file and the log. root: checkout of the daemon.
+    flags: further ones of `plumbline run`.
     """
     name = uuid.uuid4().hex[:8]
     file, log = directory / f"{name}.yaml", directory / f"{name}.log"
@@ -202,7 +219,7 @@ def running(
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PLUMBLINE__")}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [*_command(root), "run", "-c", str(file), "--roles", roles],
+            [*_command(root), "run", "-c", str(file), "--roles", roles, *flags],
             cwd=root,
             env=environment,
             stdout=out,

@@ -31,7 +31,7 @@ OUT = Path(__file__).parents[1] / "results" / "throughput.json"
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print the tables and write the JSON; return 1 on failure."""
     a = _parser().parse_args(argv)
-    count, rounds = (60_000, 2) if a.quick else (400_000, 5)
+    count, rounds = (60_000, 2) if a.quick else (500_000, 5)
     plan = Plan(
         records=a.records or count,
         rounds=a.rounds or rounds,
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="benchmarks.throughput", description=__doc__)
-    parser.add_argument("--records", type=int, help="records per topic (default: 400,000)")
+    parser.add_argument("--records", type=int, help="records per topic (default: 500,000)")
     parser.add_argument("--rounds", type=int, help="rounds of all measurements (default: 5)")
     parser.add_argument(
         "--model-rounds", type=int, help="rounds that also measure by number of models (all)"

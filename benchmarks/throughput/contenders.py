@@ -55,6 +55,10 @@ def _ingest(job: Job, directory: Path) -> Measurement:
     return measure(dataclasses.replace(job, roles=INGEST_ONLY), directory)
 
 
+def _processes(job: Job, directory: Path) -> Measurement:
+    return measure(dataclasses.replace(job, flags=("--processes",)), directory)
+
+
 def _peer(module: str, *flags: str) -> Measure:
     def run(job: Job, directory: Path) -> Measurement:
         state = directory / f"state-{uuid.uuid4().hex[:8]}"
@@ -102,6 +106,12 @@ CONTENDERS = (
         "Plumbline, ingest and detect: all features and detectors",
         "offsets, chunks, windows and detectors, exactly once",
         measure,
+    ),
+    Contender(
+        "processes",
+        "The same with `--processes`: ingest in a process of its own",
+        "offsets, chunks, windows and detectors, exactly once",
+        _processes,
     ),
     Contender(
         "quix", "Quix Streams: mean of one feature by window", "offsets", _peer("quix"), True

@@ -42,7 +42,8 @@ class Primer:
 class Job:
     """One measurement: a topic, its number of records, and the daemon's `reference` settings.
 
-    roles: the daemon's roles. per_message: records in a message.
+    roles: the daemon's roles. flags: further ones of `plumbline run`.
+    per_message: records in a message.
     root: checkout whose daemon is measured.
     """
 
@@ -55,6 +56,7 @@ class Job:
     roles: str = "ingest,detect"
     per_message: int = 1
     root: Path = ROOT
+    flags: tuple[str, ...] = ()
 
     @property
     def messages(self) -> int:
@@ -102,7 +104,7 @@ def measure(job: Job, directory: Path) -> Measurement:
     }
     with (
         group.holding(config, job.topic, job.partitions) as release,
-        running(settings, directory, job.roles, job.root) as daemon,
+        running(settings, directory, job.roles, job.root, job.flags) as daemon,
     ):
         daemon.wait("ready", daemon.ready, START_SECONDS)
         if job.primer is not None:
