@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -33,7 +34,7 @@ from monitor.ingest.chunks.chunk import ChunkError, decode_chunk
 from monitor.ingest.chunks.columns import Columns
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
-from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.offsets import unread
 from monitor.kafka.output.produce import produce
 from monitor.kafka.transactions import abort, commit_with_offsets, init_transactions
@@ -54,7 +55,6 @@ ITERATION_CHUNKS = 2_000
 """Maximum number of chunks that an iteration reads."""
 ITERATION_BYTES = 16 * 1024 * 1024
 """Size of the chunks after which an iteration stops reading: they are kept in memory."""
-POLL_SECONDS = 0.1
 AUDIT_SHARE = 0.01
 """Maximum share of the time for the self-audit."""
 FLUSH_SECONDS = 10.0
@@ -143,21 +143,10 @@ class Detect(Role):
 
     def _read(self) -> None:
         """Read the chunks that are available; wait only for the first."""
-        size, timeout = 0, POLL_SECONDS
-        for _ in range(ITERATION_CHUNKS):
-            # One message at a time. A rebalance inside `poll` may revoke partitions, or assign them
-            # again at an earlier offset; a batch might already contain their messages.
-            message = self.consumer.poll(timeout)
-            if message is None:
-                break
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self.meter.reached_end(message)
-            elif error is None:
-                size += self._add(message)
-                timeout = 0.0
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        size = 0
+        available = self._available(self.consumer, self.meter.reached_end)
+        for message in islice(available, ITERATION_CHUNKS):
+            size += self._add(message)
             if size > ITERATION_BYTES:
                 break
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
@@ -21,7 +22,7 @@ from monitor.experiments.exposures.columns import key_of
 from monitor.kafka.admin import topic_states
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
-from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.offsets import unread, watermarks
 from monitor.kafka.output.produce import produce
 from monitor.kafka.readers.compacted import read_compacted
@@ -44,7 +45,6 @@ log = structlog.get_logger(__name__)
 ITERATION_MESSAGES = 500
 """Maximum number of messages that an iteration reads."""
 ITERATION_BYTES = 16 * 1024 * 1024
-POLL_SECONDS = 0.1
 CLOSE_SECONDS = 1.0
 """Time between two attempts to close minutes of the past."""
 COMMIT_SECONDS = 15.0
@@ -130,20 +130,10 @@ class Experiment(Role):
 
     def _read(self) -> None:
         """Read the messages that are available; wait only for the first."""
-        size, timeout = 0, POLL_SECONDS
-        for _ in range(ITERATION_MESSAGES):
-            # One message at a time: a rebalance inside `poll` may revoke partitions.
-            message = self.consumer.poll(timeout)
-            if message is None:
-                break
-            timeout = 0.0
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self._reached_end(message)
-            elif error is None:
-                size += self._add(message)
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        size = 0
+        available = self._available(self.consumer, self._reached_end)
+        for message in islice(available, ITERATION_MESSAGES):
+            size += self._add(message)
             if size > ITERATION_BYTES:
                 break
 

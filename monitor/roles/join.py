@@ -13,6 +13,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 import structlog
 from confluent_kafka import (
@@ -34,8 +35,6 @@ from monitor.kafka.clients import (
 )
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
 from monitor.kafka.messages import (
-    consumer_error,
-    is_end,
     message_offset,
     partition_names,
     topic_partition,
@@ -142,21 +141,10 @@ class Join(Role):
 
     def _read(self) -> None:
         """Read the messages that are available; wait only for the first."""
-        size, timeout = 0, POLL_SECONDS
-        for _ in range(READ):
-            # One message at a time: a rebalance inside `poll` may revoke partitions.
-            message = self.consumer.poll(timeout)
-            if message is None:
-                break
-            timeout = 0.0
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self.meter.reached_end(message)
-            elif error is None:
-                self._add(message)
-                size += len(message.value() or b"")
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        size = 0
+        for message in islice(self._available(self.consumer, self.meter.reached_end), READ):
+            self._add(message)
+            size += len(message.value() or b"")
             if size > READ_BYTES or self._is_full():
                 break
 

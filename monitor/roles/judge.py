@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import structlog
 from confluent_kafka import (
@@ -36,7 +37,7 @@ from monitor.ingest.sampling.codec import decode_sample
 from monitor.kafka.admin import topic_states
 from monitor.kafka.clients import consumer_settings, producer_settings, reset_offset
 from monitor.kafka.errors import RejoinError, is_abortable, with_group
-from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.offsets import committed_metadata, watermarks
 from monitor.kafka.output.produce import produce
 from monitor.kafka.readers.compacted import read_compacted
@@ -168,22 +169,11 @@ class Judge(Role):
     def _read(self) -> None:
         """Read the samples that are available; wait only for the first."""
         self._apply_backpressure()
-        timeout, found = POLL_SECONDS, defaultdict[int, list[tuple[int, Sample | None]]](list)
-        for _ in range(READ):
-            # One message at a time, because a rebalance inside `poll` may revoke partitions.
-            message = self.consumer.poll(timeout)
-            if message is None:
-                break
-            timeout = 0.0
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self.meter.reached_end(message)
-            elif error is None:
-                number, offset = topic_partition(message)[1], message_offset(message)
-                self.meter.read((self.topics.samples, number), offset, offset + 1, 1)
-                found[number].append((offset, _decode(message)))
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        found = defaultdict[int, list[tuple[int, Sample | None]]](list)
+        for message in islice(self._available(self.consumer, self.meter.reached_end), READ):
+            number, offset = topic_partition(message)[1], message_offset(message)
+            self.meter.read((self.topics.samples, number), offset, offset + 1, 1)
+            found[number].append((offset, _decode(message)))
         for number, samples in found.items():
             self._add(number, samples)
 

@@ -24,7 +24,7 @@ from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPa
 from monitor.config.schema import Config
 from monitor.events.commands import Answer
 from monitor.kafka.clients import consumer_settings, producer_settings
-from monitor.kafka.messages import consumer_error, is_end, message_offset, topic_partition
+from monitor.kafka.messages import message_offset, topic_partition
 from monitor.kafka.offsets import offset_since, watermarks
 from monitor.kafka.topics import partition_of
 from monitor.roles.lag import LagMeter
@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS: Final = 0.2
 MOST_MESSAGES: Final = 200
 """Messages that are applied in one transaction."""
 STORE_SECONDS: Final = 2.0
@@ -211,19 +210,10 @@ class Replay(Role):
             change = self.consumer.pause if full else self.consumer.resume
             change(self.consumer.assignment())
             self.paused = full
-        timeout = POLL_SECONDS
-        while len(self.pending) < MOST_MESSAGES or timeout:
-            message = self.consumer.poll(timeout)
-            if message is None:
-                return
-            timeout = 0.0
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self.meter.reached_end(message)
-            elif error is None:
-                self._keep(message)
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        for message in self._available(self.consumer, self.meter.reached_end):
+            self._keep(message)
+            if len(self.pending) >= MOST_MESSAGES:
+                break
 
     def _keep(self, message: Message) -> None:
         key, offset = topic_partition(message), message_offset(message)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from monitor.config.schema import Config
 from monitor.kafka.admin import ensure_topics, unwritable_topics, wait_for_broker
 from monitor.kafka.errors import RejoinError, StuckError, UnusableProducerError
+from monitor.kafka.messages import consumer_error, is_end
 from monitor.kafka.topics import Topics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
@@ -22,6 +23,8 @@ log = structlog.get_logger(__name__)
 
 CHECK_SECONDS = 30.0
 """Minimum time between two queries of rights because of rolled-back transactions."""
+POLL_SECONDS = 0.1
+"""Time to wait for a message."""
 REPLACE_SECONDS = 5.0
 """Pause before clients are replaced whose transaction could not be aborted."""
 
@@ -118,6 +121,27 @@ class Role(ABC):
         """Send a heartbeat, wait, and return whether to give up."""
         self.health.beat(self.name)
         return self.stop(seconds) or time.monotonic() > self.deadline
+
+    def _available(self, consumer: Consumer, ends: Callable[[Message], None]) -> Iterator[Message]:
+        """Yield the messages that are available; wait only for the first.
+
+        One at a time: a rebalance inside `poll` may revoke partitions, or assign them again at an
+        earlier offset. A batch might already contain their messages. After an error nothing is
+        read until the next call.
+
+        ends: called with the end of a partition.
+        """
+        seconds = POLL_SECONDS
+        while (message := consumer.poll(seconds)) is not None:
+            seconds = 0.0
+            error = consumer_error(message, self.group)
+            if error is not None:
+                log.warning("read failed, retrying", role=self.name, error=error)
+                return
+            if is_end(message):
+                ends(message)
+            else:
+                yield message
 
     def _check_running(self) -> None:
         """Send a heartbeat; raise KafkaException if the daemon stops, to end a long restore."""

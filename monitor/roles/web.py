@@ -23,8 +23,6 @@ from monitor.database.store import Store
 from monitor.events.evaluations import Evaluation
 from monitor.kafka.clients import consumer_settings, producer_settings
 from monitor.kafka.messages import (
-    consumer_error,
-    is_end,
     message_offset,
     topic_partition,
 )
@@ -212,19 +210,10 @@ class Web(Role):
             else:
                 self.consumer.resume(self.consumer.assignment())
             self.paused = full
-        timeout = POLL_SECONDS
-        while len(self.pending) < MOST_MESSAGES or timeout:
-            message = self.consumer.poll(timeout)
-            if message is None:
-                return
-            timeout = 0.0
-            error = consumer_error(message, self.group)
-            if is_end(message):
-                self.meter.reached_end(message)
-            elif error is None:
-                self._keep(message)
-            else:
-                log.warning("read failed, retrying", role=ROLE, error=error)
+        for message in self._available(self.consumer, self.meter.reached_end):
+            self._keep(message)
+            if len(self.pending) >= MOST_MESSAGES:
+                break
 
     def _keep(self, message: Message) -> None:
         key, offset = topic_partition(message), message_offset(message)
