@@ -122,7 +122,7 @@ sanitize: setup ## Fuzz the C sources, built with checks of all accesses to memo
 		../../$(BIN)/python -m pytest -n 0 -p no:cacheprovider tests/monitor/ingest/decode/formats/otlp \
 		tests/monitor/ingest/decode/formats/mapping/test_usual.py \
 		tests/monitor/ingest/decode/test_readers.py tests/monitor/ingest/decode/native \
-		tests/monitor/ingest/style/test_counts.py
+		tests/monitor/ingest/style/test_counts.py tests/detectors/test_strides.py
 
 chart: setup ## Generate the dependent files of the chart and its golden renders
 	$(BIN)/python -m helm.build
