@@ -133,14 +133,14 @@ static bool starts_are_valid(const int64_t *starts, Py_ssize_t rows, Py_ssize_t 
     return true;
 }
 
-PyDoc_STRVAR(assign_doc,
-"assign(values, categories, cuts, starts, indices, counts, /)\n--\n\n"
+PyDoc_STRVAR(assign_cells_doc,
+"assign_cells(values, categories, cuts, starts, indices, counts, /)\n--\n\n"
 "Write the cells of m * stride records to `indices`, and count them by stride.\n\n"
 "values: float64, (F, m * stride). categories: uint8, (C, m * stride). cuts: float64, of all numeric\n"
 "streams; starts: int64, (F + 1,), where those of each begin. indices: int64, (F + C, m * stride), of\n"
 "a raveled (F + C, G). counts: int32, (m, F + C, G), zeros.");
 
-static PyObject *assign(PyObject *module, PyObject *args)
+static PyObject *assign_cells(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given[6];
@@ -148,7 +148,7 @@ static PyObject *assign(PyObject *module, PyObject *args)
                                  {8, 1, DENSE}, {8, 2, WRITTEN}, {4, 3, WRITTEN}};
     Arrays arrays = {.count = 0};
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOOO:assign", &given[0], &given[1], &given[2], &given[3],
+    if (!PyArg_ParseTuple(args, "OOOOOO:assign_cells", &given[0], &given[1], &given[2], &given[3],
                           &given[4], &given[5]))
         return NULL;
     if (!get(given, KINDS, 6, &arrays))
@@ -183,14 +183,14 @@ done:
 
 /* --- the bets of the e-detector --------------------------------------------------------------- */
 
-PyDoc_STRVAR(run_doc,
-"run(log_payoffs, error, number, largest, highest, cusums, since, /)\n--\n\n"
+PyDoc_STRVAR(update_cusums_doc,
+"update_cusums(log_payoffs, error, number, largest, highest, cusums, since, /)\n--\n\n"
 "Correct the log payoffs of m strides for the error of the reference, and add them to the CUSUMs.\n\n"
 "log_payoffs: float64, (S, m, K); replaced by the corrected ones. error: float64, (S, K). number: of\n"
 "the first stride. largest: correction in errors. highest: CUSUM. cusums: float64, and since: int64,\n"
 "(S, 1 + m, K): the first of the m + 1 are those before, the others are written.");
 
-static PyObject *run(PyObject *module, PyObject *args)
+static PyObject *update_cusums(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given[4];
@@ -199,7 +199,7 @@ static PyObject *run(PyObject *module, PyObject *args)
     PyObject *result = NULL;
     Py_ssize_t number;
     double largest, highest;
-    if (!PyArg_ParseTuple(args, "OOnddOO:run", &given[0], &given[1], &number, &largest, &highest,
+    if (!PyArg_ParseTuple(args, "OOnddOO:update_cusums", &given[0], &given[1], &number, &largest, &highest,
                           &given[2], &given[3]))
         return NULL;
     if (!get(given, KINDS, 4, &arrays))
@@ -239,20 +239,20 @@ done:
     return result;
 }
 
-PyDoc_STRVAR(grow_doc,
-"grow(payoffs, largest, wealth, /)\n--\n\n"
+PyDoc_STRVAR(grow_wealth_doc,
+"grow_wealth(payoffs, largest, wealth, /)\n--\n\n"
 "Multiply the wealth and a new stake of 1 by the payoffs of m strides.\n\n"
 "payoffs: float64, (S, m, K). largest: float64, (S, K). wealth: float64, (S, 1 + m, K): the first of\n"
 "the m + 1 is that before, the others are written.");
 
-static PyObject *grow(PyObject *module, PyObject *args)
+static PyObject *grow_wealth(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given[3];
     static const Kind KINDS[] = {{8, 3, DENSE}, {8, 2, DENSE}, {8, 3, WRITTEN}};
     Arrays arrays = {.count = 0};
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOO:grow", &given[0], &given[1], &given[2]))
+    if (!PyArg_ParseTuple(args, "OOO:grow_wealth", &given[0], &given[1], &given[2]))
         return NULL;
     if (!get(given, KINDS, 3, &arrays))
         goto done;
@@ -280,7 +280,7 @@ done:
 
 /* --- the sums of Page-Hinkley ----------------------------------------------------------------- */
 
-/* Adds a stride to the sums of all streams. Returns whether one of them reached its threshold. */
+/* Adds a stride to the sums of all streams; those of a stream that reaches a threshold restart. */
 static void add_stride(const double *step, const double *threshold, Py_ssize_t streams, double *sums,
                        double *peak, uint8_t *found)
 {
@@ -294,20 +294,21 @@ static void add_stride(const double *step, const double *threshold, Py_ssize_t s
         sums[i] = found[i % streams] ? 0 : peak[i];
 }
 
-PyDoc_STRVAR(accumulate_doc,
-"accumulate(steps, thresholds, sums, peaks, found, /)\n--\n\n"
+PyDoc_STRVAR(update_sums_doc,
+"update_sums(steps, thresholds, sums, peaks, found, /)\n--\n\n"
 "Add the steps of m strides to both sums of each stream, which restart at a threshold.\n\n"
 "steps: float64, (m, 2, F). thresholds, sums: float64, (2, F); the sums are replaced. peaks: float64,\n"
 "(m, 2, F), before a restart, and found: bool, (m, F), zeros; both are written.");
 
-static PyObject *accumulate(PyObject *module, PyObject *args)
+static PyObject *update_sums(PyObject *module, PyObject *args)
 {
     (void)module;
     PyObject *given[5];
-    static const Kind KINDS[] = {{8, 3, DENSE}, {8, 2, DENSE}, {8, 2, WRITTEN}, {8, 3, WRITTEN}, {1, 2, WRITTEN}};
+    static const Kind KINDS[] = {{8, 3, DENSE}, {8, 2, DENSE}, {8, 2, WRITTEN},
+                                 {8, 3, WRITTEN}, {1, 2, WRITTEN}};
     Arrays arrays = {.count = 0};
     PyObject *result = NULL;
-    if (!PyArg_ParseTuple(args, "OOOOO:accumulate", &given[0], &given[1], &given[2], &given[3],
+    if (!PyArg_ParseTuple(args, "OOOOO:update_sums", &given[0], &given[1], &given[2], &given[3],
                           &given[4]))
         return NULL;
     if (!get(given, KINDS, 5, &arrays))
@@ -329,10 +330,10 @@ done:
 }
 
 static PyMethodDef METHODS[] = {
-    {"assign", assign, METH_VARARGS, assign_doc},
-    {"run", run, METH_VARARGS, run_doc},
-    {"grow", grow, METH_VARARGS, grow_doc},
-    {"accumulate", accumulate, METH_VARARGS, accumulate_doc},
+    {"assign_cells", assign_cells, METH_VARARGS, assign_cells_doc},
+    {"update_cusums", update_cusums, METH_VARARGS, update_cusums_doc},
+    {"grow_wealth", grow_wealth, METH_VARARGS, grow_wealth_doc},
+    {"update_sums", update_sums, METH_VARARGS, update_sums_doc},
     {NULL, NULL, 0, NULL},
 };
 

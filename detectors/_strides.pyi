@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from detectors.arrays import Bools, Floats
 
-def assign(
+def assign_cells(
     values: Floats,
     categories: NDArray[np.uint8],
     cuts: Floats,
@@ -14,7 +14,7 @@ def assign(
     counts: NDArray[np.int32],
     /,
 ) -> None: ...
-def run(
+def update_cusums(
     log_payoffs: Floats,
     error: Floats,
     number: int,
@@ -24,7 +24,7 @@ def run(
     since: NDArray[np.int64],
     /,
 ) -> None: ...
-def grow(payoffs: Floats, largest: Floats, wealth: Floats, /) -> None: ...
-def accumulate(
+def grow_wealth(payoffs: Floats, largest: Floats, wealth: Floats, /) -> None: ...
+def update_sums(
     steps: Floats, thresholds: Floats, sums: Floats, peaks: Floats, found: Bools, /
 ) -> None: ...

@@ -9,13 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import strides
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
 from detectors.bets import build_bets, round_down
 from detectors.dependence import SIGNIFICANCE
 from detectors.kinds import Kind
 from detectors.readings import Readings
+from detectors.strides import grow_wealth, update_cusums
 from detectors.window import Window, Windows
 
 T = TypeVar("T", np.float64, np.intp)
@@ -114,10 +114,10 @@ class EDetector:
         number, corrected = windows.stride_number, log_payoffs.copy()
         cusums, since = _with_room(self.cusums, corrected), _with_room(self.since, corrected)
         wealth = _with_room(self.wealth, corrected)
-        strides.run(corrected, self.error, number, MAX_CORRECTION, MAX_CUSUM, cusums, since)
+        update_cusums(corrected, self.error, number, MAX_CORRECTION, MAX_CUSUM, cusums, since)
         with np.errstate(over="ignore"):  # the payoff of a single stride can exceed any float
             np.exp(corrected, out=corrected)
-            strides.grow(corrected, self.max_wealth, wealth)
+            grow_wealth(corrected, self.max_wealth, wealth)
         self.cusums, self.since = cusums[:, -1].copy(), since[:, -1].copy()
         self.wealth, self.stride_number = wealth[:, -1].copy(), number
         self.mixtures = np.vecdot(self.weights[:, None], wealth[:, 1:]).T.copy()
@@ -190,12 +190,12 @@ class EDetector:
         self.mixtures = np.frombuffer(mixtures).reshape(1, -1).copy()
 
 
-def _with_room(state: NDArray[T], strides: Floats) -> NDArray[T]:
+def _with_room(state: NDArray[T], log_payoffs: Floats) -> NDArray[T]:
     """Return an array of shape (S, 1 + m, K): the state of shape (S, K), and room for m strides.
 
-    strides: shape (S, m, K).
+    log_payoffs: of these strides, shape (S, m, K).
     """
-    streams, m, bets = strides.shape
+    streams, m, bets = log_payoffs.shape
     room = np.empty((streams, 1 + m, bets), state.dtype)
     room[:, 0] = state
     return room

@@ -8,13 +8,14 @@ import msgspec
 import numpy as np
 from scipy.optimize import brentq
 
-from detectors import dependence, strides
+from detectors import dependence
 from detectors.arrays import Bools, Floats
 from detectors.baseline import Baseline
 from detectors.dependence import SIGNIFICANCE
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.readings import Readings
+from detectors.strides import update_sums
 from detectors.window import Window, Windows
 
 ALLOWANCE = 0.1
@@ -80,7 +81,7 @@ class PageHinkley:
         steps = np.vecdot(self.steps, counts)
         self.peaks, self.stride_number = np.empty_like(steps), windows.stride_number
         found: Bools = np.zeros((len(steps), len(self.streams)), bool)
-        strides.accumulate(steps, self.thresholds, self.sums, self.peaks, found)
+        update_sums(steps, self.thresholds, self.sums, self.peaks, found)
         return found
 
     def readings(self, windows: Windows) -> Readings:

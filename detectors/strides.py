@@ -21,7 +21,7 @@ else:
     BUILT = True
 
 
-def _assign(
+def _assign_cells(
     values: Floats,
     categories: NDArray[np.uint8],
     cuts: Floats,
@@ -49,7 +49,7 @@ def _assign(
     counts[...] = found.reshape(counts.shape)
 
 
-def _run(
+def _update_cusums(
     log_payoffs: Floats,
     error: Floats,
     number: int,
@@ -77,7 +77,7 @@ def _run(
         since[:, at + 1] = start
 
 
-def _grow(payoffs: Floats, largest: Floats, wealth: Floats, /) -> None:
+def _grow_wealth(payoffs: Floats, largest: Floats, wealth: Floats, /) -> None:
     """Multiply the wealth and a new stake of 1 by the payoffs of m strides.
 
     payoffs: shape (S, m, K). largest: wealth, shape (S, K). wealth: shape (S, 1 + m, K). The first
@@ -87,7 +87,7 @@ def _grow(payoffs: Floats, largest: Floats, wealth: Floats, /) -> None:
         wealth[:, at + 1] = np.minimum((wealth[:, at] + 1) * payoffs[:, at], largest)
 
 
-def _accumulate(
+def _update_sums(
     steps: Floats, thresholds: Floats, sums: Floats, peaks: Floats, found: Bools, /
 ) -> None:
     """Add the steps of m strides to both sums of each stream, which restart at a threshold.
@@ -102,7 +102,7 @@ def _accumulate(
         sums[...] = np.where(found[at], 0.0, peak)
 
 
-assign = native.assign if BUILT else _assign
-run = native.run if BUILT else _run
-grow = native.grow if BUILT else _grow
-accumulate = native.accumulate if BUILT else _accumulate
+assign_cells = native.assign_cells if BUILT else _assign_cells
+update_cusums = native.update_cusums if BUILT else _update_cusums
+grow_wealth = native.grow_wealth if BUILT else _grow_wealth
+update_sums = native.update_sums if BUILT else _update_sums

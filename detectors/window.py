@@ -15,9 +15,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors import strides
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Baseline
+from detectors.strides import assign_cells
 
 STRIDES_PER_BATCH = 100
 """Strides to evaluate at once: more of them would not fit into the processor's cache."""
@@ -210,7 +210,7 @@ class Window:
         indices = np.empty((len(self._row), values.shape[1]), np.intp)
         counts = np.zeros((values.shape[1] // self.stride, *self.cell_counts.shape), np.int32)
         baseline = self.baseline
-        strides.assign(values, categories, baseline.cuts, baseline.cut_starts, indices, counts)
+        assign_cells(values, categories, baseline.cuts, baseline.cut_starts, indices, counts)
         return indices, counts
 
     def snapshot(self) -> dict[str, bytes | int]:

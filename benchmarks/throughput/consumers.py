@@ -26,7 +26,8 @@ from river.drift import ADWIN
 
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.kafka.clients import consumer_settings
-from monitor.roles.ingest import BATCH, POLL_SECONDS
+from monitor.roles.ingest import BATCH
+from monitor.roles.role import POLL_SECONDS
 
 IDLE_SECONDS = 120.0
 

@@ -54,7 +54,7 @@ from monitor.roles.lag import LagMeter
 from monitor.roles.names import INGEST as ROLE
 from monitor.roles.open_alarms import OpenAlarms
 from monitor.roles.registry_wait import RegistryWait
-from monitor.roles.role import Role
+from monitor.roles.role import POLL_SECONDS, Role
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
 
@@ -66,7 +66,6 @@ BATCH_BYTES = 6 * 1024 * 1024
 """Size of these messages, by the mean size of the batch before: larger ones are read in fewer."""
 FIRST_BATCH = 300
 """Messages of the first batch, whose size is not known."""
-POLL_SECONDS = 0.1
 COMMIT_SECONDS = 0.5
 """Time that a transaction stays open; the delay of a record after it was read."""
 BEHIND_SECONDS = 1.0

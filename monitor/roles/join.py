@@ -50,7 +50,7 @@ from monitor.roles.join_feedback import FeedbackInput, FeedbackRouter, Routed, d
 from monitor.roles.join_partition import Checkpoint, Partition, checkpoint_of, place
 from monitor.roles.lag import LagMeter, count_expired
 from monitor.roles.names import JOIN as ROLE
-from monitor.roles.role import Role
+from monitor.roles.role import POLL_SECONDS, Role
 from monitor.telemetry.counters.joins import JoinMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.health import Health
@@ -62,7 +62,6 @@ READ = 2_000
 READ_BYTES = 16 * 1024 * 1024
 MAX_EVENTS = 50_000
 """Events that are read and not committed, beyond which reading of feedback is paused."""
-POLL_SECONDS = 0.1
 COMMIT_SECONDS = 1.0
 """Time between two commits; a part of the delay of a value."""
 OPERATION_SECONDS = 15.0

@@ -44,7 +44,7 @@ def both(native: Callable[..., None], python: Callable[..., None], arguments: Ar
 
 
 def cells_of(rng: np.random.Generator, numeric: int, binned: int, m: int, stride: int) -> Arrays:
-    """Return arguments of `assign`: values at, between and beyond cuts, infinite and missing."""
+    """Return arguments of `assign_cells`: values at, between and beyond cuts, or missing."""
     lengths = rng.integers(0, 40, numeric)
     cuts = [np.unique(rng.normal(size=n).round(2)) for n in lengths]
     all_cuts = np.concatenate([np.zeros(0), *cuts])
@@ -68,8 +68,8 @@ def cells_of(rng: np.random.Generator, numeric: int, binned: int, m: int, stride
 def test_cells_are_the_same(seed: int, numeric: int, binned: int, m: int, stride: int) -> None:
     """Cells and counts equal those of numpy, which are tested against the cuts."""
     both(
-        strides.assign,
-        strides._assign,
+        strides.assign_cells,
+        strides._assign_cells,
         cells_of(np.random.default_rng(seed), numeric, binned, m, stride),
     )
 
@@ -82,7 +82,7 @@ def test_records_are_counted_in_their_cells(seed: int, numeric: int, m: int) -> 
     """
     arguments = cells_of(np.random.default_rng(seed), numeric, 2, m, 10)
     values, categories, cuts, starts, indices, counts = arguments
-    strides.assign(*arguments)
+    strides.assign_cells(*arguments)
     width = counts.shape[2]
     for row, (first, end) in enumerate(pairwise(starts.tolist())):
         for value, index in zip(values[row], indices[row], strict=True):
@@ -119,7 +119,7 @@ def test_runs_are_the_same(seed: int, streams: int, m: int, bets: int, number: i
     cusums = np.maximum(0.0, rng.normal(0, 3, error.shape))
     since = rng.integers(max(0, number - 1_000), number, error.shape)
     arguments = log_payoffs, error, number, 2.5, 100.0, room(cusums, m), room(since, m)
-    both(strides.run, strides._run, arguments)
+    both(strides.update_cusums, strides._update_cusums, arguments)
 
 
 @built
@@ -134,7 +134,7 @@ def test_wealth_grows_the_same(seed: int, streams: int, m: int, bets: int) -> No
     largest = rng.choice([10.0, 1e6, 1e300], error.shape)
     arguments = payoffs, largest, room(rng.exponential(1.0, error.shape), m)
     with np.errstate(over="ignore"):
-        both(strides.grow, strides._grow, arguments)
+        both(strides.grow_wealth, strides._grow_wealth, arguments)
 
 
 @built
@@ -150,7 +150,7 @@ def test_sums_are_the_same(seed: int, streams: int, m: int) -> None:
         np.empty((m, 2, streams)),
         np.zeros((m, streams), np.bool_),
     )
-    both(strides.accumulate, strides._accumulate, arguments)
+    both(strides.update_sums, strides._update_sums, arguments)
 
 
 @built
@@ -160,11 +160,11 @@ def test_other_shapes_are_rejected() -> None:
     log_payoffs, error = bets_of(rng, 2, 3, 4)
     state = room(np.zeros((2, 4)), 3)
     calls: list[tuple[Callable[..., None], Arrays]] = [
-        (strides.assign, cells_of(rng, 2, 2, 3, 10)),
-        (strides.run, (log_payoffs, error, 1, 2.5, 100.0, state, state.astype(np.int64))),
-        (strides.grow, (log_payoffs, error, state)),
+        (strides.assign_cells, cells_of(rng, 2, 2, 3, 10)),
+        (strides.update_cusums, (log_payoffs, error, 1, 2.5, 100.0, state, state.astype(np.int64))),
+        (strides.grow_wealth, (log_payoffs, error, state)),
         (
-            strides.accumulate,
+            strides.update_sums,
             (
                 np.zeros((3, 2, 4)),
                 np.zeros((2, 4)),
@@ -194,7 +194,7 @@ def test_invalid_cells_and_cuts_are_rejected() -> None:
     beyond = categories.copy()
     beyond[1, 7] = counts.shape[2]
     with pytest.raises(ValueError, match="shapes"):
-        strides.assign(values, beyond, cuts, starts, indices, counts)
+        strides.assign_cells(values, beyond, cuts, starts, indices, counts)
     for wrong in ([0, -5, len(cuts)], [0, len(cuts) + 9, len(cuts)], [1, 1, len(cuts)]):
         with pytest.raises(ValueError, match="shapes"):
-            strides.assign(values, categories, cuts, np.array(wrong), indices, counts)
+            strides.assign_cells(values, categories, cuts, np.array(wrong), indices, counts)

@@ -106,9 +106,7 @@ def test_a_backlog_is_sampled_less() -> None:
         assert taken == 3
 
 
-def test_first_samples_are_counted_by_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_first_samples_are_counted_by_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """No group is passed over until each model of a group has enough samples, within a limit."""
     monkeypatch.setattr(sample, "FIRST_SAMPLES", 20)
     monkeypatch.setattr(sample, "MAX_FIRST_SAMPLES", 90)
