@@ -7,11 +7,15 @@ all original characters from the first to the last one that it was found in.
 
 from __future__ import annotations
 
-import re
+import sys
 import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 _LAST_SCANNED = 0x20000
 _COMPATIBILITY_IDEOGRAPHS = range(0x2F800, 0x2FA20)
@@ -62,14 +66,16 @@ def normalized(text: str) -> Normalized:
     """
     if text.isascii():
         return Normalized(text)
-    changed, replacements = _changes()
+    changes = _changes()
+    places = changes.changed.take(_code_points(text)).nonzero()[0].tolist()
+    if not places:
+        return Normalized(text)
     pieces: list[str] = []
     starts: list[int] = []
     shifts: list[int] = []
     length = end = 0
-    for match in changed.finditer(text):
-        at = match.start()
-        replacement = replacements.get(text[at], text[at])
+    for at in places:
+        replacement = changes.replacements[text[at]]
         length += at - end
         pieces += (text[end:at], replacement)
         end = at + 1
@@ -82,8 +88,6 @@ def normalized(text: str) -> Normalized:
             shifts.append(end - length)
         else:
             length += 1
-    if not pieces:
-        return Normalized(text)
     pieces.append(text[end:])
     return Normalized("".join(pieces), tuple(starts), tuple(shifts))
 
@@ -93,18 +97,31 @@ def prepare() -> None:
     _changes()
 
 
+def _code_points(text: str) -> NDArray[np.unsignedinteger]:
+    """Return the code points of a text of n characters, shape (n,)."""
+    units = text.encode("utf-16-le", "surrogatepass")  # the encoder for 32 bits is half as fast
+    if len(units) == 2 * len(text):
+        return np.frombuffer(units, np.uint16)
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+class _Changes(NamedTuple):
+    """What replaces characters. changed: whether there is something, by code point."""
+
+    replacements: dict[str, str]
+    changed: NDArray[np.bool_]
+
+
 @cache
-def _changes() -> tuple[re.Pattern[str], dict[str, str]]:
-    """Return what replaces characters, and a pattern that finds all of them (and some others)."""
+def _changes() -> _Changes:
     replacements = {}
+    changed = np.zeros(sys.maxunicode + 1, np.bool_)
     for code in (*range(0x80, _LAST_SCANNED), *_COMPATIBILITY_IDEOGRAPHS, *_SPECIAL_PURPOSE):
         replacement = _replacement(chr(code))
         if replacement != chr(code):
             replacements[chr(code)] = replacement
-    # One range for all other planes: a class with many ranges beyond the first is slow to test.
-    basic = _ranges([ord(character) for character in replacements if character < "\U00010000"])
-    pattern = re.compile(f"[{''.join(basic)}\U00010000-\U0010ffff]")
-    return pattern, replacements
+            changed[code] = True
+    return _Changes(replacements, changed)
 
 
 def _replacement(character: str) -> str:
@@ -116,14 +133,3 @@ def _replacement(character: str) -> str:
     if category == "Nd":
         return str(unicodedata.decimal(character))
     return unicodedata.normalize("NFKC", character)
-
-
-def _ranges(codes: list[int]) -> list[str]:
-    """Return sorted code points as ranges of a character class."""
-    found: list[list[int]] = []
-    for code in codes:
-        if found and found[-1][1] == code - 1:
-            found[-1][1] = code
-        else:
-            found.append([code, code])
-    return [f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in found]

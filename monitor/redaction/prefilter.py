@@ -12,8 +12,8 @@ from functools import cache
 from typing import Any
 
 Prefilter = Callable[[str], Sequence[tuple[int, Sequence[int]]]]
-"""Returns the indices of the rules that may match in a text, in order, each with the positions at
-which matches may end; without positions they may end anywhere."""
+"""Returns the indices of the searched patterns that may match in a text, in order, each with the
+positions at which matches may end; without positions they may end anywhere."""
 
 
 def hyperscan_installed() -> bool:
@@ -31,10 +31,11 @@ def all_rules(count: int) -> Prefilter:
     return lambda _: candidates
 
 
-def by_hyperscan(patterns: tuple[str, ...], located: frozenset[int]) -> Prefilter:
+def by_hyperscan(patterns: tuple[tuple[str, ...], ...], located: frozenset[int]) -> Prefilter:
     """Return a prefilter that scans a text once for all patterns. It serves one thread.
 
-    located: indices of the patterns whose ends are reported.
+    patterns: those that are searched for a rule, or for several rules, by their index.
+    located: indices whose ends are reported.
     """
     import hyperscan
 
@@ -63,17 +64,18 @@ def by_hyperscan(patterns: tuple[str, ...], located: frozenset[int]) -> Prefilte
 
 
 @cache
-def _database(patterns: tuple[str, ...], located: frozenset[int]) -> Any:
+def _database(patterns: tuple[tuple[str, ...], ...], located: frozenset[int]) -> Any:
     """Compile patterns once per process: it takes a quarter of a second."""
     import hyperscan
 
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     every = hyperscan.HS_FLAG_PREFILTER | hyperscan.HS_FLAG_UTF8
     once = every | hyperscan.HS_FLAG_SINGLEMATCH
+    single = [(index, pattern) for index, each in enumerate(patterns) for pattern in each]
     database.compile(
-        expressions=[pattern.encode() for pattern in patterns],
-        ids=list(range(len(patterns))),
-        elements=len(patterns),
-        flags=[every if index in located else once for index in range(len(patterns))],
+        expressions=[pattern.encode() for _, pattern in single],
+        ids=[index for index, _ in single],
+        elements=len(single),
+        flags=[every if index in located else once for index, _ in single],
     )
     return database

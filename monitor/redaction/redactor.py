@@ -43,9 +43,9 @@ class Redactor:
             hyperscan = hyperscan_installed()
         prepare()
         self._rules = [(rule, re.compile(rule.pattern, re.ASCII)) for rule in RULES]
-        rules_of: dict[str, list[int]] = {}  # several rules may share a hint
+        rules_of: dict[tuple[str, ...], list[int]] = {}  # several rules may share their hints
         for index, rule in enumerate(RULES):
-            searched = re.escape(rule.anchor) or rule.hint or rule.pattern
+            searched = rule.hints or (re.escape(rule.anchor) or rule.pattern,)
             rules_of.setdefault(searched, []).append(index)
         patterns = tuple(rules_of)
         located = frozenset(
@@ -147,6 +147,9 @@ def _next(
         return None if anchor < 0 else pattern.search(text, max(position, anchor - rule.reach))
     if last == len(text):
         return pattern.search(text, position)
+    if rule.hints:  # a search would go on beyond the last place, slowly
+        places = range(position, last)
+        return next((match for at in places if (match := pattern.match(text, at))), None)
     while near := pattern.search(text, position, last + _AHEAD):
         if match := pattern.match(text, near.start()):  # the whole text decides how long it is
             return match

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import time
 from functools import cache
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from monitor.redaction.normalization import normalized
 from monitor.redaction.prefilter import hyperscan_installed
 from monitor.redaction.redactor import Redactor, redact
-from monitor.redaction.rules.registry import KINDS
+from monitor.redaction.rules.registry import KINDS, RULES
 from tests.monitor.redaction.blind.sets import CONTEXTS, SETS, blind_set
 
 needs_hyperscan = pytest.mark.skipif(not hyperscan_installed(), reason="hyperscan is not installed")
@@ -31,6 +32,51 @@ FRAGMENTS = (
         "order",
         "phone",
         "ﬁ",
+        "\ud800",
+    ),
+)
+NAMED = (
+    *(
+        "password",
+        "Passwords",
+        "pass",
+        "пароль",
+        "ｐｗ",
+        "mot de passe",
+        "密码",
+        "PIN",
+        "login",
+        "auth",
+    ),
+    *(
+        "is ",
+        "Is ",
+        " is ",
+        "=",
+        ": ",
+        "=>",
+        " or ",
+        "value",
+        "1",
+        "_prod",
+        " for ",
+        " to ",
+        "my ",
+        "(",
+    ),
+    *(
+        "hunter2!x",
+        "secretA9",
+        "4711",
+        "“",
+        '"',
+        "'",
+        " ",
+        "\n",
+        "|",
+        "a@b.co",
+        "://",
+        "\u200b",
         "\ud800",
     ),
 )
@@ -121,6 +167,24 @@ def test_hyperscan_changes_nothing_in_real_texts() -> None:
         found = fast().redact(text)
         assert found.counts
         assert found == plain().redact(text)
+
+
+@needs_hyperscan
+def test_hyperscan_changes_nothing_near_names() -> None:
+    """With and without Hyperscan, results are the same where names, what joins them to a value, and
+    values follow each other in any order, with and without blanks.
+    """
+    rng = random.Random(3)
+    for _ in range(4_000):
+        text = "".join(rng.choice(NAMED) for _ in range(rng.randint(2, 9)))
+        assert fast().redact(text) == plain().redact(text)
+
+
+def test_the_reach_of_hints() -> None:
+    """A match of a hint is not longer than the reach of its rule: a match begins within it."""
+    for rule in RULES:
+        for hint in rule.hints:
+            assert re._parser.parse(hint).getwidth()[1] <= rule.reach  # type: ignore[attr-defined]  # private
 
 
 @settings(max_examples=150, deadline=None)

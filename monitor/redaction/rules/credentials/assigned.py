@@ -12,7 +12,7 @@ OPEN = rf"(?:{QUOTE}|[“”„«‘’「『])"
 _CLOSING = {"“": "”", "„": "“", "«": "»", "‘": "’", "「": "」", "『": "』"}
 _GIVEN = (
     # the end of the name: quoted, an index, followed by a remark, in bold, in an element
-    rf"(?:_(?i:prod|dev|test|staging|root|admin|old|new)|[12])?(?:{QUOTE})?(?:\]|\[\d*\])?"
+    rf"{names.END}(?:_(?i:prod|dev|test|staging|root|admin|old|new)|[12])?(?:{QUOTE})?(?:\]|\[\d*\])?"
     r"(?:\s?\([^()\n]{1,30}\))?(?:\*\*|__)?(?:</\w{1,10}>)?\s{0,3}"
     # what joins name and value: a sign, a word, `value` as a name, an argument, the next element
     # the name of a type or another value may come first
@@ -165,4 +165,4 @@ def _is_plain_password(match: re.Match[str], found: str, given: str) -> bool:
     return option or (ends and _account(before(match, 120)) is not None)
 
 
-RULES = (Rule("password", _PASSWORD, _password, hint=names.HINT, reach=names.HINT_CHARS),)
+RULES = (Rule("password", _PASSWORD, _password, hints=names.HINTS, reach=names.HINT_CHARS),)

@@ -119,10 +119,9 @@ def _argument(match: re.Match[str]) -> Span | None:
     return match.span("secret") if certain or value.is_mixed(found) else None
 
 
-_CALL_HINT = (
-    r"(?i:auth\w{0,16}\s{0,2}[=:]?\s{0,2}|(?:login|sign_?in|credentials?|authentication"
-    r"|connect(?:ion)?"
-    r"|mysqli|pdo)\s{0,2})[(\[]"
+_CALL_HINTS = (
+    r"(?i:auth\w{0,16}\s{0,2}[=:]?\s{0,2})[(\[]",
+    r"(?i:login|sign_?in|credentials?|authentication|connect(?:ion)?|mysqli|pdo)\s{0,2}[(\[]",
 )
 URLS = (Rule("password", _URL, _url_password, anchor="://", reach=21),)
 RULES = (
@@ -137,7 +136,7 @@ RULES = (
         for anchor, pattern in _OPTIONS
     ),
     Rule("password", _SQL, _statement, reach=80),
-    Rule("password", _ACCOUNT, _argument, hint=_CALL_HINT, reach=40),
-    Rule("password", _CONNECTION, _argument, hint=_CALL_HINT, reach=40),
+    Rule("password", _ACCOUNT, _argument, hints=_CALL_HINTS, reach=40),
+    Rule("password", _CONNECTION, _argument, hints=_CALL_HINTS, reach=40),
     Rule("password", _SECURE, _argument, anchor="SecureString", reach=12),
 )

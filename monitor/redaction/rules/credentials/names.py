@@ -41,7 +41,11 @@ POSSESSIVES = (
     "my|our|his|her|their|your|mein|meine|unser|dein|ihr|mi|tu|su|mon|votre|notre|minha|meu|sua"
     "|mia|mio|tua|mijn|moje|mój|můj|mitt|mit|min|моя|мой|мій|наш|benim|我的|我|내|私の|मेरा"
 )
-HINT = rf"(?i:{'|'.join((*NAMES, *DIRECTIVES, *WEAK_NAMES, *SHORT_NAMES, 'pw'))})(?:[^a-z]|\Z)"
-"""What the prefilter searches: a name that is not the beginning of a longer word."""
-HINT_CHARS = 32
+END = "(?![a-z])"
+"""Follows a name that is not the beginning of a longer word."""
+HINTS = tuple(
+    rf"(?i:{name})(?:[^a-z]|\Z)" for name in (*NAMES, *DIRECTIVES, *WEAK_NAMES, *SHORT_NAMES, "pw")
+)
+"""What the prefilter searches: a name and its end."""
+HINT_CHARS = 20
 """Upper bound of the length of a match of the hint."""

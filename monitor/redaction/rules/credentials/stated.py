@@ -106,7 +106,7 @@ _REVERSED = (
     rf"(?i:(?:{names.POSSESSIVES}|the|a|new|old|current|user and|username and"
     r"|login and|root|admin|wifi|temporary|default|das|la|le|el|neues|altes|good|strong"
     r"|weak|secure|safe|bad|terrible|decent|better|common)\s){0,3}"
-    rf"{words(*names.NAMES, 'pw')}(?P<rest>\s?[^\W\d_]{{0,12}})"
+    rf"{words(*names.NAMES, 'pw')}{names.END}(?P<rest>\s?[^\W\d_]{{0,12}})"
 )
 _in_front = re.compile(
     r"(?:\A|[\s\"'`(:„“«])(?P<secret>[^\s\"'`(„“«]{5,64}?)[\"'`),“”»]{0,2}\s\Z"
@@ -191,7 +191,7 @@ _PHRASE = (
     r"(?:\s(?i:is|was|:)|\s?[:=])\s{0,3}[\"'`]?(?P<secret>[a-z]{3,12}(?:\s[a-z]{3,12}){3,23})"
     r"(?![^\s\"'`.,;!?)])"
 )
-_PHRASE_HINT = r"(?i:pass[ -]?phrase|seed phrase|mnemonic|recovery phrase)"
+_PHRASE_HINTS = (r"(?i:pass[ -]?phrase|seed phrase|mnemonic|recovery phrase)",)
 _MIN_SEED_WORDS = 12
 
 
@@ -204,14 +204,14 @@ def _phrase(match: re.Match[str]) -> Span | None:
     return match.span("secret") if value.is_phrase(found) and (whole or seed) else None
 
 
-_LOGIN_HINT = rf"(?i:{'|'.join(_LOGINS)})[^a-z]"
-_PIN_HINT = r"(?:PIN|pin|Pin|passcode)[^a-z]"
+_LOGIN_HINTS = (rf"(?i:{'|'.join(_LOGINS)})[^a-z]",)
+_PIN_HINTS = (r"(?:PIN|pin|Pin|passcode)[^a-z]",)
 
 RULES = (
-    Rule("password", _STATED, _stated, hint=names.HINT, reach=names.HINT_CHARS),
-    Rule("password", _ACCOUNT, _account_password, retry=True, hint=_LOGIN_HINT, reach=32),
-    Rule("password", _REVERSED, _reversed, hint=names.HINT, reach=64 + names.HINT_CHARS),
-    Rule("password", _PIN, hint=_PIN_HINT, reach=48),
-    Rule("password", _WORD, _word, hint=names.HINT, reach=names.HINT_CHARS),
-    Rule("password", _PHRASE, _phrase, hint=_PHRASE_HINT, reach=24),
+    Rule("password", _STATED, _stated, hints=names.HINTS, reach=names.HINT_CHARS),
+    Rule("password", _ACCOUNT, _account_password, retry=True, hints=_LOGIN_HINTS, reach=32),
+    Rule("password", _REVERSED, _reversed, hints=names.HINTS, reach=64 + names.HINT_CHARS),
+    Rule("password", _PIN, hints=_PIN_HINTS, reach=48),
+    Rule("password", _WORD, _word, hints=names.HINTS, reach=names.HINT_CHARS),
+    Rule("password", _PHRASE, _phrase, hints=_PHRASE_HINTS, reach=24),
 )

@@ -40,4 +40,4 @@ def _cells(match: re.Match[str]) -> list[Span]:
     return found
 
 
-RULES = (Rule("password", _HEADER, _cells, hint=names.HINT, reach=names.HINT_CHARS),)
+RULES = (Rule("password", _HEADER, _cells, hints=names.HINTS, reach=names.HINT_CHARS),)
