@@ -11,7 +11,7 @@ import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Job:
 
     roles: the daemon's roles. flags: further ones of `plumbline run`.
     per_message: records in a message.
-    root: checkout whose daemon is measured.
+    root: checkout whose daemon is measured. settings: further sections of its configuration.
     """
 
     bootstrap: str
@@ -57,6 +57,7 @@ class Job:
     per_message: int = 1
     root: Path = ROOT
     flags: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def messages(self) -> int:
@@ -101,6 +102,7 @@ def measure(job: Job, directory: Path) -> Measurement:
         "reference": dict(job.reference),
         "http": {"port": 0},
         "log": {"format": "json"},
+        **job.settings,
     }
     with (
         group.holding(config, job.topic, job.partitions) as release,
