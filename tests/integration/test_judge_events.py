@@ -60,3 +60,35 @@ def test_a_topic_that_is_absent_ends_nothing(broker: KafkaBroker) -> None:
     writer.write([changed("down")])
     writer.close()
     assert writer.take_delivered() == [], "an event that is not in the topic is kept"
+
+
+def test_an_event_that_was_not_delivered_is_written_again(broker: KafkaBroker) -> None:
+    """Once, when the topic exists, and without another event: it may be the last one."""
+    prefix = uuid.uuid4().hex
+    name = Topics(prefix).events
+    config = KafkaConfig.model_validate(
+        {
+            "bootstrap_servers": broker.bootstrap,
+            "prefix": prefix,
+            "client": {"message.timeout.ms": 1_000, "topic.metadata.refresh.interval.ms": 200},
+        }
+    )
+    writer = JudgeEvents(config)
+    event = changed("down")
+    writer.write([event])
+    writer.close()
+    broker.create_topic(name, 1)
+    delivered: list[str] = []
+
+    def all_delivered() -> bool:
+        delivered.extend(writer.take_delivered())
+        writer.write([])
+        return bool(delivered)
+
+    until(all_delivered, "the delivery of the event")
+    writer.write([])
+    writer.close()
+    assert delivered == [event.id]
+    assert [decode_judge(each.value() or b"") for each in read_all(broker.bootstrap, name)] == [
+        event
+    ]
