@@ -37,11 +37,11 @@ KEYS = {
 
 
 class Example(NamedTuple):
-    """A text of a kind. secret: what must be replaced; None in a text without a secret."""
+    """A text of a kind. secrets: what must be replaced."""
 
     kind: str
     text: str
-    secret: str | None
+    secrets: tuple[str, ...] = ()
 
 
 class Measured(NamedTuple):
@@ -60,9 +60,9 @@ def load(path: Path) -> list[Example]:
     for kind, lists in yaml.safe_load(path.read_text()).items():
         for template in lists["positives"]:
             text = _fill(template, rng)
-            secret = text[text.index("⟦") + 1 : text.index("⟧")]
-            examples.append(Example(kind, text.replace("⟦", "").replace("⟧", ""), secret))
-        examples += [Example(kind, _fill(each, rng), None) for each in lists["negatives"]]
+            secrets = tuple(re.findall("⟦(.*?)⟧", text, re.DOTALL))
+            examples.append(Example(kind, text.replace("⟦", "").replace("⟧", ""), secrets))
+        examples += [Example(kind, _fill(each, rng)) for each in lists["negatives"]]
     return examples
 
 
@@ -71,21 +71,21 @@ def measure(
 ) -> dict[str, Measured]:
     """Return recall and precision by kind.
 
-    Recall: share of the positives whose secret is gone. Precision: share of all places counted as
-    the kind, in all texts, that are a secret of that kind. A text has one secret.
+    Recall: share of the positives whose secrets are all gone. Precision: share of all places
+    counted as the kind, in all texts, that are a secret of that kind.
     """
     results = {kind: Measured(0, 0, [], []) for kind in dict.fromkeys(e.kind for e in examples)}
     true: Counter[str] = Counter()
     counted: Counter[str] = Counter()
-    positives = Counter(each.kind for each in examples if each.secret is not None)
+    positives = Counter(each.kind for each in examples if each.secrets)
     for example in examples:
         text, counts = redact(example.text)
-        gone = example.secret is not None and not _remains(example.secret, text)
-        if example.secret is not None and not gone:
+        gone = sum(not _remains(secret, text) for secret in example.secrets)
+        if gone < len(example.secrets):
             results[example.kind].missed.append(example.text)
         for kind, places in counts.items():
             same = kind == example.kind or {kind, example.kind} <= KEYS
-            right = 1 if gone and same else 0
+            right = min(places, gone) if same else 0
             counted[kind] += places
             true[kind] += right
             if places > right and kind in results:

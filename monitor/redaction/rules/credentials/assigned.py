@@ -8,21 +8,22 @@ from monitor.redaction.rules.credentials import names, value
 from monitor.redaction.rules.rule import QUOTE, Rule, Span, before, words
 
 MAX_CHARS = 200
-OPEN = rf"(?:{QUOTE}|[“”„«‘’「『])"
+OPEN = rf"(?:[A-Za-z@$]?{QUOTE}|[“”„«‘’「『])"  # also N'...' of SQL, b'...', @"..."
+_BLANKS = r"(?:[ \t]{0,24}|\s{0,3})"  # settings stand in columns
 _CLOSING = {"“": "”", "„": "“", "«": "»", "‘": "’", "「": "」", "『": "』"}
 _GIVEN = (
     # the end of the name: quoted, an index, followed by a remark, in bold, in an element
     rf"{names.END}(?:_(?i:prod|dev|test|staging|root|admin|old|new)|[12])?(?:{QUOTE})?(?:\]|\[\d*\])?"
-    r"(?:\s?\([^()\n]{1,30}\))?(?:\*\*|__)?(?:</\w{1,10}>)?\s{0,3}"
+    rf"(?:\s?\([^()\n]{{1,30}}\))?(?:\*\*|__)?(?:</\w{{1,10}}>)?{_BLANKS}"
     # what joins name and value: a sign, a word, `value` as a name, an argument, the next element
     # the name of a type or another value may come first
     rf"(?::\s?[\w<>\[\].?]{{2,24}}\s?=\s?{QUOTE}"
     rf"|(?:=\s?[\w.$\[\]\"']{{3,60}}\s?)?(?:\|\||\?\?|\bor)\s?{QUOTE}"
     rf"|(?:=>|:=|={{1,3}}|[:>]|\||(?<=\s)-\s|(?i:{names.IS})\s?:?\s(?:(?i:{names.NOW})\s)?|[是は는은为為])"
-    rf"(?:\*\*|__|</\w{{1,10}}>)?\s{{0,3}}(?:{OPEN})?"
+    rf"(?:\*\*|__|</\w{{1,10}}>)?{_BLANKS}(?:{OPEN})?"
     rf"|,?\s{{0,20}}(?:{QUOTE})?(?i:value)(?:{QUOTE})?\s?[:=]\s{{0,3}}(?:{OPEN})?"
     rf"|(?<=\s)\("
-    rf"|<\w{{1,10}}>|\)?,\s?{QUOTE}|\({QUOTE}"
+    rf"|<\w{{1,10}}>|(?:{QUOTE})?\)?,\s?{QUOTE}|\({QUOTE}"
     rf"|\s?\{{[^{{}}\"]{{0,60}}default\s?=\s?{QUOTE}"
     rf"|\)?\.(?i:send_?keys|fill|type|set_?value|val|set_?text)\({QUOTE}"
     rf"|\s{{1,4}}{QUOTE}|(?<=[\"'`]))"
@@ -101,7 +102,8 @@ def _is_quoted_password(found: str, given: str) -> bool:
     if value.stands_for_one(found):
         return False
     if " " in found:
-        return value.is_phrase(found) and bool(_separated(given))
+        chosen = given.endswith(('="', "='")) and value.is_chosen(found)
+        return bool(_separated(given)) and (chosen or value.is_phrase(found))
     if value.is_mixed(found) or value.is_joined(found):
         return True
     if "=" in given and "," not in given and value.is_pair(found):

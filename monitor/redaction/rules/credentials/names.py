@@ -33,7 +33,7 @@ WEAK_NAMES = ("clave", "chave de acesso", "zugangscode", "codice di accesso", "p
 SHORT_NAMES = ("pass", "pwd", "mdp")
 IS = (
     "is|was|are|ist|war|lautet|lautete|es|era|est|était|é|è|jest|to|brzmi|är|var|er|je|on"
-    "|là|adalah|ialah|είναι|este|هي|هو|है|היא|—|–"
+    "|c['’]est|là|adalah|ialah|είναι|este|هي|هو|है|היא|—|–"
 )
 """What stands between the name and the value in prose, with blanks around it."""
 NOW = "now|currently|actually|still|jetzt|nun|maintenant|ahora|agora|adesso|nu|teraz|теперь"

@@ -16,7 +16,7 @@ _STATED = (
     r"|till|från|voor|van|od|do|z|na|от|для|к|из|của|untuk|saya|tôi|i)\s[^\n:=?]{1,40}?"
     r"|(?i:temp|prov|actu|aktu|inic|init|neu|nuev|nouv|nov|new|old)[^\W\d_]{0,10}"
     rf"|(?!{_NOT_VALUES})[^\W\d_][\w.-]{{1,15}}(?:\s[^\W\d_][\w.-]{{1,15}})?)"
-    rf"(?:\s(?i:{names.IS})\s|\s?:\s|\s[-–—]\s))"
+    rf"(?:\s(?i:{names.IS})\s(?:\S{{4,14}}\s(?i:to|in|auf|à|na|a|en|em|naar)\s)?|\s?:\s|\s[-–—]\s))"
     r"|(?:(?i:changed|reset|set|updated|geändert)\s)?(?i:to|in|auf|à|na|a|en|em|from|von)\s"
     r"|(?i:wi-?fi|wlan|e?-?mail|gmail|router|admin|root|vpn|server)\s)?"
     rf"\s{{0,3}}(?:{OPEN}|\[)?|\s{{2,8}}|[,;.]?\s[^\n]{{0,30}}?\sone\s(?:is|was)\s)"
@@ -73,6 +73,39 @@ def _is_certain(match: re.Match[str], name: str, given: str) -> bool:
         or (_identifier(front) and not name.startswith("passwords"))
         or _account(front)
     )
+
+
+_PRESENTED = (  # as an assistant does: here is a password that you can use: **...**
+    rf"{words(*names.NAMES, 'pw')}{names.END}[^\n:=?]{{0,80}}:\s{{1,4}}"
+    r"(?P<mark>\*\*|`)(?P<secret>[^\s`]{10,64}?)(?P=mark)"
+)
+
+
+def _presented(match: re.Match[str]) -> Span | None:
+    """Accept what no name of a function or an algorithm looks like."""
+    found = match["secret"]
+    classes = str.islower, str.isupper, str.isdigit
+    strong = all(any(map(each, found)) for each in classes) and value.is_mixed(found)
+    code = before(match, 1).isalpha() or value.stands_for_one(found) or found.endswith(")")
+    return match.span("secret") if strong and not code else None
+
+
+_GENERATED = (  # in the log of a program: is generated for root@localhost: ...
+    rf"{words(*names.NAMES)}{names.END}\s(?i:is|was|has been)\s"
+    r"(?i:generated|created|set|reset|issued|assigned)\s(?i:for|to)\s[^\s=?]{1,60}:\s"
+    r"(?P<secret>\S{6,64})"
+)
+_ANSWERED = (  # what's the password?, and the next line of the chat
+    rf"{words(*names.NAMES, 'pw')}{names.END}\s?\?\s{{0,2}}\n[^\n]{{0,24}}?[\w.-]{{1,24}}[:>]\s"
+    r"(?P<secret>\S{6,64})(?=\s{0,2}(?:\n|\Z))"
+)
+
+
+def _given(match: re.Match[str]) -> Span | None:
+    found = match["secret"].rstrip(".")
+    start = match.start("secret")
+    secret = value.is_mixed(found) and not value.stands_for_one(found)
+    return (start, start + len(found)) if secret and not before(match, 1).isalpha() else None
 
 
 _LOGINS = (
@@ -209,6 +242,14 @@ _PIN_HINTS = (r"(?:PIN|pin|Pin|passcode)[^a-z]",)
 
 RULES = (
     Rule("password", _STATED, _stated, hints=names.HINTS, reach=names.HINT_CHARS),
+    *(
+        Rule("password", pattern, check, hints=names.HINTS, reach=names.HINT_CHARS)
+        for pattern, check in (
+            (_PRESENTED, _presented),
+            (_GENERATED, _given),
+            (_ANSWERED, _given),
+        )
+    ),
     Rule("password", _ACCOUNT, _account_password, retry=True, hints=_LOGIN_HINTS, reach=32),
     Rule("password", _REVERSED, _reversed, hints=names.HINTS, reach=64 + names.HINT_CHARS),
     Rule("password", _PIN, hints=_PIN_HINTS, reach=48),

@@ -90,6 +90,13 @@ def is_joined(value: str) -> bool:
     return bool(_joined(value)) and not (words & STATES or is_placeholder(value))
 
 
+def is_chosen(value: str) -> bool:
+    """Return whether a value is a few words with a digit and a mark, and no sentence."""
+    words = value.lower().split()
+    few = len(words) <= 5 and not {*words} & (_STOP_WORDS | STATES)
+    return few and bool(marks(value)) and any(map(str.isdigit, value))
+
+
 def is_phrase(value: str) -> bool:
     """Return whether a value is a passphrase: four or more lower-case words with a meaning."""
     words = value.split()
