@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from typing import Any
@@ -70,6 +71,36 @@ def test_schemas_that_cannot_work() -> None:
         build(JsonSchemaCheck("json", {"type": "objekt"}))
 
 
+@pytest.mark.parametrize("pattern", ["(?=a)b", "(a)\\1", "(", "(a{1000}){1000}"])
+def test_patterns_that_need_more_than_linear_time(pattern: str) -> None:
+    """They are an error: a response of a stranger could hold the role for hours."""
+    with pytest.raises(ValueError, match="not a JSON schema"):
+        build(JsonSchemaCheck("json", {"type": "string", "pattern": pattern}))
+
+
+@pytest.mark.parametrize(
+    ("schema", "response", "expected"),
+    [
+        ({"uniqueItems": True}, f"[{','.join(map(str, range(120_000)))}]", 1),
+        ({"uniqueItems": True}, json.dumps([{"a": i} for i in range(60_000)]), 1),
+        ({"pattern": "^(a+)+$"}, f'"{"a" * 900_000}!"', 0),
+        ({"patternProperties": {"^(a|a)*$": {"type": "null"}}}, f'{{"{"a" * 900_000}!":1}}', 1),
+        ({"multipleOf": 0.01}, "1e400", 0),
+        ({"multipleOf": 0.01}, "1e308", 1),
+        ({"multipleOf": 3}, "9" * 5_000, 0),
+        ({"type": "number"}, "-" + "1" * 900_000, 0),
+        ({"$defs": {"n": {"items": {"$ref": "#/$defs/n"}}}, "$ref": "#/$defs/n"}, "[" * 900, 0),
+        ({}, '"\\ud800"', 0),
+    ],
+)
+def test_responses_made_to_hurt(schema: dict[str, Any], response: str, expected: float) -> None:
+    """Each is checked in a fraction of a second, and raises nothing."""
+    check = build(JsonSchemaCheck("json", schema))
+    started = time.process_time()
+    assert check(sample(response)) == expected
+    assert time.process_time() - started < 2
+
+
 def test_no_reference_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference to another document is an error, and nothing is opened."""
 
@@ -80,7 +111,7 @@ def test_no_reference_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    with pytest.raises(ValueError, match="not in it"):
+    with pytest.raises(ValueError, match="not loaded"):
         build(JsonSchemaCheck("json", {"$ref": "http://127.0.0.1:9/schema.json"}))
     assert opened == []
 
