@@ -8,16 +8,19 @@ from shares of their own of this partition's budget. All methods run in the thre
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import Final
 
+import msgspec
 import structlog
 
 from judges.budget.caps import Purpose
 from judges.budget.metered import MeteredClient
-from judges.calls import JudgeClient
+from judges.calls import JudgeClient, UnscoredReason
 from judges.client.retrying import RetryingClient
 from judges.hostile.attacks import attacks
 from judges.live.evaluator import Evaluator
@@ -165,25 +168,37 @@ class Trust:
     async def _judge_golden(self, assigned: Assigned) -> None:
         """Judge the golden set by every evaluator, and compare it with the first run."""
         client = self._client(assigned, Purpose.GOLDEN)
-        found = 0
+        found, unscored = 0, Counter[str]()
         for name, evaluator in self._judging.tiers.pinned.items():
-            scores = await _scores(evaluator, self._settings.golden, client, self._most)
+            scores, without = await _scores(evaluator, self._settings.golden, client, self._most)
             found += len(scores)
-            known = self._state.golden.get(name)
-            if known is None or known.version != evaluator.version:
-                known = self._state.golden[name] = GoldenRuns(evaluator.version, scores)
-            known.newest = scores
+            unscored += without
+            known = self._runs(name, evaluator.version)
+            known.add(scores)
             before = self.results.shifts.get(name)
             self._compare(name, known)
             self._report_move(name, before)
-        log.info("golden set judged", scores=found, shifts=_means(self.results.shifts))
+        shifts = _means(self.results.shifts)
+        log.info("golden set judged", scores=found, unscored=dict(unscored), shifts=shifts)
+        _warn_of_budget(unscored[UnscoredReason.NO_BUDGET], Purpose.GOLDEN)
         pause = self._settings.golden_every if found else RETRY_SECONDS
         self._state.golden_due = self._judging.clock() + pause
         self._finish(assigned, Purpose.GOLDEN)
 
+    def _runs(self, name: str, version: str) -> GoldenRuns:
+        """Return the earlier runs of this set by this evaluator; none if either is another one."""
+        content = _digest(self._settings.golden)
+        known = self._state.golden.get(name)
+        if known is None or known.version != version or known.content not in {"", content}:
+            known = self._state.golden[name] = GoldenRuns(version)
+        known.content = content
+        return known
+
     def _compare(self, name: str, runs: GoldenRuns) -> None:
-        found = shift(runs.baseline, runs.newest)
-        if found is not None:
+        found = shift(runs.earlier, runs.newest)
+        if found is None:
+            self.results.shifts.pop(name, None)
+        else:
             self.results.shifts[name] = found
 
     def _report_move(self, name: str, before: Shift | None) -> None:
@@ -210,7 +225,10 @@ class Trust:
         pause = settings.canaries_every
         if rubric is not None:
             chosen = next_attacks(attacks(), self._state.canary_runs, settings.attacks)
-            result = await run_canaries(client, rubric, settings.model, chosen, self._random)
+            result = await run_canaries(
+                client, rubric, settings.model, chosen, self._random, self._most
+            )
+            _warn_of_budget(result.unpaid, Purpose.CANARY)
             if result.attacks:
                 self.results.canaries = result
                 self._state.canary_runs += 1
@@ -228,8 +246,8 @@ class Trust:
 
 async def _scores(
     evaluator: Evaluator, samples: Sequence[Sample], client: JudgeClient, most: int
-) -> dict[str, float]:
-    """Return the scores by request id; items without a score are left out.
+) -> tuple[dict[str, float], Counter[str]]:
+    """Return the scores by request id, and the number of items without one by reason.
 
     most: number of items that are judged at the same time.
     """
@@ -240,7 +258,20 @@ async def _scores(
             return await outcome(evaluator, sample, client)
 
     results = await asyncio.gather(*(judge(each) for each in samples if evaluator.applies(each)))
-    return {each.request_id: each.score for each in results if each.score is not None}
+    scores = {each.request_id: each.score for each in results if each.score is not None}
+    return scores, Counter(str(each.unscored) for each in results if each.score is None)
+
+
+def _warn_of_budget(items: int, purpose: Purpose) -> None:
+    """Log if some items were not judged because the share of a purpose is too small."""
+    if items:
+        setting = f"judges.budget.shares.{purpose}"
+        log.warning("the budget does not cover the whole run", items=items, setting=setting)
+
+
+def _digest(samples: Sequence[Sample]) -> str:
+    """Return a hash of the content of a set."""
+    return hashlib.sha256(msgspec.json.encode(samples, order="sorted")).hexdigest()[:16]
 
 
 def _means(shifts: Mapping[str, Shift]) -> dict[str, float]:

@@ -12,11 +12,29 @@ TRUST: Final = b"trust"
 
 
 class GoldenRuns(msgspec.Struct):
-    """Scores of the golden set by one evaluator: of its first run, and of the newest one."""
+    """Scores of a golden set by one evaluator.
+
+    baseline: the first score of each item. newest: of the newest run. added: items whose first
+    score is of the newest run. content: hash of the set; empty in a state of an older version.
+    """
 
     version: str
-    baseline: dict[str, float]
+    baseline: dict[str, float] = {}
     newest: dict[str, float] = {}
+    added: list[str] = []
+    content: str = ""
+
+    def add(self, scores: dict[str, float]) -> None:
+        """Add a run. An item that earlier runs have not scored begins its own baseline."""
+        self.added = [item for item in scores if item not in self.baseline]
+        self.baseline = scores | self.baseline
+        self.newest = scores
+
+    @property
+    def earlier(self) -> dict[str, float]:
+        """The baseline of the items that were scored before the newest run."""
+        added = {*self.added}
+        return {item: score for item, score in self.baseline.items() if item not in added}
 
 
 class TrustState(msgspec.Struct):

@@ -35,10 +35,10 @@ DAY = 86_400.0
 PRICE = Price(1.0, 1.0, 1.0, 1.0, 1.0)
 
 
-def item(number: int) -> Sample:
+def item(number: int, answer: str) -> Sample:
     """Return a record of the golden set."""
     inclusion = Inclusion(False, 0.0)
-    return Sample(str(number), 1.0, "m", inclusion, prompt="A question?", response="An answer.")
+    return Sample(str(number), 1.0, "m", inclusion, prompt="A question?", response=answer)
 
 
 @dataclass
@@ -49,6 +49,7 @@ class Bench:
     usd: float = 100.0
     attacks: int = 0
     items: int = 12
+    answer: str = "An answer."
     now: float = 10 * DAY
     asked: int = 0
     state: dict[bytes, bytes] = field(default_factory=dict)
@@ -83,14 +84,14 @@ class Bench:
     def begin(self) -> None:
         """Assign partition 0 to a new process."""
         settings = TrustSettings(
-            golden=[item(i) for i in range(self.items)],
+            golden=[item(i, self.answer) for i in range(self.items)],
             attacks=self.attacks,
             rubrics=(RUBRIC,),
             model="j",
         )
         self.worker = self.thread.run(lambda: Worker(self.judging))
         self.assigned: Assigned = self.thread.run(
-            lambda: self.worker.assign(0, self.state, 1, added=False)
+            lambda: self.worker.assign(0, self.state, 1, sole=True)
         )
         self.trust = Trust(settings, self.judging, self.worker.slots, self.state, random.Random(3))
         self.assigned.scheduled = self.trust
@@ -145,6 +146,38 @@ def test_a_changed_judge_is_found_and_survives_a_restart(bench: Bench) -> None:
         assert found.mean == pytest.approx(1.0)
         assert found.moved
         bench.begin()
+
+
+def test_items_without_a_first_score_begin_their_baseline_later(bench: Bench) -> None:
+    """A judge that is down at the first run, or a set that is longer today, prevents nothing."""
+    bench.score = None
+    bench.run()
+    bench.now += RETRY_SECONDS + 1
+    bench.score = 4
+    bench.run()
+    assert bench.trust.results.shifts == {}, "a run is not compared with itself"
+    bench.begin()
+    assert bench.trust.results.shifts == {}
+    bench.now += DAY + 1
+    bench.score = 1
+    bench.run()
+    assert bench.trust.results.shifts["judge.answer_quality"].mean == pytest.approx(-3.0)
+    assert [each.change for each in events(bench)] == ["changed"]
+
+
+def test_another_set_begins_a_new_baseline(bench: Bench) -> None:
+    """The shift of the set before is not that of the new one, although the ids are the same."""
+    bench.run()
+    bench.now += DAY + 1
+    bench.run()
+    assert bench.trust.results.shifts["judge.answer_quality"].mean == 0
+    bench.answer = "Another answer."
+    bench.begin()
+    bench.now += DAY + 1
+    bench.score = 1
+    bench.run()
+    assert bench.trust.results.shifts == {}
+    assert events(bench) == []
 
 
 def events(bench: Bench) -> list[JudgeEvent]:
