@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from judges.budget.prices import NANODOLLARS
 
@@ -13,9 +14,11 @@ class Purpose(StrEnum):
     """What a call is for. Each purpose has a share of the budget of its own."""
 
     LIVE = "live"
-    """Samples of the live traffic."""
+    """Uniform samples of the live traffic."""
     CRITICAL = "critical"
     """Critical cases: a reserve that other samples cannot spend."""
+    BOOSTED = "boosted"
+    """Other samples that were drawn for a reason: they take nothing from the uniform ones."""
     GOLDEN = "golden"
     """The golden set, judged again on a schedule."""
     CANARY = "canary"
@@ -28,6 +31,10 @@ class Purpose(StrEnum):
     """Generation of test cases."""
     REPLAY = "replay"
     """Scoring of replayed answers."""
+
+
+OF_ONE_PARTITION: Final = frozenset({Purpose.GOLDEN, Purpose.CANARY})
+"""Purposes that only the owner of samples partition 0 spends; their caps are not divided."""
 
 
 @dataclass(frozen=True, slots=True)

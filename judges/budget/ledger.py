@@ -1,6 +1,7 @@
 """The ledger of one partition of the samples topic: what its judges may spend, and have spent.
 
-The cap is divided evenly among the partitions, so ledgers need no communication. A call is paid
+The cap is divided evenly among the partitions, so ledgers need no communication; what only the
+owner of partition 0 spends is not divided. A call is paid
 from a **block**: an amount that is counted as spent in the stored state before any call is made
 from it. A process that is killed loses at most the blocks that it had open; it never spends twice.
 
@@ -16,11 +17,11 @@ that ends after midnight is charged to the day on which it began.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from judges.budget.caps import Caps, Purpose
+from judges.budget.caps import OF_ONE_PARTITION, Caps, Purpose
 from judges.budget.periods import FIRST, Period, Periods, day_of, month_of
 from judges.budget.snapshots import VERSION, LedgerState, decode_state, encode_state
 
@@ -67,11 +68,15 @@ class Ledger:
 
     caps: of all partitions together.
     partitions: the number of partitions of the samples topic.
+    sole: whether it is that of partition 0, which alone has the caps of OF_ONE_PARTITION.
     overruns: requests that cost more than their worst case, which prices or bounds explain.
     """
 
-    def __init__(self, caps: Caps, partitions: int, first: tuple[int, int] = FIRST) -> None:
+    def __init__(
+        self, caps: Caps, partitions: int, first: tuple[int, int] = FIRST, *, sole: bool = False
+    ) -> None:
         self._caps = caps
+        self._sole = sole
         self._days = Periods(partitions, first[0], keep=4)
         self._months = Periods(partitions, first[1], keep=3)
         self._blocks: list[_Block] = []
@@ -89,14 +94,16 @@ class Ledger:
         return cls(caps, partitions, (day_of(joined) + 1, month_of(joined) + 1))
 
     @classmethod
-    def restored(cls, caps: Caps, partitions: int, snapshot: bytes) -> Ledger:
+    def restored(
+        cls, caps: Caps, partitions: int, snapshot: bytes, *, sole: bool = False
+    ) -> Ledger:
         """Return the ledger of a stored state. Blocks that it had open count as spent.
 
         Periods that have begun stay divided by the number of partitions that they began with.
         Raises ValueError if the state is not one of this version.
         """
         state = decode_state(snapshot)
-        ledger = cls(caps, partitions, (state.first_day, state.first_month))
+        ledger = cls(caps, partitions, (state.first_day, state.first_month), sole=sole)
         ledger._days.by_number = state.days
         ledger._months.by_number = state.months
         return ledger
@@ -200,19 +207,27 @@ class Ledger:
     def cap(self, purpose: Purpose, now: float) -> int:
         """Return the cap of this day, for this partition."""
         day, _ = self._touch(now)
-        return _part(self._caps.day[purpose], self._days.at(day))
+        return self._part(self._caps.day, purpose, self._days.at(day))
 
     def _free(self, purpose: Purpose, day: int, month: int, limit: int | None) -> int:
         """Return what may still be reserved; negative if a cap was lowered."""
         today, blocks = self._days.at(day), self._of(purpose)
-        cap = _part(self._caps.day[purpose], today)
+        cap = self._part(self._caps.day, purpose, today)
         used = today.spent.get(purpose, 0) + sum(b.held for b in blocks if b.day == day)
         free = (cap if limit is None else min(cap, limit)) - used
         if self._caps.month is None:
             return free
         this_month = self._months.at(month)
         used = this_month.spent.get(purpose, 0) + sum(b.held for b in blocks if b.month == month)
-        return min(free, _part(self._caps.month[purpose], this_month) - used)
+        return min(free, self._part(self._caps.month, purpose, this_month) - used)
+
+    def _part(self, caps: Mapping[Purpose, int], purpose: Purpose, period: Period) -> int:
+        """Return the part of a cap that this partition has; nothing before it joins."""
+        if not period.partitions:
+            return 0
+        if purpose in OF_ONE_PARTITION:
+            return caps[purpose] if self._sole else 0
+        return caps[purpose] // period.partitions
 
     def _touch(self, now: float) -> tuple[int, int]:
         """Return the day and the month. On a new day, close the blocks of the one before."""
@@ -239,8 +254,3 @@ class Ledger:
                 self._days.add(block.day, block.purpose, block.spent)
                 self._months.add(block.month, block.purpose, block.spent)
         self._blocks = [block for block in self._blocks if not block.closed or block.drawn]
-
-
-def _part(cap: int, period: Period) -> int:
-    """Return the part of a cap that one partition has; nothing before it joins."""
-    return cap // period.partitions if period.partitions else 0

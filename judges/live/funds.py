@@ -48,20 +48,21 @@ class Funds:
         clock: Callable[[], float],
         messages: Mapping[bytes, bytes],
         *,
+        sole: bool = False,
         added: bool = False,
     ) -> None:
         """Restore the funds from the state of a partition.
 
-        added: whether the partition is new while others have spent already.
+        sole: see `Ledger`. added: whether the partition is new while others have spent already.
         Raises ValueError if the state cannot be read: spending that is not known must not be
         regarded as none.
         """
         if LEDGER in messages:
-            self.ledger = Ledger.restored(caps, partitions, messages[LEDGER])
+            self.ledger = Ledger.restored(caps, partitions, messages[LEDGER], sole=sole)
         elif added:
             self.ledger = Ledger.added(caps, partitions, clock())
         else:
-            self.ledger = Ledger(caps, partitions)
+            self.ledger = Ledger(caps, partitions, sole=sole)
         self.pacer = Pacer.restored(messages[PACER]) if PACER in messages else Pacer()
         self._clock = clock
         self._promised: Counter[Purpose] = Counter()
@@ -91,8 +92,12 @@ class Funds:
         if needed <= self.ledger.available(purpose, now):
             self._promised[purpose] += worst
             return Start.NOW
+        idle = not (self._promised[purpose] or self.waiting)
+        if idle and worst <= self.ledger.remaining(purpose, now):
+            # What is left of the block and what may still be reserved cover it only together.
+            self.ledger.close(purpose)
         cap = self.ledger.cap(purpose, now)
-        limit = allowed(now, cap) if purpose == Purpose.LIVE else None
+        limit = self._limit(cap, worst, now) if purpose == Purpose.LIVE else None
         target = max(AHEAD * needed, cap // BLOCKS_PER_DAY)
         if self.ledger.top_up(purpose, target, now, limit):
             self._reserved = True
@@ -102,6 +107,18 @@ class Funds:
             return Start.LATER
         self._promised[purpose] += worst
         return Start.NOW
+
+    def _limit(self, cap: int, worst: int, now: float) -> int:
+        """Return the highest spending on live samples at this time.
+
+        An evaluation whose worst case is more than may be spent now starts if no other has, as long
+        as less than that has really been spent: otherwise long samples would never be judged in the
+        first hours of a day.
+        """
+        limit, spent = allowed(now, cap), self.ledger.spent(Purpose.LIVE, now)
+        if self._promised[Purpose.LIVE] or spent >= limit:
+            return limit
+        return max(limit, spent + self.ledger.available(Purpose.LIVE, now) + worst)
 
     def prepare(self, purpose: Purpose) -> bool:
         """Return whether a committed block holds what is left of a purpose's share of this day.
@@ -142,11 +159,12 @@ class Funds:
 
 
 def is_added(number: int, first: Mapping[bytes, bytes], now: float) -> bool:
-    """Return whether a partition without a ledger was added after this day had begun.
+    """Return whether a partition without a ledger was added after this day may have begun.
 
     first: state of partition 0, whose ledger says among how many partitions the day is divided.
     """
     if LEDGER not in first:
         return False
-    today = decode_state(first[LEDGER]).days.get(day_of(now))
-    return today is not None and number >= today.partitions
+    days = decode_state(first[LEDGER]).days
+    # A day without spending may have begun and not be stored: it is divided as the one before.
+    return bool(days) and number >= days.get(day_of(now), days[max(days)]).partitions

@@ -42,7 +42,9 @@ class Tiers:
 
     pinned: of uniform samples, and of boosted ones without a tier of their own. Changing it begins
     a new reference: a cheaper judge would look like drift.
-    critical: of samples that were boosted for a reason in `critical_reasons`; paid from a reserve.
+    critical: of samples that were boosted for a reason in `critical_reasons`; paid from a reserve,
+    and judged as other boosted samples when it is spent. A sample that is uniform as well is judged
+    once, as a uniform one.
     """
 
     pinned: Mapping[str, Evaluator]
@@ -57,9 +59,15 @@ class Tiers:
 
     def choose(self, inclusion: Inclusion) -> tuple[Purpose, Mapping[str, Evaluator]]:
         """Return from which part of the budget a sample is judged, and by what."""
-        if not inclusion.uniform and self.critical_reasons & set(inclusion.boosted):
+        if inclusion.uniform:
+            return Purpose.LIVE, self.pinned
+        if self.is_critical(inclusion):
             return Purpose.CRITICAL, self.critical or self.pinned
-        return Purpose.LIVE, self.pinned
+        return Purpose.BOOSTED, self.pinned
+
+    def is_critical(self, inclusion: Inclusion) -> bool:
+        """Return whether a sample was boosted for a critical reason."""
+        return not self.critical_reasons.isdisjoint(inclusion.boosted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +167,21 @@ class Worker:
         self._closed = False
 
     def assign(
-        self, offset: int, state: Mapping[bytes, bytes], partitions: int, *, added: bool
+        self,
+        offset: int,
+        state: Mapping[bytes, bytes],
+        partitions: int,
+        *,
+        sole: bool = False,
+        added: bool = False,
     ) -> Assigned:
-        """Return a partition in its stored state. Raises ValueError if its ledger is unreadable."""
+        """Return a partition in its stored state; see `Funds`.
+
+        Raises ValueError if its ledger is unreadable.
+        """
         judging = self._judging
         versions = {name: each.version for name, each in judging.tiers.pinned.items()}
-        funds = Funds(judging.caps, partitions, judging.clock, state, added=added)
+        funds = Funds(judging.caps, partitions, judging.clock, state, sole=sole, added=added)
         return Assigned(SamplePartition(versions, offset, state), funds)
 
     def repartition(self, assigned: Iterable[Assigned], partitions: int) -> None:
@@ -188,18 +205,41 @@ class Worker:
             assigned.samples.add(offset, None, ())
             return
         if sample.inclusion.uniform and not self._pace(assigned, sample):
-            self.outcomes["paced"] += 1
-            assigned.samples.add(offset, sample, ())
-            return
-        purpose, evaluators = self._judging.tiers.choose(sample.inclusion)
-        names = [name for name, each in evaluators.items() if each.applies(sample)]
-        pending = assigned.samples.add(offset, sample, names)
+            if not self._judging.tiers.is_critical(sample.inclusion):
+                self.outcomes["paced"] += 1
+                assigned.samples.add(offset, sample, ())
+                return
+            sample.inclusion = msgspec.structs.replace(sample.inclusion, uniform=False)
+        purpose, costs = self._plan(assigned, sample)
+        pending = assigned.samples.add(offset, sample, list(costs))
         self.outcomes["repeated" if pending.sample is None else "judged"] += 1
-        for name in names:
+        for name, (evaluator, worst) in costs.items():
             if name in pending.missing:
-                worst = evaluators[name].worst_case(sample, self._judging.prices)
                 self._check_cap(assigned, purpose, worst)
-                assigned.waiting.append(_Task(pending, sample, evaluators[name], purpose, worst))
+                assigned.waiting.append(_Task(pending, sample, evaluator, purpose, worst))
+
+    def _plan(
+        self, assigned: Assigned, sample: Sample
+    ) -> tuple[Purpose, dict[str, tuple[Evaluator, int]]]:
+        """Return the evaluators of a sample with their worst cases, and from what they are paid."""
+        purpose, evaluators = self._judging.tiers.choose(sample.inclusion)
+        costs = self._costs(evaluators, sample)
+        if purpose is Purpose.CRITICAL:
+            left = assigned.funds.ledger.remaining(purpose, self._judging.clock())
+            if sum(worst for _, worst in costs.values()) > left:
+                pinned = self._judging.tiers.pinned
+                return Purpose.BOOSTED, self._costs(pinned, sample)
+        return purpose, costs
+
+    def _costs(
+        self, evaluators: Mapping[str, Evaluator], sample: Sample
+    ) -> dict[str, tuple[Evaluator, int]]:
+        prices = self._judging.prices
+        return {
+            name: (each, each.worst_case(sample, prices))
+            for name, each in evaluators.items()
+            if _applies(each, sample)
+        }
 
     def _check_cap(self, assigned: Assigned, purpose: Purpose, worst: int) -> None:
         """Log once if the day's cap of a partition is less than one evaluation may cost."""
@@ -313,6 +353,15 @@ class Worker:
             for running in each.running:
                 running.cancel()
             each.funds.close()
+
+
+def _applies(evaluator: Evaluator, sample: Sample) -> bool:
+    """Return whether an evaluator applies; if it fails at this, its evaluation fails as well."""
+    try:
+        return evaluator.applies(sample)
+    except Exception:
+        log.exception("evaluator failed", evaluator=evaluator.name)
+        return True
 
 
 async def outcome(evaluator: Evaluator, sample: Sample, client: JudgeClient) -> Evaluation:

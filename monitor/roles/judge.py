@@ -295,7 +295,9 @@ class Judge(Role):
             text = "the budget of a partition is lost, judging goes on tomorrow"
             log.error(text, topic=topic, partition=number)
         added = lost or is_added(number, first, time.time())
-        restored = self.thread.run(lambda: self.worker.assign(offset, state, count, added=added))
+        restored = self.thread.run(
+            lambda: self.worker.assign(offset, state, count, sole=number == 0, added=added)
+        )
         if number == 0:
             settings, slots = self.trust_settings, self.worker.slots
             restored.scheduled = trust = Trust(settings, self.judging, slots, state)

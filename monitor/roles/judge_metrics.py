@@ -80,7 +80,7 @@ class JudgeCounters:
         remaining = sum(
             each.funds.ledger.remaining(purpose, now)
             for each in partitions
-            for purpose in (Purpose.LIVE, Purpose.CRITICAL)
+            for purpose in (Purpose.LIVE, Purpose.CRITICAL, Purpose.BOOSTED)
         )
         with self._metrics.lock:
             judging = self._judging

@@ -101,7 +101,7 @@ def test_the_whole_cap_can_be_spent() -> None:
 
 def test_purposes_do_not_borrow() -> None:
     """A spent purpose leaves the others their whole share."""
-    ledger = Ledger(CAPS, 1)
+    ledger = Ledger(CAPS, 1, sole=True)
     ready(ledger, target=5000)
     assert ledger.top_up(GOLDEN, 5000, NOON)
     assert ledger.remaining(GOLDEN, NOON) == 100
@@ -110,8 +110,13 @@ def test_purposes_do_not_borrow() -> None:
 
 
 def test_partitions_divide_the_cap() -> None:
-    """Each of seven partitions may spend a seventh, rounded down."""
+    """Each of seven partitions may spend a seventh, rounded down; what only the owner of the first
+    one spends is its alone.
+    """
     assert Ledger(CAPS, 7).remaining(LIVE, NOON) == 142
+    assert Ledger(CAPS, 7).remaining(GOLDEN, NOON) == 0
+    assert Ledger(CAPS, 7, sole=True).remaining(LIVE, NOON) == 142
+    assert Ledger(CAPS, 7, sole=True).remaining(GOLDEN, NOON) == 100
 
 
 def test_a_request_over_midnight_is_charged_to_its_own_day() -> None:

@@ -54,7 +54,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.caps = Caps(caps, months)
         self.now = START
         self.partitions = self.initial = partitions
-        self.owners = [Ledger(self.caps, partitions) for _ in range(partitions)]
+        self.owners = [Ledger(self.caps, partitions, sole=i == 0) for i in range(partitions)]
         self.stored = [ledger.snapshot() for ledger in self.owners]
         self.replaced: list[Ledger] = []
         self.requests: list[_Request] = []
@@ -86,7 +86,7 @@ class BudgetMachine(RuleBasedStateMachine):
             # The old process may learn of the commit before it learns that it was replaced.
             self.owners[at].mark_committed()
         self.replaced.append(self.owners[at])
-        self.owners[at] = Ledger.restored(self.caps, self.partitions, self.stored[at])
+        self.owners[at] = Ledger.restored(self.caps, self.partitions, self.stored[at], sole=at == 0)
 
     @rule(at=INDEX)
     def stop(self, at: int) -> None:
@@ -95,7 +95,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.owners[at].close()
         self.stored[at] = self.owners[at].snapshot()
         self.replaced.append(self.owners[at])
-        self.owners[at] = Ledger.restored(self.caps, self.partitions, self.stored[at])
+        self.owners[at] = Ledger.restored(self.caps, self.partitions, self.stored[at], sole=at == 0)
 
     @rule(at=INDEX, purpose=st.sampled_from(PURPOSES), worst=st.integers(1, 300))
     def draw(self, at: int, purpose: Purpose, worst: int) -> None:
@@ -160,7 +160,7 @@ class BudgetMachine(RuleBasedStateMachine):
             return
         for request in self.requests:
             request.ledger.settle(request.draw, 0)
-        for ledger in self.owners:
+        for at, ledger in enumerate(self.owners):
             ledger.close()
             spent = ledger.spent(Purpose.LIVE, self.now)
             cap = ledger.cap(Purpose.LIVE, self.now)
@@ -169,7 +169,7 @@ class BudgetMachine(RuleBasedStateMachine):
             never_binds = self.caps.month[Purpose.LIVE] >= 60 * self.caps.day[Purpose.LIVE]
             if never_binds and ledger in self.owners[: self.initial]:
                 assert remaining == max(cap - spent, 0)
-            fresh = Ledger.restored(self.caps, self.partitions, ledger.snapshot())
+            fresh = Ledger.restored(self.caps, self.partitions, ledger.snapshot(), sole=at == 0)
             assert fresh.remaining(Purpose.LIVE, self.now) == remaining
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from judges.budget.prices import NANODOLLARS, Price, Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason, Usage
 from judges.client.settings import ClientSettings
 from judges.live.evaluator import CallThread
-from judges.live.funds import LEDGER, Funds, Start, is_added
+from judges.live.funds import Funds
 from judges.live.partition import Commit
 from judges.live.worker import Assigned, Judging, Tiers, Worker, unscored
 from monitor.events.evaluations import Evaluation
@@ -73,9 +74,12 @@ class Scorer:
     name: str = "judge.a"
     version: str = "1"
     broken: bool = False
+    broken_at_once: bool = False
 
     def applies(self, sample: Sample) -> bool:
         """Return whether the sample has a response."""
+        if self.broken_at_once:
+            raise OverflowError("a defect")
         return sample.response is not None
 
     def worst_case(self, sample: Sample, prices: Prices) -> int:
@@ -112,6 +116,8 @@ class Bench:
     timeout_seconds: float = 60.0
     provider: Provider = field(default_factory=Provider)
     evaluators: tuple[Scorer, ...] = (Scorer(),)
+    critical: Scorer | None = None
+    boosted: float = 0.0
     now: float = NOON
     meter: Meter = field(default_factory=Meter)
     done: list[Evaluation] = field(default_factory=list)
@@ -120,9 +126,11 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.thread = CallThread("test")
-        caps = divide_caps(self.usd, None, {Purpose.CRITICAL: 0.25})
+        shares = {Purpose.CRITICAL: 0.25, Purpose.BOOSTED: self.boosted}
+        caps = divide_caps(self.usd, None, shares)
         tiers = Tiers(
             {each.name: each for each in self.evaluators},
+            {} if self.critical is None else {self.critical.name: self.critical},
             critical_reasons=frozenset({"alarm"}),
         )
         settings = ClientSettings(
@@ -359,6 +367,60 @@ def test_release_leaves_nothing_reserved(benches: list[Bench]) -> None:
     assert remaining == pytest.approx(750.0 - 20.0)
 
 
+def test_a_defect_before_the_evaluation_is_a_result(benches: list[Bench]) -> None:
+    """An evaluator that fails when it is asked whether it applies ends nothing but its sample."""
+    broken = Scorer("judge.b", broken=True, broken_at_once=True)
+    bench = Bench(evaluators=(Scorer(), broken))
+    benches.append(bench)
+    bench.add(sample("1"), sample("2"))
+    bench.run(2)
+    found = Counter((each.name, each.unscored) for each in bench.done)
+    assert found == {("judge.a", ""): 2, ("judge.b", "unavailable"): 2}
+
+
+def test_boosted_samples_take_nothing_from_the_uniform_ones(benches: list[Bench]) -> None:
+    """Sixty errors for each uniform sample: these are judged, the others within their share."""
+    bench = Bench(1_000.0, boosted=0.25)
+    benches.append(bench)
+    for minute in range(14):
+        bench.now = NOON + 60 * minute
+        errors = [sample(f"e{minute}-{i}", Inclusion(False, 0.1, ("error",))) for i in range(60)]
+        bench.add(sample(f"u{minute}"), *errors)
+        bench.run((minute + 1) * 61)
+    scored = Counter(each.request_id[0] for each in bench.done if each.score is not None)
+    assert scored["u"] == 14
+    assert 200 < scored["e"] <= 250
+
+
+def test_critical_samples_are_judged_as_others_when_their_reserve_is_spent(
+    benches: list[Bench],
+) -> None:
+    """The best judge while it fits, otherwise the pinned one."""
+    bench = Bench(60.0, boosted=0.25, critical=Scorer("judge.best"))
+    benches.append(bench)
+    for number in range(40):
+        bench.add(sample(str(number), Inclusion(False, 0.5, ("alarm",))))
+        bench.run(number + 1)
+    names = Counter(each.name for each in bench.done if each.score is not None)
+    assert min(names["judge.best"], names["judge.a"]) >= 10
+
+
+def test_a_critical_sample_that_pacing_drops_is_judged(benches: list[Bench]) -> None:
+    """As a boosted one: it enters no statistic."""
+    bench = Bench(4000.0, critical=Scorer("judge.best"))
+    benches.append(bench)
+    for piece in range(12):
+        bench.now = NOON + 900 * piece
+        first = bench.assigned.samples.offset
+        uniform = Inclusion(True, 0.5, ("alarm",))
+        bench.add(*(sample(f"{piece}-{i}", uniform) for i in range(200)))
+        bench.run(first + 200)
+    assert bench.worker.outcomes["paced"] == 0
+    best = [each for each in bench.done if each.name == "judge.best"]
+    assert len(best) > 200
+    assert not any(each.uniform for each in best)
+
+
 def test_paced_samples_carry_their_probability(benches: list[Bench]) -> None:
     """When the budget would be spent early, fewer uniform samples are kept, with the product."""
     bench = Bench(4000.0)
@@ -374,20 +436,6 @@ def test_paced_samples_carry_their_probability(benches: list[Bench]) -> None:
     assert bench.spent <= 3000.0
 
 
-def test_a_partition_that_is_added_waits_for_the_next_day() -> None:
-    """The ledger of partition 0 tells among how many partitions the day is divided."""
-    caps = divide_caps(100.0, None, {})
-    funds = Funds(caps, 2, lambda: NOON, {})
-    assert funds.start(Purpose.LIVE, NANODOLLARS) is Start.AFTER_COMMIT
-    first = funds.messages()
-    assert not is_added(1, first, NOON)
-    assert is_added(2, first, NOON)
-    assert not is_added(2, {}, NOON)
-    added = Funds(caps, 3, lambda: NOON, {}, added=True)
-    assert added.ledger.remaining(Purpose.LIVE, NOON) == 0
-    assert added.ledger.remaining(Purpose.LIVE, NOON + 86_400) > 0
-
-
 def test_the_cap_is_kept_when_partitions_are_added(benches: list[Bench]) -> None:
     """From the next day on, the old and the added partitions have the cap together, not more."""
     bench = Bench(100.0)
@@ -401,9 +449,3 @@ def test_the_cap_is_kept_when_partitions_are_added(benches: list[Bench]) -> None
         now = NOON + day * 86_400
         parts = old.remaining(Purpose.LIVE, now) + added.remaining(Purpose.LIVE, now)
         assert parts == whole * NANODOLLARS, day
-
-
-def test_an_unreadable_ledger_is_refused() -> None:
-    """Spending that is not known is not regarded as none."""
-    with pytest.raises(ValueError, match="budget"):
-        Funds(divide_caps(1.0, None, {}), 1, lambda: NOON, {LEDGER: b"\xff"})

@@ -109,6 +109,7 @@ def test_defaults_need_no_file() -> None:
                 "usd_per_month": None,
                 "shares": {
                     "critical": 0.1,
+                    "boosted": 0.1,
                     "golden": 0.05,
                     "canary": 0.02,
                     "batch": 0.1,

@@ -46,9 +46,12 @@ class ModelPrice(Section):
 
 
 class BudgetShares(Section):
-    """Parts of the budget that are kept for a purpose. Live samples have the rest."""
+    """Parts of the budget that are kept for a purpose. Uniform samples have the rest."""
 
     critical: _Share = Field(default=0.1, description="Reserve for critical samples.")
+    boosted: _Share = Field(
+        default=0.1, description="Other boosted samples: those with errors, refusals or an alarm."
+    )
     golden: _Share = Field(default=0.05, description="The golden set, judged on a schedule.")
     canary: _Share = Field(default=0.02, description="Canary attacks on the judge.")
     batch: _Share = Field(default=0.1, description="Batches at half price.")
@@ -71,6 +74,7 @@ class BudgetShares(Section):
         """Return the share of each purpose."""
         return {
             "critical": self.critical,
+            "boosted": self.boosted,
             "golden": self.golden,
             "canary": self.canary,
             "batch": self.batch,
