@@ -6,7 +6,9 @@ import re
 
 from monitor.redaction.rules.rule import Rule, Span, before
 
-_LETTERS = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u04ff"  # Latin, Greek, Cyrillic
+_LETTERS = (  # Latin, combining marks, Greek, Cyrillic
+    "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0300-\u036f\u0370-\u04ff"
+)
 _LABEL = rf"[{_LETTERS}0-9](?:[{_LETTERS}0-9-]{{0,61}}[{_LETTERS}0-9])?"
 _EMAIL = (
     rf"(?<![{_LETTERS}0-9_.%+@-])[{_LETTERS}0-9_%+](?:[{_LETTERS}0-9_.%+'-]{{0,63}})"

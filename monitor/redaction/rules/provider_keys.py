@@ -49,6 +49,9 @@ _JWT = (
     rf"eyJ{_begins('eyJ')}[A-Za-z0-9_-]{{8,}}\.[A-Za-z0-9_-]{{8,}}\.(?:[A-Za-z0-9_-]{{1,}}"
     r"(?:\.[A-Za-z0-9_-]{1,}){0,2})?"
 )
+_OTHER = (  # of GitLab and Hugging Face
+    rf"[gh]{_begins('[gh]')}(?:(?<=g)lpat-[A-Za-z0-9_-]{{20,}}|(?<=h)f_[A-Za-z0-9]{{30,}})"
+)
 _PEM = r"-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 
 
@@ -111,6 +114,7 @@ RULES = (
     Rule("google_key", _GOOGLE, _key(4), reach=60),
     Rule("slack_token", _SLACK, _key(5, digit=True), reach=60),
     Rule("stripe_key", _STRIPE, _key(8), reach=40),
+    Rule("api_key", _OTHER, _key(6), reach=40),
     Rule("aws_key", _AWS_ID, _key(4), reach=30),
     Rule("aws_key", _AWS_SECRET, _key(0, digit=True), reach=120),
 )

@@ -111,6 +111,15 @@ def test_replaces_and_counts() -> None:
     assert found.counts == {"email": 2, "credit_card": 1}
 
 
+@pytest.mark.parametrize(
+    "text", ["glpat-aB3dE5fG7hJ9kL1mN2pQ", "hf_aBcDeFgHiJkLmNoPqRsTuVwXyZ012345"]
+)
+def test_tokens_without_a_name(text: str) -> None:
+    """The prefix of the provider suffices."""
+    assert redact(f"use {text}, please").text == "use [api_key], please"
+    assert redact(f"use {text[:9]}, please").text == f"use {text[:9]}, please"
+
+
 def test_clean_text_is_unchanged() -> None:
     """A text without data is returned as it is, characters that NFKC would change included."""
     text = "ﬁve ½ litres，２ cups — naïve\u200b café™"
@@ -126,6 +135,7 @@ def test_clean_text_is_unchanged() -> None:
         ("４１１１\u00a0１１１１\u2009１１１１\u202f１１１１", "[credit_card]"),
         ("tel. +49–30–1234567", "tel. [phone]"),
         ("𝐣𝐨@𝐞𝐱.𝐨𝐫𝐠", "[email]"),
+        ("jose\u0301@example.com", "[email]"),
         (
             "a\u200b\u200bAKIA\u200bQ3EGRZ7VXYHJ2MNP\u200b.",
             "a\u200b\u200bAKIA\u200bQ3EGRZ7VXYHJ2MNP\u200b.",

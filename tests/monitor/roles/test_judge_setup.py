@@ -123,7 +123,7 @@ def test_the_command_line_needs_the_client_without_configured_rubrics() -> None:
     ("check", "expected"),
     [
         ({"kind": "json_schema", "matches": {"type": 7}}, "not a JSON schema"),
-        ({"kind": "json_schema", "matches": {"$ref": "http://x/y"}}, "refers to what is not in it"),
+        ({"kind": "json_schema", "matches": {"$ref": "http://x/y"}}, "http://x/y is not loaded"),
         ({"kind": "language", "languages": ["klingon"]}, "cannot recognise klingon"),
         ({"kind": "length"}, "needs a limit"),
         ({"kind": "length", "min_chars": 5, "max_chars": 4}, "no length is between"),

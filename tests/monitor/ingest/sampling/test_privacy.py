@@ -14,6 +14,7 @@ from monitor.ingest.sampling.codec import encode_sample
 from monitor.ingest.sampling.cut import fit
 from monitor.ingest.sampling.privacy import READ_TIMES, Redact, redact_sample, user_hash
 from monitor.records import ChatMessage, Inclusion, Sample
+from monitor.redaction.redactor import redact as shipped
 
 SECRET = "secret-" + "0123456789" * 5
 
@@ -54,6 +55,29 @@ def test_every_text_is_redacted_and_counted() -> None:
     assert clean.prompt == [ChatMessage("user", "my [secret]."), ChatMessage("system", "plain")]
     assert clean.metadata == {"a": "my [secret].", "b": 1.0}
     assert clean.cut == ()
+
+
+def test_every_label_is_redacted_and_counted() -> None:
+    """Roles, keys of metadata, experiments and their variants, names of scores, finish reason."""
+    whole = sample(
+        prompt=[ChatMessage(SECRET, "plain")],
+        metadata={SECRET: 1.0},
+        experiments={SECRET: "a", "b": SECRET},
+        scores={SECRET: 1.0, "plain": 0.5},
+        finish_reason=SECRET,
+    )
+    clean = redacted(whole, redact, 10_000)
+    assert SECRET not in encode_sample(clean).decode()
+    assert clean.redacted == {"secret": 6}
+    assert clean.scores == {"[secret]": 1.0, "plain": 0.5}
+
+
+@pytest.mark.parametrize("value", [4111111111111111.0, 1.5, 123.0, -1.0, 1e300, float("inf")])
+def test_numbers_of_metadata(value: float) -> None:
+    """A card number may be a number; all others stay numbers."""
+    card = shipped("4111111111111111").text
+    clean = redacted(sample(metadata={"paid_with": value}), shipped, 10_000)
+    assert clean.metadata == {"paid_with": card if value > 1e15 and value < 1e16 else value}
 
 
 def test_a_prompt_that_is_one_text() -> None:
@@ -112,7 +136,7 @@ def test_clean_samples_are_not_searched_text_by_text() -> None:
 
     plain = sample(prompt="a", response="b", contexts=["c"], metadata={"k": "d", "n": 1.0})
     redact_sample(plain, never, 10_000, clean)
-    assert asked == [["a", "c", "b", "d"]]
+    assert asked == [["a", "c", "b", "k", "d", "n"]]
     assert (plain.redacted, plain.cut) == ({}, ())
     for field in ({"response": SECRET}, {"metadata": {"k": SECRET}}, {"session_id": SECRET}):
         unclean = sample(**field)
