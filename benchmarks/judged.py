@@ -4,25 +4,34 @@ The samples have the scores of four dimensions: two of 0 to 5, a share of suppor
 similarity, some of them unscored. In a trial without a change, every alarm that pages is a false
 page. In a trial with a change, the scores of one dimension fall from 4.2 +- 0.8 to 3.4 +- 1.1.
 
-    python -m benchmarks.judged [--trials N] [--samples N] [--budget PAGES]
+    python -m benchmarks.judged [--trials N] [--samples N] [--budget PAGES] [--make-records PATH]
+
+With --make-records, the same is measured for the recorded preference of real answers: as if a judge
+had said which of two answers is better. The answers of one model are replaced by those of another.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+import numpy as np
 
 from monitor.config.sections.detection import AlarmsConfig
 from monitor.detect.monitor import DriftMonitor
 from monitor.detect.reference import sources
 from monitor.events.types import pages
+from monitor.ingest.chunks.columns import Columns
 from monitor.records import Source
 from tests.monitor import judged
 
 RESULT = Path(__file__).parent / "results" / "judged.json"
+MODEL, OTHER_MODEL = "gpt4_1106_preview", "vicuna-7b-v1.5"
 HORIZON = 2_000
 """Samples after the change within which an alarm must open."""
 
@@ -62,6 +71,44 @@ def delay(seed: int) -> float:
     return min(paged, default=float("inf"))
 
 
+def recorded(tool: Path, samples: int, trials: int) -> dict[str, Any]:
+    """Return false pages and delays with recorded preferences as the scores of a judge."""
+    before = judged.REFERENCE + judged.WINDOW
+    steady = _events(tool, judged.REFERENCE + samples)
+    delays = []
+    for seed in range(trials):
+        change = before + 37 * seed
+        swap = ("--swap", f"{OTHER_MODEL}@{change}", "--seed", str(seed))
+        paged = [record - change for record in _events(tool, change + HORIZON, *swap)]
+        delays.append(min((each for each in paged if each > 0), default=float("inf")))
+    return {
+        "samples": samples,
+        "false_pages": len(steady),
+        "trials": trials,
+        "delay": {"median": median(delays), "largest": max(delays)},
+    }
+
+
+def _events(tool: Path, count: int, *options: str) -> list[int]:
+    """Return the numbers of the records at which an event pages."""
+    command = [sys.executable, str(tool), "-n", str(count), "--model", MODEL, *options]
+    lines = subprocess.run(command, check=True, capture_output=True).stdout.splitlines()
+    scores = np.array([[json.loads(line)["scores"]["preference"] for line in lines]])
+    number = np.arange(count)
+    columns = Columns(
+        model=MODEL,
+        positions=number + 1,
+        times=judged.START + number / judged.RATE,
+        numeric=("judge.preference",),
+        binary=(),
+        values=scores,
+        categories=(),
+        source=Source.JUDGE,
+    )
+    events = DriftMonitor(judged.config(), {}).process(columns)
+    return [event.record for event in events if pages(event.severity)]
+
+
 def main() -> None:
     """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,8 +116,11 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--budget", type=float, default=1.0, help="alarms.false_pages")
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--make-records", type=Path, help="tool that makes records of real answers")
     arguments = parser.parse_args()
     result = measure(arguments.trials, arguments.samples, arguments.budget)
+    if arguments.make_records is not None:
+        result["recorded"] = recorded(arguments.make_records, arguments.samples, arguments.trials)
     arguments.out.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))
 

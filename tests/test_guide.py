@@ -218,6 +218,11 @@ def test_figures_of_judged_samples_are_those_measured() -> None:
     assert f"page after {int(delay['median'])} judged samples in the median of thirty" in text
     assert f"and after {delay['largest']} at most" in text
     assert f"Thirty times {result['samples']:,} judged samples without a change" in text
+    recorded = result["recorded"]
+    assert (recorded["trials"], recorded["false_pages"], recorded["samples"]) == (30, 0, 100_000)
+    delay = recorded["delay"]
+    assert f"came after {int(delay['median'])} samples in the median of thirty trials" in text
+    assert f"and after {delay['largest']} at most, and 100,000 samples without a change" in text
 
 
 def test_symptoms_exist() -> None:
