@@ -23,6 +23,8 @@ MIN_LABELS = 50
 FICTITIOUS_LABELS = 1
 """Number of labels that the variance counts in addition, in which the judge errs by the whole range
 of the scores. Few labels of a good judge may show no error at all, which is no proof of none."""
+FEW_LABELS = 100
+"""Labels up to which the fictitious label counts in full, see `_with_fictitious`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Moments:
 class Corrected:
     """A corrected mean or pass rate with its interval.
 
-    naive: what the judge alone says. people: what the labels alone say.
+    naive: what the judge alone says of the other cases; if there are none, of the labelled ones.
+    people: what the labels alone say.
     labels: effective number of labels. power: weight of the judge's scores, 0 if they are useless.
     """
 
@@ -93,7 +96,8 @@ def corrected_mean(
     """Return the mean human score of all judged cases.
 
     human, judge: scores of the labelled cases, of equal length.
-    judged: scores of the judge for the other cases, without the labelled ones.
+    judged: scores of the judge for the other cases, without the labelled ones. If there are none,
+        the mean is that of the labels alone.
     inclusion: for each label, the probability with which its case was chosen for labelling, up to
         a constant factor; by default all are equal.
     bounds: lowest and highest possible score.
@@ -105,24 +109,34 @@ def corrected_mean(
     """
     _check(human, judge, inclusion)
     weights = _weights(len(human), inclusion)
-    labels = 1 / float(weights @ weights) if len(human) else 0.0
+    labels = _effective(weights)
     if labels < MIN_LABELS:
         return Undefined(f"fewer than {MIN_LABELS} effective labels")
     if judged.count < 1:
-        return Undefined("there are no judged cases without a label")
-    power = _power(human, judge, weights, labels / judged.count)
+        judged = Moments(0.0, float(weights @ judge), 0.0)
+    power = _power(human, judge, weights, labels / judged.count) if judged.count else 0.0
     people = float(weights @ human)
     value = power * judged.mean + float(weights @ (human - power * judge))
     residuals = human - power * judge - float(weights @ (human - power * judge))
     scatter = float(weights**2 @ residuals**2) * labels / (labels - 1)
     if bounds is not None:
-        scatter += FICTITIOUS_LABELS * ((bounds[1] - bounds[0]) / labels) ** 2
-    error = sqrt(scatter + power**2 * judged.variance / judged.count)
+        scatter = _with_fictitious(scatter, labels, bounds[1] - bounds[0])
+    error = sqrt(scatter + power**2 * judged.variance / max(judged.count, 1.0))
     half = float(stdtrit(labels - 2, (1 + level) / 2)) * error
     lower, upper = value - half, value + half
     if bounds is not None:
         value, lower, upper = (min(max(x, bounds[0]), bounds[1]) for x in (value, lower, upper))
     return Corrected(value, lower, upper, judged.mean, people, labels, power)
+
+
+def _with_fictitious(scatter: float, labels: float, span: float) -> float:
+    """Return the variance of the mean error of the judge with the fictitious label.
+
+    Of many labels it counts less beside the errors that they show: added in full, it would make
+    intervals of scores too wide. It remains the least variance, for a failure that none has shown.
+    """
+    fictitious = FICTITIOUS_LABELS * (span / labels) ** 2
+    return max(fictitious, scatter + fictitious * min(1.0, FEW_LABELS / labels))
 
 
 def _power(human: Floats, judge: Floats, weights: Floats, ratio: float) -> float:
@@ -153,10 +167,11 @@ def rogan_gladen(
     _check(human, judge, inclusion)
     weights = _weights(len(human), inclusion)
     passed, failed = human > 0.5, human <= 0.5
+    labels = _effective(weights)
+    if labels < MIN_LABELS:
+        return Undefined(f"fewer than {MIN_LABELS} effective labels")
     if not passed.any() or not failed.any():
         return Undefined("people labelled all cases the same")
-    if 1 / float(weights @ weights) < MIN_LABELS:
-        return Undefined(f"fewer than {MIN_LABELS} effective labels")
     if judged.count < 1:
         return Undefined("there are no judged cases without a label")
     sensitivity, positives = _share(judge[passed], weights[passed])
@@ -170,7 +185,7 @@ def rogan_gladen(
     )
     people = float(weights @ human)
     value, lower, upper = (min(max(x, 0.0), 1.0) for x in (value, lower, upper))
-    return Corrected(value, lower, upper, judged.mean, people, 1 / float(weights @ weights), 1.0)
+    return Corrected(value, lower, upper, judged.mean, people, labels, 1.0)
 
 
 def _lang_reiczigel(
@@ -201,6 +216,11 @@ def _weights(size: int, inclusion: Floats | None) -> Floats:
     """Return weights that sum to one, inverse to the inclusion probabilities."""
     weights = np.ones(size) if inclusion is None else 1 / np.asarray(inclusion, dtype=float)
     return np.asarray(weights / weights.sum() if size else weights, dtype=float)
+
+
+def _effective(weights: Floats) -> float:
+    """Return the effective number of cases with these weights, which sum to one (Kish)."""
+    return 1 / float(weights @ weights) if weights.size else 0.0
 
 
 def _check(human: Floats, judge: Floats, inclusion: Floats | None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import stdtrit
 
 from monitor.statistics.agreement import Undefined
 from monitor.statistics.corrected import (
@@ -121,6 +122,37 @@ def test_perfect_judge_without_errors_keeps_a_width() -> None:
     assert found.upper - found.lower > 0.03
 
 
+def test_without_other_cases_people_decide() -> None:
+    """If every judged case has a label, the mean and its interval are those of the labels."""
+    human, judge = labels(np.random.default_rng(2), 400)
+    found = corrected_mean(human, judge, Moments.of([]))
+    assert isinstance(found, Corrected)
+    assert found.power == 0
+    assert found.value == pytest.approx(human.mean())
+    assert found.naive == pytest.approx(judge.mean())
+    half = stdtrit(398, 0.975) * human.std(ddof=1) / 20
+    assert (found.lower, found.upper) == pytest.approx((found.value - half, found.value + half))
+
+
+@pytest.mark.parametrize("others", [100, 600, 1_600, 19_600])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.004, 0.02])
+def test_coverage_with_rare_failures_of_the_judge(share: float, others: int) -> None:
+    """A judge that is right but for a few answers, where it errs by the whole scale, is covered.
+
+    Most sets of 400 labels contain no or one of these answers.
+    """
+    rng = np.random.default_rng(5)
+    truth, hits, runs = 4.25 * (1 - share), 0, 500
+    for _ in range(runs):
+        judge = np.where(rng.random(400) < 0.5, 5.0, rng.integers(2, 6, 400))
+        human = np.where(rng.random(400) < share, 0.0, judge)
+        rest = np.where(rng.random(others) < 0.5, 5.0, rng.integers(2, 6, others))
+        found = corrected_mean(human, judge, Moments.of(rest), bounds=(0, 5))
+        assert isinstance(found, Corrected)
+        hits += found.lower <= truth <= found.upper
+    assert hits / runs >= 0.92
+
+
 def test_rogan_gladen_is_its_formula() -> None:
     """The estimate is (q + specificity - 1) / (sensitivity + specificity - 1)."""
     human = np.repeat([1.0, 0.0], [80, 20])
@@ -138,12 +170,12 @@ def test_undefined() -> None:
     few = slice(0, MIN_LABELS - 1)
     for estimate in (corrected_mean, rogan_gladen):
         assert "effective labels" in reason(estimate(human[few], judge[few], judged))
-        assert "no judged cases" in reason(estimate(human, judge, Moments.of([])))
         skewed = np.where(np.arange(200) < 5, 1e-4, 1.0)
         assert "effective" in reason(estimate(human, judge, judged, inclusion=skewed))
+        assert "effective labels" in reason(estimate(np.empty(0), np.empty(0), judged))
+    assert "no judged cases" in reason(rogan_gladen(human, judge, Moments.of([])))
     assert "the same" in reason(rogan_gladen(np.ones(200), judge, judged))
     assert "chance" in reason(rogan_gladen(human, 1 - human, judged))
-    assert "effective labels" in reason(corrected_mean(np.empty(0), np.empty(0), judged))
 
 
 def reason(result: Corrected | Undefined) -> str:
