@@ -11,7 +11,7 @@ import math
 import threading
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -51,13 +51,20 @@ class QualityEstimate:
     judged: float
 
 
+class _Score(NamedTuple):
+    """A judged sample. request: hash of its id."""
+
+    request: int
+    value: float
+    probability: float
+
+
 @dataclass(slots=True)
 class _Series:
     """Scores of one model by one version of a rubric. newest: event time of the newest score."""
 
     newest: float = -math.inf
-    scores: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
-    """Score and inclusion probability."""
+    scores: deque[_Score] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
     labels: OrderedDict[str, tuple[float, float, float]] = field(default_factory=OrderedDict)
     """Human score, score of the judge and inclusion probability, by request id."""
 
@@ -84,7 +91,8 @@ class QualityHistory:
                 self._add_label(evaluation)
             elif evaluation.uniform and evaluation.probability > 0:
                 series = self._open(evaluation)
-                series.scores.append((evaluation.score, evaluation.probability))
+                request = hash(evaluation.request_id)
+                series.scores.append(_Score(request, evaluation.score, evaluation.probability))
                 series.newest = max(series.newest, evaluation.time)
             if len(evaluation.votes) > 1 and evaluation.evaluator != HUMAN:
                 panels = self._panels.setdefault(evaluation.name, deque(maxlen=MAX_PANELS))
@@ -117,8 +125,7 @@ class QualityHistory:
                 if known is None or series.newest > known.newest:
                     newest[model, name] = series
             copies = [
-                (key, list(series.scores), list(series.labels.values()))
-                for key, series in newest.items()
+                (key, list(series.scores), series.labels.copy()) for key, series in newest.items()
             ]
         found = (_estimate(model, name, scores, labels) for (model, name), scores, labels in copies)
         return [each for each in found if each is not None]
@@ -141,17 +148,18 @@ class QualityHistory:
 def _estimate(
     model: str,
     name: str,
-    scores: list[tuple[float, float]],
-    labels: list[tuple[float, float, float]],
+    scores: list[_Score],
+    labels: OrderedDict[str, tuple[float, float, float]],
 ) -> QualityEstimate | None:
     if len(scores) < LEAST_SCORES:
         return None
-    values, inclusion = np.array(scores, np.float64).T
-    moments = Moments.of(values, inclusion)
+    moments = _moments(scores)
     if labels:
-        human, judge, chosen = np.array(labels, np.float64).T
+        human, judge, chosen = np.array(list(labels.values()), np.float64).T
         bounds = BOUNDS.get(name.partition(".")[0])
-        found = corrected_mean(human, judge, moments, inclusion=chosen, bounds=bounds)
+        labelled = set(map(hash, labels))
+        others = _moments([each for each in scores if each.request not in labelled])
+        found = corrected_mean(human, judge, others, inclusion=chosen, bounds=bounds)
         if isinstance(found, Corrected):
             return QualityEstimate(
                 model,
@@ -176,3 +184,8 @@ def _estimate(
         len(labels),
         moments.mean,
     )
+
+
+def _moments(scores: list[_Score]) -> Moments:
+    values = np.array([each.value for each in scores], np.float64)
+    return Moments.of(values, np.array([each.probability for each in scores], np.float64))

@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from judges.live.quality import LEAST_SCORES, MAX_LABELS, MAX_SERIES, QualityHistory
+from judges.live.quality import (
+    LEAST_SCORES,
+    MAX_LABELS,
+    MAX_SCORES,
+    MAX_SERIES,
+    QualityHistory,
+)
 from monitor.events.evaluations import HUMAN, Evaluation
+from monitor.statistics.corrected import Corrected, Floats, Moments, corrected_mean
 
 
 def judged(number: int, score: float | None, **changed: object) -> Evaluation:
@@ -57,6 +64,42 @@ def test_labels_correct_a_kind_judge() -> None:
         naive += judge.lower <= 2.0 <= judge.upper
     assert naive == 0
     assert covered >= 34  # of 40 at 95 %: fewer in 1 of 400 runs
+
+
+def good_judge(rng: np.random.Generator, scores: int) -> tuple[QualityHistory, Floats, Floats]:
+    """Return a history with 400 labels, and all scores of people (mean 3) and of the judge."""
+    human = np.clip(rng.normal(3.0, 0.7, scores), 0, 5)
+    judge = np.clip(human + rng.normal(0.4, 0.3, scores), 0, 5)
+    history = QualityHistory()
+    for number, score in enumerate(judge):
+        history.add(judged(number, float(score)))
+    for number in range(400):
+        history.add(label(number, float(human[number]), float(judge[number])))
+    return history, human, judge
+
+
+def test_coverage_with_a_label_for_most_scores() -> None:
+    """The interval covers as often as it says, although 400 of 500 judged samples have a label."""
+    rng, covered, runs = np.random.default_rng(1), 0, 400
+    for _ in range(runs):
+        history, _, _ = good_judge(rng, 500)
+        [found] = history.estimates()
+        covered += found.lower <= 3.0 <= found.upper
+    assert 0.925 <= covered / runs <= 0.975  # at 95 %, other shares occur in 1 of 50 runs
+
+
+@pytest.mark.parametrize("scores", [400, 500, 600, 1_000, 2_000, 2_300])
+def test_samples_with_a_label_count_once(scores: int) -> None:
+    """Scores of labelled samples are not counted among those of the others."""
+    history, human, judge = good_judge(np.random.default_rng(2), scores)
+    others = Moments.of(judge[max(400, scores - MAX_SCORES) :])
+    expected = corrected_mean(human[:400], judge[:400], others, bounds=(0, 5))
+    [found] = history.estimates()
+    assert isinstance(expected, Corrected)
+    assert found.corrected
+    assert (found.scores, found.labels) == (min(scores, MAX_SCORES), 400)
+    assert (found.value, found.lower) == pytest.approx((expected.value, expected.lower))
+    assert found.judged == pytest.approx(float(judge[-MAX_SCORES:].mean()))
 
 
 def test_the_newest_version_counts() -> None:

@@ -81,6 +81,20 @@ def test_coverage_with_400_labels() -> None:
     assert found.naive < 0.01
 
 
+@pytest.mark.parametrize("others", [100, 200, 600, 1_600])
+@pytest.mark.parametrize("deviation", [0.3, 1.0])
+def test_coverage_of_scores(others: int, deviation: float) -> None:
+    """Scores of a good and of a poor judge, few or many of them without one of 400 labels."""
+    rng, hits, runs = np.random.default_rng(8), 0, 2_000
+    for _ in range(runs):
+        human = np.clip(rng.normal(3.0, 0.7, 400 + others), 0, 5)
+        judge = np.clip(human + rng.normal(0.3, deviation, human.size), 0, 5)
+        found = corrected_mean(human[:400], judge[:400], Moments.of(judge[400:]), bounds=(0, 5))
+        assert isinstance(found, Corrected)
+        hits += found.lower <= 3.0 <= found.upper
+    assert 0.94 <= hits / runs <= 0.96
+
+
 def test_coverage_of_scores_with_unequal_inclusion() -> None:
     """Scores of 0 to 5, low ones labelled three times as often: weights remove the bias."""
     rng = np.random.default_rng(11)
@@ -134,7 +148,7 @@ def test_without_other_cases_people_decide() -> None:
     assert (found.lower, found.upper) == pytest.approx((found.value - half, found.value + half))
 
 
-@pytest.mark.parametrize("others", [100, 600, 1_600, 19_600])
+@pytest.mark.parametrize("others", [100, 1_600])
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.004, 0.02])
 def test_coverage_with_rare_failures_of_the_judge(share: float, others: int) -> None:
     """A judge that is right but for a few answers, where it errs by the whole scale, is covered.
@@ -142,7 +156,7 @@ def test_coverage_with_rare_failures_of_the_judge(share: float, others: int) -> 
     Most sets of 400 labels contain no or one of these answers.
     """
     rng = np.random.default_rng(5)
-    truth, hits, runs = 4.25 * (1 - share), 0, 500
+    truth, hits, runs = 4.25 * (1 - share), 0, 400
     for _ in range(runs):
         judge = np.where(rng.random(400) < 0.5, 5.0, rng.integers(2, 6, 400))
         human = np.where(rng.random(400) < share, 0.0, judge)
