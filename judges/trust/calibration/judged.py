@@ -137,9 +137,13 @@ class JudgedCases:
             self._add_uniform(evaluation, labelled=labelled)
 
     def _keep(self, evaluation: Evaluation) -> None:
+        """Keep an evaluation; the nightly run repeats one of the traffic, which it is not."""
         versions = self._cases.setdefault(
             (evaluation.request_id, evaluation.name), OrderedDict[str, Evaluation]()
         )
+        known = versions.get(evaluation.version)
+        if known is not None and known.uniform and not evaluation.uniform:
+            return
         versions[evaluation.version] = evaluation
         versions.move_to_end(evaluation.version)
         if len(versions) > MAX_VERSIONS:

@@ -124,6 +124,17 @@ def test_the_newest_version_counts() -> None:
     assert found.left_out == {"another version": 3}
 
 
+@pytest.mark.parametrize("score", [1.0, None])
+def test_a_repetition_outside_of_the_traffic_replaces_nothing(score: float | None) -> None:
+    """The nightly run of the live judge has its version, but is no sample: order is no matter."""
+    live = [evaluation(number, 4.0) for number in range(5)]
+    nightly = [evaluation(number, score, uniform=False, probability=0.0) for number in range(5)]
+    for order in (live + nightly, nightly + live):
+        found = collect([label(number) for number in range(5)], order)
+        assert found.left_out == {}
+        assert {each.score for each in found.evaluations.values()} == {4.0}
+
+
 @pytest.mark.parametrize(
     ("evaluations", "reason"),
     [
