@@ -61,9 +61,9 @@ class _Score(NamedTuple):
 
 @dataclass(slots=True)
 class _Series:
-    """Scores of one model by one version of a rubric. newest: event time of the newest score."""
+    """Scores of one model by one version of a rubric. newest: rank of the last score."""
 
-    newest: float = -math.inf
+    newest: tuple[float, int] = (-math.inf, 0)
     scores: deque[_Score] = field(default_factory=lambda: deque(maxlen=MAX_SCORES))
     labels: OrderedDict[str, tuple[float, float, float]] = field(default_factory=OrderedDict)
     """Human score, score of the judge and inclusion probability, by request id."""
@@ -72,18 +72,24 @@ class _Series:
 class QualityHistory:
     """Estimates by model and rubric, from the evaluations of a topic.
 
-    Versions of a rubric are kept apart, because their scores differ; the version with the newest
-    score counts. The order between partitions of the topic therefore does not matter. One thread
-    may add evaluations while others read.
+    Versions of a rubric are kept apart, because their scores differ; the version whose score
+    arrived last counts, whatever the order between partitions of the topic. Times of records are
+    not used: a wrong clock of a client would decide. One thread may add evaluations while others
+    read.
     """
 
     def __init__(self) -> None:
         self._series: OrderedDict[tuple[str, str, str], _Series] = OrderedDict()
         self._panels: dict[str, deque[tuple[float, ...]]] = {}
+        self._added = 0
         self._lock = threading.Lock()
 
-    def add(self, evaluation: Evaluation) -> None:
-        """Add the next evaluation."""
+    def add(self, evaluation: Evaluation, arrived: float = 0.0) -> None:
+        """Add the next evaluation.
+
+        arrived: when it was written to the topic, in epoch seconds. Of equal ones, the order of
+        the calls counts.
+        """
         if evaluation.score is None:
             return
         with self._lock:
@@ -93,7 +99,8 @@ class QualityHistory:
                 series = self._open(evaluation)
                 request = hash(evaluation.request_id)
                 series.scores.append(_Score(request, evaluation.score, evaluation.probability))
-                series.newest = max(series.newest, evaluation.time)
+                self._added += 1
+                series.newest = max(series.newest, (arrived, self._added))
             if len(evaluation.votes) > 1 and evaluation.evaluator != HUMAN:
                 panels = self._panels.setdefault(evaluation.name, deque(maxlen=MAX_PANELS))
                 panels.append(evaluation.votes)

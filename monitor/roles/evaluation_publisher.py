@@ -15,7 +15,7 @@ from monitor.events.evaluations import (
     encode_evaluation,
 )
 from monitor.kafka.clients import producer_settings
-from monitor.kafka.readers.values import topic_values
+from monitor.kafka.readers.values import written_values
 from monitor.kafka.topics import Topics
 
 READ_SECONDS = 300.0
@@ -29,11 +29,20 @@ def evaluations(config: KafkaConfig, seconds: float = READ_SECONDS) -> Iterator[
 
     Raises UserError if the topic cannot be read, or not in time.
     """
-    for value in topic_values(config, Topics(config.prefix).evaluations, seconds):
-        if value is None:
+    for evaluation, _ in written_evaluations(config, seconds):
+        yield evaluation
+
+
+def written_evaluations(
+    config: KafkaConfig, seconds: float = READ_SECONDS
+) -> Iterator[tuple[Evaluation, float]]:
+    """Yield evaluations as `evaluations` does, with the time at which each was written."""
+    for found in written_values(config, Topics(config.prefix).evaluations, seconds):
+        if found is None:
             return
+        value, written = found
         try:
-            yield decode_evaluation(value)
+            yield decode_evaluation(value), written
         except EvaluationError:
             continue
 

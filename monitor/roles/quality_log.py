@@ -31,7 +31,7 @@ class QualityLog:
             config,
             Topics(config.prefix).evaluations,
             QualityHistory,
-            add_value,
+            self._add,
             stop,
             watch=self._publish,
         )
@@ -51,6 +51,13 @@ class QualityLog:
         qualities.sort(key=lambda found: (found["model"], found["rubric"]))
         return {"quality": qualities, "agreement": _agreement(history)}
 
+    def _add(self, history: QualityHistory, value: bytes) -> None:
+        """Add the evaluation of a message; a message that is none is ignored."""
+        try:
+            history.add(decode_evaluation(value), self._log.written)
+        except EvaluationError:
+            return
+
     def _publish(self, history: QualityHistory) -> None:
         if self._metrics.judging is None:
             return
@@ -62,14 +69,6 @@ class QualityLog:
         with self._metrics.lock:
             self._metrics.judging.quality = quality
             self._metrics.judging.agreement = agreement
-
-
-def add_value(history: QualityHistory, value: bytes) -> None:
-    """Add the evaluation of a message; a message that is none is ignored."""
-    try:
-        history.add(decode_evaluation(value))
-    except EvaluationError:
-        return
 
 
 def _agreement(history: QualityHistory) -> dict[str, float]:

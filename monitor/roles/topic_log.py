@@ -37,6 +37,8 @@ class TopicLog(Generic[T]):
     add: adds the value of a message. stop: waits the given number of seconds and returns whether
     the daemon stops. watch: is called with the content in the thread of the reader, at most every
     ten seconds, once the end of the topic was reached.
+
+    written: when the message that is added was written to the topic, in epoch seconds.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class TopicLog(Generic[T]):
         self.config = config
         self.topic = topic
         self.problem = "still reading the topic"
+        self.written = 0.0
         self._new = new
         self._add = add
         self._stop = stop
@@ -96,6 +99,7 @@ class TopicLog(Generic[T]):
         while not self._stop(0):
             value = follower.poll(POLL_SECONDS)
             if value is not None:
+                self.written = follower.written
                 self._add(content, value)
             elif not follower.partitions:
                 self.problem = "the topic does not exist yet"

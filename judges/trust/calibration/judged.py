@@ -1,9 +1,9 @@
 """What the judge said about labelled responses, and about the rest of the traffic.
 
 Both come from evaluations. Scores of two versions of a rubric, or of two judges, are not
-comparable, so one version is used: that of the newest uniform sample. Boosted samples do not
-represent the traffic and are left out. Memory is bounded: labelled responses are kept, of the
-others the sums.
+comparable, so one version is used: that of the uniform sample that was judged last. Boosted samples
+do not represent the traffic and are left out. Memory is bounded: labelled responses are kept, of
+the others the sums.
 """
 
 from __future__ import annotations
@@ -116,20 +116,24 @@ class JudgedCases:
         self._wanted = {(each.request_id, evaluation_name(each.rubric)) for each in self._labels}
         self._names = {name for _, name in self._wanted}
         self._cases: dict[tuple[str, str], OrderedDict[str, Evaluation]] = {}
-        self._newest: dict[tuple[str, str], tuple[bool, float]] = {}
+        self._newest: dict[tuple[str, str], tuple[bool, float, int]] = {}
         self._traffic: dict[tuple[str, str, str], Traffic] = {}
         self._rows: dict[tuple[str, str], deque[Row]] = {}
 
-    def add(self, evaluation: Evaluation) -> None:
-        """Add the next evaluation of the topic."""
+    def add(self, evaluation: Evaluation, arrived: float = 0.0) -> None:
+        """Add the next evaluation of the topic.
+
+        arrived: when it was written to the topic, in epoch seconds. Of equal ones, the order of
+        the calls counts. Times of records are not used: a wrong clock of a client would decide.
+        """
         if evaluation.name not in self._names or evaluation.evaluator == HUMAN:
             return
         self.read += 1
         key = evaluation.name, evaluation.version
         uniform = evaluation.uniform and evaluation.probability > 0
         if key in self._newest or len(self._newest) < MAX_SERIES:
-            known = self._newest.get(key, (False, -math.inf))
-            self._newest[key] = max(known, (uniform, evaluation.time))
+            known = self._newest.get(key, (False, -math.inf, 0))
+            self._newest[key] = max(known, (uniform, arrived, self.read))
         labelled = (evaluation.request_id, evaluation.name) in self._wanted
         if labelled:
             self._keep(evaluation)
@@ -165,7 +169,7 @@ class JudgedCases:
             traffic.passes.add(float(evaluation.passed), evaluation.probability)
 
     def of(self, rubric: str) -> Judged:
-        """Return what the newest version of the judge said, for the labels of a rubric.
+        """Return what the current version of the judge said, for the labels of a rubric.
 
         Raises UserError if it judged no labelled response, with the reasons.
         """
@@ -196,9 +200,9 @@ class JudgedCases:
         return Judged(version, labels, evaluations, traffic, rows, dict(sorted(left_out.items())))
 
     def _version(self, name: str) -> str:
-        """Return the version of the newest uniform sample; "" if nothing was judged."""
+        """Return the version of the last uniform sample; "" if nothing was judged."""
         ranks = {version: rank for (n, version), rank in self._newest.items() if n == name}
-        return max(ranks, key=lambda version: (ranks[version], version), default="")
+        return max(ranks, key=lambda version: ranks[version], default="")
 
 
 def _left_out(found: Mapping[str, Evaluation], version: str) -> str | None:

@@ -21,11 +21,13 @@ class TopicFollower:
     """Reads every partition of a topic. It commits nothing.
 
     partitions: partitions that are read. caught_up: whether the end of all of them was reached.
+    written: when the last message was written to the topic, in epoch seconds; 0 if that is unknown.
     """
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self.topic = topic
         self.partitions: set[int] = set()
+        self.written = 0.0
         settings = consumer_settings(config, "follow")
         # small buffers: the topics that are followed have few messages
         settings |= {"queued.max.messages.kbytes": 4096}
@@ -57,6 +59,7 @@ class TopicFollower:
             return None
         error = message.error()
         if error is None:
+            self.written = max(message.timestamp()[1], 0) / 1000
             return message.value() or b""
         if error.code() == KafkaError._PARTITION_EOF:
             self._at_end.add(topic_partition(message)[1])

@@ -16,7 +16,17 @@ POLL_SECONDS = 0.5
 
 
 def topic_values(config: KafkaConfig, topic: str, seconds: float) -> Iterator[bytes | None]:
-    """Yield the value of every message of a topic, None at its end, then new values.
+    """Yield the value of every message of a topic as `written_values` does."""
+    for found in written_values(config, topic, seconds):
+        yield None if found is None else found[0]
+
+
+def written_values(
+    config: KafkaConfig, topic: str, seconds: float
+) -> Iterator[tuple[bytes, float] | None]:
+    """Yield value and time of every message of a topic, None at its end, then new ones.
+
+    The time is that at which it was written to the topic, in epoch seconds.
 
     seconds: maximum time until the end of the topic is reached.
     Raises UserError if the topic cannot be read, or not in time.
@@ -27,7 +37,7 @@ def topic_values(config: KafkaConfig, topic: str, seconds: float) -> Iterator[by
             while True:
                 value = follower.poll(POLL_SECONDS)
                 if value is not None:
-                    yield value
+                    yield value, follower.written
                 elif follower.caught_up and not at_end:
                     at_end = True
                     yield None

@@ -109,8 +109,19 @@ def test_the_newest_version_counts() -> None:
     for order in (old + new, new + old, [*sum(zip(old, new, strict=True), ())]):
         history = QualityHistory()
         for each in order:
-            history.add(each)
+            history.add(each, arrived=each.time)
         assert [each.value for each in history.estimates()] == [pytest.approx(4.0)]
+
+
+@pytest.mark.parametrize("arrived", [0.0, 1.0])
+def test_a_wrong_clock_does_not_choose_the_version(arrived: float) -> None:
+    """One record with a time in the future does not keep an old version of a rubric."""
+    history = QualityHistory()
+    for number in range(100):
+        history.add(judged(number, 1.0, time=4.1e9 if number == 50 else 1.7e9), number * arrived)
+    for number in range(100, 200):
+        history.add(judged(number, 4.0, version="2", time=1.7e9), number * arrived)
+    assert [each.value for each in history.estimates()] == [pytest.approx(4.0)]
 
 
 def test_only_uniform_scores_count() -> None:

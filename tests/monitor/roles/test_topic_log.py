@@ -16,7 +16,7 @@ from monitor.roles.topic_log import TopicLog
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.api import HistoryUnavailableError
-from tests.judges.trust.calibration.evaluations import TRUTH, simulated
+from tests.judges.trust.calibration.evaluations import TRUTH, evaluation, simulated
 
 Session = Sequence[bytes | KafkaError]
 
@@ -28,6 +28,7 @@ class FakeFollower:
 
     def __init__(self, config: KafkaConfig, topic: str) -> None:
         self.partitions = {0}
+        self.written = 0.0
         self.caught_up = False
         self._values = iter(next(self.sessions))
 
@@ -37,6 +38,7 @@ class FakeFollower:
         if isinstance(value, KafkaError):
             raise KafkaException(value)
         self.caught_up = value is None
+        self.written += 1.0
         return value
 
     def cause(self, error: KafkaException) -> str:
@@ -68,6 +70,17 @@ def test_an_error_starts_a_new_content(
     prepare(monkeypatch, [b"a", b"b", KafkaError(KafkaError._FAIL, "broken")], [b"a", b"b", b"c"])
     log = TopicLog(KafkaConfig(), "t", list[bytes], list.append, stop)
     assert log.content() == [b"a", b"b", b"c"]
+
+
+def test_quality_is_that_of_the_version_that_was_written_last(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """A time in the future, which a client gave to a record, does not keep an old version."""
+    old = [evaluation(number, 1.0, time=4.1e9) for number in range(40)]
+    new = [evaluation(number, 4.0, version="2", time=1.7e9) for number in range(40)]
+    prepare(monkeypatch, [encode_evaluation(each) for each in (*old, *new)])
+    [found] = QualityLog(KafkaConfig(), Metrics(), stop).report()["quality"]
+    assert found["value"] == pytest.approx(4.0)
 
 
 def test_a_topic_that_cannot_be_read_is_an_error(

@@ -117,8 +117,8 @@ def _of_topic(config: Config, labels: list[Label], *, publish: bool) -> list[Rub
     from monitor.roles import evaluation_publisher
 
     cases = JudgedCases(labels)
-    for evaluation in evaluation_publisher.evaluations(config.kafka):
-        cases.add(evaluation)
+    for evaluation, written in evaluation_publisher.written_evaluations(config.kafka):
+        cases.add(evaluation, written)
     summaries, outgoing = [], []
     for rubric in _rubrics(labels):
         judged, mark = cases.of(rubric), _pass_mark(config, rubric)

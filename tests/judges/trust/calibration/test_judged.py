@@ -26,7 +26,7 @@ def collect(labels: list[Label], evaluations: list[Evaluation], rubric: str = "t
     """Return what the judge said for labels."""
     cases = JudgedCases(labels)
     for each in evaluations:
-        cases.add(each)
+        cases.add(each, arrived=each.time)
     return cases.of(rubric)
 
 
@@ -122,6 +122,19 @@ def test_the_newest_version_counts() -> None:
     assert sorted(found.evaluations) == ["r3", "r4", "r5"]
     assert {each.score for each in found.evaluations.values()} == {4.0}
     assert found.left_out == {"another version": 3}
+
+
+def test_a_wrong_clock_does_not_choose_the_version() -> None:
+    """One record with a time in the future does not keep an old version of the judge."""
+    cases = JudgedCases([label(number) for number in range(10)])
+    for arrived, each in enumerate(
+        [
+            evaluation(1, 1.0, time=4.1e9),
+            *(evaluation(number, 4.0, version="2", time=1.7e9) for number in range(10)),
+        ]
+    ):
+        cases.add(each, float(arrived))
+    assert cases.of("tone").version == "2"
 
 
 @pytest.mark.parametrize("score", [1.0, None])

@@ -22,13 +22,14 @@ def topic(monkeypatch: pytest.MonkeyPatch) -> list[Evaluation]:
     """The evaluations topic: what is read from it, and what is published to it."""
     content: list[Evaluation] = []
 
-    def read(config: KafkaConfig) -> Iterator[Evaluation]:
-        yield from list(content)
+    def read(config: KafkaConfig) -> Iterator[tuple[Evaluation, float]]:
+        for number, each in enumerate(list(content)):
+            yield each, float(number)
 
     def publish(config: KafkaConfig, labels: Sequence[Evaluation]) -> None:
         content.extend(labels)
 
-    monkeypatch.setattr(evaluation_publisher, "evaluations", read)
+    monkeypatch.setattr(evaluation_publisher, "written_evaluations", read)
     monkeypatch.setattr(evaluation_publisher, "publish", publish)
     return content
 
