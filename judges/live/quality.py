@@ -114,8 +114,14 @@ class QualityHistory:
         return series
 
     def _add_label(self, label: Evaluation) -> None:
-        """Add a human label; a later one of the same response replaces it."""
+        """Add a human label; a later one of the same response replaces it.
+
+        Earlier versions published labels that are not on the scale of the judge.
+        """
         if label.score is None or label.judge_score is None or label.probability <= 0:
+            return
+        lowest, highest = _bounds(label.name) or (-math.inf, math.inf)
+        if not all(lowest <= each <= highest for each in (label.score, label.judge_score)):
             return
         labels = self._open(label).labels
         labels[label.request_id] = (label.score, label.judge_score, label.probability)
@@ -163,7 +169,7 @@ def _estimate(
     moments = _moments(scores)
     if labels:
         human, judge, chosen = np.array(list(labels.values()), np.float64).T
-        bounds = BOUNDS.get(name.partition(".")[0])
+        bounds = _bounds(name)
         labelled = set(map(hash, labels))
         others = _moments([each for each in scores if each.request not in labelled])
         found = corrected_mean(human, judge, others, inclusion=chosen, bounds=bounds)
@@ -191,6 +197,10 @@ def _estimate(
         len(labels),
         moments.mean,
     )
+
+
+def _bounds(name: str) -> tuple[float, float] | None:
+    return BOUNDS.get(name.partition(".")[0])
 
 
 def _moments(scores: list[_Score]) -> Moments:

@@ -9,13 +9,11 @@ import numpy as np
 
 from judges.trust.calibration.calibrate import Pairs, Verdict, pair
 from judges.trust.calibration.judged import Judged, Traffic
-from judges.trust.calibration.labels import Label
+from judges.trust.calibration.labels import Label, scale_of
 from monitor.events.evaluations import HUMAN, Evaluation
 from monitor.statistics.agreement import Undefined
 from monitor.statistics.corrected import Corrected, corrected_mean, rogan_gladen
 
-UNIT_SCALE = 0.0, 1.0
-RUBRIC_SCALE = 0.0, 5.0
 PASSES = 0.0, 1.0
 
 
@@ -39,11 +37,6 @@ class Publication:
 
     evaluations: list[Evaluation]
     left_out: dict[str, int] = field(default_factory=dict)
-
-
-def scale_of(rubric: str) -> tuple[float, float]:
-    """Return the lowest and highest score."""
-    return UNIT_SCALE if rubric.startswith(("ragas.", "check.")) else RUBRIC_SCALE
 
 
 def model_qualities(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,14 @@ from monitor.errors import UserError, os_error_reason
 
 MAX_LINE_BYTES = 1 << 20
 MAX_ERRORS = 20
+UNIT_SCALE = 0.0, 1.0
+RUBRIC_SCALE = 0.0, 5.0
 _Name = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+def scale_of(rubric: str) -> tuple[float, float]:
+    """Return the lowest and highest score of a rubric, a metric of RAGAS or a check."""
+    return UNIT_SCALE if rubric.startswith(("ragas.", "check.")) else RUBRIC_SCALE
 
 
 class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -27,6 +33,7 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     rater: who labelled, where several people did.
     metadata: groups of the case, such as topic or user_group.
     judge_score, judge_passed: what the judge said about the case, if the file has it.
+    Raises ValueError, whose text contains no value of the label, if a value is out of range.
     """
 
     request_id: _Name
@@ -39,6 +46,20 @@ class Label(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     metadata: dict[str, str] = {}
     judge_score: float | None = None
     judge_passed: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.score is None and self.passed is None:
+            raise ValueError("score or passed is required")
+        lowest, highest = scale_of(self.rubric)
+        for name in ("score", "judge_score"):
+            score = getattr(self, name)
+            if score is not None and not lowest <= score <= highest:
+                raise ValueError(
+                    f"{name} must be from {lowest:g} to {highest:g}, the scale of its rubric"
+                )
+        if not 0 < self.inclusion <= 1:
+            raise ValueError("inclusion must be above 0 and at most 1")
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -88,20 +109,11 @@ _decoder = msgspec.json.Decoder(Label)
 
 
 def _parsed(line: bytes) -> Label:
-    """Decode and check a line. Raises ValueError, whose text contains no value of the line."""
+    """Decode a line. Raises ValueError, whose text contains no value of the line."""
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"the line is longer than {MAX_LINE_BYTES} bytes")
     try:
-        label = _decoder.decode(line)
+        return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         text = str(error) if isinstance(error, msgspec.ValidationError) else "it is not valid JSON"
         raise ValueError(printable(text[:200])) from None
-    if label.score is None and label.passed is None:
-        raise ValueError("score or passed is required")
-    for name in ("score", "judge_score"):
-        score = getattr(label, name)
-        if score is not None and not math.isfinite(score):
-            raise ValueError(f"{name} must be a finite number")
-    if not 0 < label.inclusion <= 1:
-        raise ValueError("inclusion must be above 0 and at most 1")
-    return label

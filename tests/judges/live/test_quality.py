@@ -149,6 +149,17 @@ def test_samples_count_by_their_inclusion_probability() -> None:
     assert estimate.value == pytest.approx((4.0 + 2 * 1.0) / 3)
 
 
+@pytest.mark.parametrize(("human", "judge"), [(90.0, 3.0), (-1.0, 3.0), (3.0, 5.5)])
+def test_labels_of_another_scale_are_left_out(human: float, judge: float) -> None:
+    """A label with a score that the rubric does not have is no label of it."""
+    history = QualityHistory()
+    for number in range(300):
+        history.add(judged(number, 3.0))
+        history.add(label(number, human, judge))
+    [found] = history.estimates()
+    assert (found.corrected, found.labels, found.value) == (False, 0, pytest.approx(3.0))
+
+
 def test_agreement_follows_from_the_votes() -> None:
     """Equal votes have an alpha of 1, random ones of about 0; without votes there is none."""
     rng = np.random.default_rng(1)

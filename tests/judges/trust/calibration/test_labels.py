@@ -49,6 +49,18 @@ def test_reads_all_fields(tmp_path: Path) -> None:
         ('{"request_id": "r", "rubric": "q", "score": 1, "inclusion": 0}', "above 0"),
         ('{"request_id": "r", "rubric": "q", "score": 1, "scores": 2}', "unknown field `scores`"),
         ('{"request_id": "r", "rubric": "q", "score": 1e999}', "out of range|finite"),
+        ('{"request_id": "r", "rubric": "q", "score": 90}', "score must be from 0 to 5, the scale"),
+        ('{"request_id": "r", "rubric": "q", "score": -0.1}', "score must be from 0 to 5"),
+        ('{"request_id": "r", "rubric": "ragas.x", "score": 4}', "score must be from 0 to 1"),
+        ('{"request_id": "r", "rubric": "check.x", "score": 1.5}', "score must be from 0 to 1"),
+        (
+            '{"request_id": "r", "rubric": "q", "dimension": "d", "score": 6}',
+            "score must be from 0 to 5",
+        ),
+        (
+            '{"request_id": "r", "rubric": "q", "score": 4, "judge_score": 50}',
+            "judge_score must be from 0 to 5",
+        ),
         (GOOD, "repeats line 1"),
     ],
 )
@@ -58,6 +70,25 @@ def test_errors_name_file_line_and_reason(tmp_path: Path, line: str, message: st
     with pytest.raises(UserError, match=message) as error:
         read_labels(path)
     assert str(error.value).startswith(f"{path}:2: ")
+
+
+@pytest.mark.parametrize(("rubric", "scores"), [("q", (0, 2.5, 5)), ("ragas.x", (0, 0.5, 1))])
+def test_the_ends_of_a_scale_are_on_it(
+    tmp_path: Path, rubric: str, scores: tuple[float, ...]
+) -> None:
+    """Scores from the lowest to the highest are read."""
+    lines = [
+        f'{{"request_id": "r{n}", "rubric": "{rubric}", "score": {score}}}'
+        for n, score in enumerate(scores)
+    ]
+    assert [each.score for each in read_labels(write(tmp_path, *lines))] == list(scores)
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 90.0])
+def test_no_label_is_out_of_range(score: float) -> None:
+    """A label that does not come from a file is checked as well."""
+    with pytest.raises(ValueError, match="0 to 5"):
+        Label("r", "q", score=score)
 
 
 def test_all_errors_at_once_up_to_a_limit(tmp_path: Path) -> None:
