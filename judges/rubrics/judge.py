@@ -93,8 +93,12 @@ def verdict_of(rubric: Rubric, call: Call, answer: Answer) -> Verdict | Unscored
     if isinstance(verdict, Unscored):
         return verdict
     texts = [verdict.reasoning, *verdict.strengths, *verdict.weaknesses]
-    flags = verdict_flags(texts, token_of(call.data))
-    return replace(verdict, flags=tuple(sorted(flags))) if flags else verdict
+    return replace(verdict, flags=flags_of(texts, call))
+
+
+def flags_of(texts: Iterable[str], call: Call) -> tuple[str, ...]:
+    """Return the flags of the texts of an answer to a call."""
+    return tuple(sorted(verdict_flags(texts, token_of(call.data))))
 
 
 async def asked(client: JudgeClient, call: Call) -> Answer | Unscored:

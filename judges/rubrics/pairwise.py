@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
 from judges.calls import JudgeClient, Unscored, UnscoredReason, Usage
-from judges.rubrics.judge import MAX_CHARS, asked, hostile_unscored, unscored_without_call
+from judges.rubrics.judge import (
+    MAX_CHARS,
+    asked,
+    flags_of,
+    hostile_unscored,
+    unscored_without_call,
+)
 from judges.rubrics.prompt import is_blank, pair_call
 from judges.rubrics.rubric import Mode, Rubric
 from judges.rubrics.verdict import Comparison, read_comparison
@@ -28,6 +34,7 @@ class PairVerdict:
 
     consistent: whether both orders preferred the same response; False makes it a tie.
     preferences: of the response of the sample, -1 to 1, when it stood first and second.
+    flags: signs in either order that the judged texts influenced the judge, as of a `Verdict`.
     """
 
     rubric: str
@@ -38,6 +45,7 @@ class PairVerdict:
     preferences: tuple[float, float]
     reasonings: tuple[str, str]
     usage: Usage
+    flags: tuple[str, ...] = ()
 
 
 async def judge_pair(
@@ -80,8 +88,14 @@ async def _compared(
     responses: tuple[str, str],
     random: Random,
 ) -> Comparison | Unscored:
-    answer = await asked(client, pair_call(rubric, model, sample, responses, random))
-    return answer if isinstance(answer, Unscored) else read_comparison(rubric, answer)
+    call = pair_call(rubric, model, sample, responses, random)
+    answer = await asked(client, call)
+    if isinstance(answer, Unscored):
+        return answer
+    comparison = read_comparison(rubric, answer)
+    if isinstance(comparison, Unscored):
+        return comparison
+    return replace(comparison, flags=flags_of([comparison.reasoning], call))
 
 
 def pair_verdict(rubric: Rubric, forwards: Comparison, backwards: Comparison) -> PairVerdict:
@@ -98,6 +112,7 @@ def pair_verdict(rubric: Rubric, forwards: Comparison, backwards: Comparison) ->
         preferences=preferences,
         reasonings=(forwards.reasoning, backwards.reasoning),
         usage=forwards.usage + backwards.usage,
+        flags=tuple(sorted({*forwards.flags, *backwards.flags})),
     )
 
 

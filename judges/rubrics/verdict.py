@@ -61,7 +61,7 @@ class Comparison:
     """Which of two responses one judge prefers in one order.
 
     choices: dimension -> "first", "second" or "tie". preference: sum of the weights of the first
-    less that of the second, -1 to 1.
+    less that of the second, -1 to 1. flags: as of a `Verdict`.
     """
 
     model: str
@@ -69,6 +69,7 @@ class Comparison:
     preference: float
     reasoning: str
     usage: Usage
+    flags: tuple[str, ...] = ()
 
 
 def answer_schema(rubric: Rubric) -> dict[str, Any]:

@@ -11,9 +11,11 @@ import pytest
 from judges.calls import Call, CallFailed, Unscored, UnscoredReason
 from judges.rubrics.loading import load
 from judges.rubrics.pairwise import PairVerdict, Winner, judge_pair
+from judges.rubrics.prompt import token_of
 from tests.judges.samples import USAGE, CannedJudge, sample
 
 PAIR = load("tone").as_pairwise()
+NAMES = [dimension.name for dimension in PAIR.dimensions]
 
 
 def choices(choice: str) -> str:
@@ -64,6 +66,25 @@ def test_a_consistent_judge_is_followed_in_either_place() -> None:
     assert isinstance(first, PairVerdict)
     assert isinstance(second, PairVerdict)
     assert (first.winner, second.winner) == (Winner.SAMPLE, Winner.OTHER)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_comparison_that_repeats_the_token_is_flagged(order: int) -> None:
+    """A judge that copies the delimiters in one of the orders may have copied its choice."""
+    calls: list[Call] = []
+
+    def copy(call: Call) -> str:
+        calls.append(call)
+        text = token_of(call.data).upper() if len(calls) == order + 1 else "fine"
+        return json.dumps({"reasoning": f"token {text}", "scores": dict.fromkeys(NAMES, "tie")})
+
+    found = compared(CannedJudge(copy))
+    assert isinstance(found, PairVerdict)
+    assert found.flags == ("quotes_delimiter",)
+    calls.append(calls[0])  # from now on no order repeats it
+    found = compared(CannedJudge(copy))
+    assert isinstance(found, PairVerdict)
+    assert found.flags == ()
 
 
 def test_dimensions_count_by_their_weights() -> None:

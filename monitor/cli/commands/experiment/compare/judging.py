@@ -18,7 +18,7 @@ import numpy as np
 from judges.budget.caps import Purpose
 from judges.budget.metered import CappedAccount
 from judges.budget.prices import Prices
-from judges.calls import JudgeClient, Unscored
+from judges.calls import JudgeClient, Unscored, UnscoredReason
 from judges.rubrics.loading import load
 from judges.rubrics.pairwise import Winner, judge_pair
 from judges.rubrics.prompt import pair_call
@@ -169,6 +169,9 @@ class PairJudge:
         )
         if isinstance(verdict, Unscored):
             return Outcome(None, str(verdict.reason))
+        if verdict.flags:
+            # The judge repeated the secret delimiters: its choice may be that of a response.
+            return Outcome(None, str(UnscoredReason.INJECTION_SUSPECTED))
         return Outcome(_SCORES[verdict.winner], None, verdict.consistent)
 
     def _tasks(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from judges.rubrics.loading import load
+from judges.rubrics.prompt import token_of
 from tests.judges.replies import Reply, completion
 from tests.judges.replies import error as failed
 from tests.judges.server import KEY, ModelServer, Received
@@ -135,6 +136,26 @@ def test_a_judge_that_prefers_a_position_makes_ties(
     tone = report["variants"]["b"]["metrics"]["judge.tone"]
     assert (tone["ties"], tone["win_rate"], tone["verdict"]) == (25, 0.5, "not_yet")
     assert report["judge"]["inconsistent"] == 25
+
+
+def test_a_judge_that_copies_the_delimiters_is_not_counted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Its choice may be that of an answer: the pair is unscored, as a single sample is."""
+
+    def copy(request: Received) -> Reply:
+        reasoning = token_of(request.body["messages"][-1]["content"])
+        scores = dict.fromkeys(DIMENSIONS, "first")
+        return completion(json.dumps({"reasoning": reasoning, "scores": scores}))
+
+    first, second = answers(tmp_path, "a", ["x"] * 3), answers(tmp_path, "b", ["y"] * 3)
+    with ModelServer(copy) as server:
+        path = config(tmp_path, server)
+        words = (*COMPARE, first, second, "--judge", "tone", "-c", path, "--yes", "--json")
+        report = read_json(capsys, *words)
+    tone = report["variants"]["b"]["metrics"]["judge.tone"]
+    assert tone["unscored"] == {"injection_suspected": 3}
+    assert (tone["wins"], tone["ties"], tone["losses"]) == (None, None, None)
 
 
 def test_several_models_are_rated_by_the_judge(
