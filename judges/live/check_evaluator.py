@@ -80,7 +80,7 @@ class CheckEvaluator:
         if value is None:
             return replace(blank, unscored=str(UnscoredReason.NOT_APPLICABLE))
         mark = AGREES if isinstance(self.specification, ParaphraseCheck) else 1.0
-        return replace(blank, score=value, passed=value >= mark)
+        return replace(blank, score=value, passed=value >= mark, pass_mark=mark)
 
 
 class NoClient:

@@ -101,6 +101,7 @@ class RubricEvaluator:
             blank,
             score=result.overall,
             passed=result.passed,
+            pass_mark=self.rubric.pass_mark,
             dimensions={name: float(each) for name, each in result.scores.items()},
             explanation=result.reasoning,
         )

@@ -30,6 +30,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     time: of the sample, in epoch seconds.
     score: None if there is none; then `unscored` is the reason.
     passed: whether the score reaches the pass mark; None without a score or a mark.
+    pass_mark: lowest score that passes, of the evaluator; None without a score or a mark.
     evaluator: the model that judged, or HUMAN.
     version: hash of the rubric and its settings. Scores of two versions are not compared.
     uniform, probability: as in `monitor.records.Inclusion`.
@@ -58,6 +59,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     cost_usd: float = 0.0
     judge_score: float | None = None
     comparison: str = ""
+    pass_mark: float | None = None
 
 
 class _Attributes(
@@ -83,6 +85,7 @@ class _Attributes(
         "cost_usd": "plumbline.cost_usd",
         "judge_score": "plumbline.judge.score",
         "comparison": "plumbline.comparison",
+        "pass_mark": "plumbline.pass_mark",
     },
 ):
     name: str
@@ -102,6 +105,7 @@ class _Attributes(
     cost_usd: float = 0.0
     judge_score: float | None = None
     comparison: str = ""
+    pass_mark: float | None = None
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True):

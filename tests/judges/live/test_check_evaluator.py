@@ -20,6 +20,7 @@ def test_a_check_is_a_binary_feature() -> None:
     for response, value in (("brief", 1.0), ("x" * 31, 0.0)):
         found = asyncio.run(short.evaluate(sample(response=response), NoClient()))
         assert (found.name, found.score, found.passed) == ("check.short", value, value == 1)
+        assert found.pass_mark == 1
         assert (found.uniform, found.probability, found.cost_usd) == (True, 0.01, 0)
     assert short.worst_case(sample(), Prices({})) == 0
 

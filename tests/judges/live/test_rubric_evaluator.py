@@ -63,6 +63,7 @@ def test_the_evaluation_has_what_readers_need() -> None:
         5.0,
     )
     assert (found.score, found.passed, found.evaluator) == (4.0, True, "pinned")
+    assert found.pass_mark == RUBRIC.pass_mark
     assert (found.uniform, found.probability) == (True, 0.25)
     assert found.dimensions == {each.name: 4.0 for each in RUBRIC.dimensions}
     assert found.explanation == "because"

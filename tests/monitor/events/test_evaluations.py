@@ -41,6 +41,7 @@ def evaluations(draw: st.DrawFn) -> Evaluation:
         explanation=draw(TEXTS),
         cost_usd=draw(NUMBERS),
         judge_score=draw(st.none() | NUMBERS),
+        pass_mark=draw(st.none() | NUMBERS),
     )
 
 

@@ -23,6 +23,7 @@ def evaluation(number: int, score: float | None, **changed: Any) -> Evaluation:
         "time": float(number),
         "score": score,
         "passed": None if score is None else score >= 3,
+        "pass_mark": None if score is None else 3.0,
         "unscored": "" if score is not None else "timeout",
         "evaluator": "j",
         "version": "1",
