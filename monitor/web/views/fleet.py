@@ -30,6 +30,23 @@ class Alarm:
 
 
 @dataclass(frozen=True, slots=True)
+class PassRate:
+    """Share of a model's traffic that passes a rubric, with a 95 % interval.
+
+    state: "corrected" or "undefined"; then `reason` says why, and value and interval are None.
+    labels: number of labels. judged: share that the judge alone passes, None without verdicts.
+    """
+
+    state: str
+    reason: str
+    value: float | None
+    lower: float | None
+    upper: float | None
+    labels: int
+    judged: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Quality:
     """Judged quality of a model by a rubric, with a 95 % interval.
 
@@ -46,6 +63,7 @@ class Quality:
     scores: int
     labels: int
     judged: float
+    pass_rate: PassRate
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +163,7 @@ def _alarm(each: OpenAlarm) -> Alarm:
 def _quality(published: Published | None, problems: list[str]) -> list[Quality]:
     report = _read(None if published is None else published.quality, "Judged quality", problems)
     rows: Sequence[dict[str, Any]] = () if report is None else report["quality"]
-    return [Quality(**row) for row in rows]
+    return [Quality(**row | {"pass_rate": PassRate(**row["pass_rate"])}) for row in rows]
 
 
 def _replays(published: Published | None, problems: list[str]) -> Sequence[ReplayEvent]:

@@ -124,6 +124,94 @@ def test_a_wrong_clock_does_not_choose_the_version(arrived: float) -> None:
     assert [each.value for each in history.estimates()] == [pytest.approx(4.0)]
 
 
+MARK = 3.0
+
+
+def verdicts(
+    seed: int,
+    labels: int,
+    *,
+    sensitivity: float = 0.95,
+    specificity: float = 0.6,
+    passing: float = 4.0,
+    **changed: object,
+) -> QualityHistory:
+    """Return 1,500 verdicts of a judge that fails too few, with a true pass rate of 70 %.
+
+    passing: score of people and of the judge for what they pass.
+    """
+    rng, history = np.random.default_rng(seed), QualityHistory()
+    for number in range(1_500):
+        good = rng.random() < 0.7
+        passed = bool(rng.random() < (sensitivity if good else 1 - specificity))
+        score, mark = (passing if passed else 2.0), {"passed": passed, "pass_mark": MARK}
+        history.add(judged(number, score, **(mark | changed)))
+        if number < labels:
+            human = passing if good else 2.5
+            verdict = good if number % 2 else None  # otherwise it follows from the score
+            history.add(label(number, human, score, passed=verdict))
+    return history
+
+
+def test_labels_correct_the_pass_rate() -> None:
+    """The judge passes too many; the corrected interval covers the truth as often as it says."""
+    covered = 0
+    for seed in range(60):
+        [found] = verdicts(seed, 300).estimates()
+        rate = found.pass_rate
+        assert (rate.state, rate.reason, rate.labels) == ("corrected", "", 300)
+        assert rate.value is not None
+        assert rate.lower is not None
+        assert rate.upper is not None
+        assert rate.judged == pytest.approx(0.7 * 0.95 + 0.3 * 0.4, abs=0.05)
+        assert 0 <= rate.lower < rate.value < rate.upper <= 1
+        covered += rate.lower <= 0.7 <= rate.upper
+    assert covered >= 52  # of 60 at 95 %: fewer in 1 of 200 runs
+
+
+@pytest.mark.parametrize(
+    ("labels", "changed", "reason"),
+    [
+        (0, {}, "fewer than 50 effective labels"),
+        (49, {}, "fewer than 50 effective labels"),
+        (300, {"sensitivity": 0.4, "specificity": 0.4}, "no better than chance"),
+        (300, {"passed": None, "pass_mark": None}, "no pass verdicts"),
+        (300, {"pass_mark": None}, "not known yet"),
+        (1_500, {}, "no judged cases without a label"),
+    ],
+)
+def test_a_pass_rate_that_labels_do_not_determine_is_undefined(
+    labels: int, changed: dict[str, object], reason: str
+) -> None:
+    """It is a state with a reason, and no number; what the judge passes is given where known."""
+    history = verdicts(1, labels, **changed)  # type: ignore[arg-type]  # fields of any type
+    [found] = history.estimates()
+    rate = found.pass_rate
+    assert rate.state == "undefined"
+    assert reason in rate.reason
+    assert (rate.value, rate.lower, rate.upper) == (None, None, None)
+    assert (rate.judged is None) == (changed.get("passed", "") is None)
+
+
+def test_people_who_pass_everything_determine_no_pass_rate() -> None:
+    """Without a failed label the specificity of the judge is unknown."""
+    history = QualityHistory()
+    for number in range(200):
+        history.add(judged(number, 4.0, passed=True, pass_mark=MARK))
+        if number < 100:
+            history.add(label(number, 4.0, 4.0))
+    [found] = history.estimates()
+    assert found.pass_rate.reason == "people labelled all cases the same"
+
+
+def test_scores_at_the_pass_mark_pass() -> None:
+    """Sums of weights are not exact: a score a little below the mark is the mark."""
+    [exact] = verdicts(1, 300, passing=MARK).estimates()
+    [below] = verdicts(1, 300, passing=MARK - 1e-12).estimates()
+    assert exact.pass_rate.state == "corrected"
+    assert below.pass_rate == exact.pass_rate
+
+
 def test_only_uniform_scores_count() -> None:
     """Boosted samples and unscored ones are left out; few scores give no estimate."""
     history = QualityHistory()
@@ -157,7 +245,8 @@ def test_labels_of_another_scale_are_left_out(human: float, judge: float) -> Non
         history.add(judged(number, 3.0))
         history.add(label(number, human, judge))
     [found] = history.estimates()
-    assert (found.corrected, found.labels, found.value) == (False, 0, pytest.approx(3.0))
+    assert (found.corrected, found.labels) == (False, 0)
+    assert found.value == pytest.approx(3.0)
 
 
 def test_agreement_follows_from_the_votes() -> None:

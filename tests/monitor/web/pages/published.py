@@ -118,6 +118,15 @@ def quality(model: str, rubric: str = "answer_quality") -> dict[str, Any]:
         "corrected": True,
         "scores": 1_200,
         "labels": 84,
+        "pass_rate": {
+            "state": "corrected",
+            "reason": "",
+            "value": 0.81,
+            "lower": 0.72,
+            "upper": 0.88,
+            "labels": 84,
+            "judged": 0.9,
+        },
         **numbers,
     }
 

@@ -127,6 +127,19 @@ def test_the_task_of_an_annotator_is_blind(site: Site, scene: Scene) -> None:
             assert secret not in page.replace("single-queue", ""), secret
 
 
+def test_a_pass_rate_is_an_interval_or_a_reason(site: Site, roles: Roles) -> None:
+    """The page of a model has no number where labels do not determine one."""
+    address = f"/models/{MODEL.replace('/', '%2F')}"
+    client = site.as_role(PersonRole.VIEWER, "eve")
+    assert "<b>0.81</b>" in client.get(address, headers=HTML).text
+    nothing = {"value": None, "lower": None, "upper": None}
+    undefined = nothing | {"state": "undefined", "reason": "the judge is no better than chance"}
+    roles.quality["quality"][0]["pass_rate"] |= undefined
+    text = client.get(address, headers=HTML).text
+    assert "undefined: the judge is no better than chance" in text
+    assert "<b>0.81</b>" not in text
+
+
 def test_what_cannot_be_read_is_named(site: Site, scene: Scene, roles: Roles) -> None:
     """Pages say what is missing, and do not show an empty list as if all was well."""
     roles.problem = "the topic was not read to its end"
