@@ -61,13 +61,16 @@ class QualityLog:
     def _publish(self, history: QualityHistory) -> None:
         if self._metrics.judging is None:
             return
-        quality = {
-            (each.model, rubric_label(each.name)): Quality(each.value, each.lower, each.upper)
-            for each in history.estimates()
-        }
+        quality, passing = {}, {}
+        for each in history.estimates():
+            key, rate = (each.model, rubric_label(each.name)), each.pass_rate
+            quality[key] = Quality(each.value, each.lower, each.upper)
+            if rate.value is not None and rate.lower is not None and rate.upper is not None:
+                passing[key] = Quality(rate.value, rate.lower, rate.upper)
         agreement = _agreement(history)
         with self._metrics.lock:
             self._metrics.judging.quality = quality
+            self._metrics.judging.passing = passing
             self._metrics.judging.agreement = agreement
 
 

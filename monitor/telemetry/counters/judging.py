@@ -28,7 +28,7 @@ class ScoreCounts:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Mean score of the traffic with its confidence interval."""
+    """Mean score of the traffic, or the share that passes, with its confidence interval."""
 
     value: float
     lower: float
@@ -47,6 +47,7 @@ class JudgeMetrics:
     results is that of the traffic.
     remaining: US dollars left of the budget of the day, for the partitions of this process.
     agreement: Krippendorff's alpha by rubric. quality: by model and rubric.
+    passing: share that passes by model and rubric, where labels determine it.
     canaries: share of attacks that changed the verdict, by judge.
     golden: shift of the scores of the golden set, by rubric. deviation: standard deviation of
     repeated calls, by rubric.
@@ -63,6 +64,7 @@ class JudgeMetrics:
     remaining: float | None = None
     agreement: dict[str, float] = field(default_factory=dict)
     quality: dict[tuple[str, str], Quality] = field(default_factory=dict)
+    passing: dict[tuple[str, str], Quality] = field(default_factory=dict)
     canaries: dict[str, float] = field(default_factory=dict)
     golden: dict[str, float] = field(default_factory=dict)
     deviation: dict[str, float] = field(default_factory=dict)

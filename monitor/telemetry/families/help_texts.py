@@ -114,6 +114,12 @@ HELP: Final = {
     ),
     "judge_quality_lower": "Lower end of the 95 % confidence interval of judge_quality.",
     "judge_quality_upper": "Upper end of the 95 % confidence interval of judge_quality.",
+    "judge_pass_ratio": (
+        "Share of responses that pass the rubric by the standard of human labels, by model and"
+        " rubric."
+    ),
+    "judge_pass_ratio_lower": "Lower end of the 95 % confidence interval of judge_pass_ratio.",
+    "judge_pass_ratio_upper": "Upper end of the 95 % confidence interval of judge_pass_ratio.",
     "judge_score": "Scores of uniform samples, by model and rubric.",
     "replay_events": "Number of messages read by the replay role, by outcome.",
     "replay_errors": "Number of replays without a verdict, by reason.",

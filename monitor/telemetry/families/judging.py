@@ -36,14 +36,12 @@ def judge_families(m: JudgeMetrics) -> Iterator[Metric]:
 
 
 def judge_quality(m: JudgeMetrics) -> Iterator[Metric]:
-    """Yield the quality by model and rubric, with its interval."""
-    quality = dict(m.quality)
-    for suffix, values in (
-        ("", {key: each.value for key, each in quality.items()}),
-        ("_lower", {key: each.lower for key, each in quality.items()}),
-        ("_upper", {key: each.upper for key, each in quality.items()}),
-    ):
-        yield gauge(f"judge_quality{suffix}", _RUBRIC, values)
+    """Yield the quality and the pass rate by model and rubric, with their intervals."""
+    for name, estimates in (("judge_quality", m.quality), ("judge_pass_ratio", m.passing)):
+        found = dict(estimates)
+        yield gauge(name, _RUBRIC, {key: each.value for key, each in found.items()})
+        yield gauge(f"{name}_lower", _RUBRIC, {key: each.lower for key, each in found.items()})
+        yield gauge(f"{name}_upper", _RUBRIC, {key: each.upper for key, each in found.items()})
 
 
 def judge_scores(m: JudgeMetrics) -> Iterator[Metric]:

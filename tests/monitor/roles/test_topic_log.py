@@ -16,7 +16,7 @@ from monitor.roles.topic_log import TopicLog
 from monitor.telemetry.counters.judging import JudgeMetrics
 from monitor.telemetry.counters.metrics import Metrics
 from monitor.telemetry.http.api import HistoryUnavailableError
-from tests.judges.trust.calibration.evaluations import TRUTH, evaluation, simulated
+from tests.judges.trust.calibration.evaluations import PASS_RATE, TRUTH, evaluation, simulated
 
 Session = Sequence[bytes | KafkaError]
 
@@ -145,6 +145,32 @@ def test_quality_of_evaluations_and_labels(
     exported = metrics.judging.quality["m", "tone"]
     assert (exported.value, exported.lower) == (found["value"], found["lower"])
     assert metrics.judging.agreement == {"tone": 1.0}
+    rate, passing = found["pass_rate"], metrics.judging.passing["m", "tone"]
+    assert (rate["state"], rate["labels"]) == ("corrected", 100)
+    assert rate["lower"] <= PASS_RATE <= rate["upper"]
+    assert rate["judged"] > PASS_RATE + 0.05
+    assert (passing.value, passing.lower, passing.upper) == (
+        rate["value"],
+        rate["lower"],
+        rate["upper"],
+    )
+
+
+def test_a_pass_rate_without_labels_is_a_state_and_no_number(
+    monkeypatch: pytest.MonkeyPatch, stop: Callable[[float], bool]
+) -> None:
+    """The report says why; the metrics have the mean, and no pass rate."""
+    prepare(monkeypatch, [encode_evaluation(each) for each in simulated(1, 0, 50)[0]])
+    metrics = Metrics(judging=JudgeMetrics())
+    log = QualityLog(KafkaConfig(), metrics, stop)
+    [found] = log.report()["quality"]
+    assert found["pass_rate"]["state"] == "undefined"
+    assert found["pass_rate"]["value"] is None
+    assert "labels" in found["pass_rate"]["reason"]
+    log._publish(log._log.content())
+    assert metrics.judging is not None
+    assert list(metrics.judging.quality) == [("m", "tone")]
+    assert metrics.judging.passing == {}
 
 
 def test_quality_is_not_exported_without_the_role(

@@ -196,6 +196,7 @@ def judged() -> JudgeMetrics:
     m.golden["answer_quality"] = -0.4
     m.canaries["claude"] = 0.02
     m.quality["m", "answer_quality"] = Quality(3.8, 3.6, 4.0)
+    m.passing["m", "answer_quality"] = Quality(0.8, 0.7, 0.9)
     for score in (4.0, 4.5, 1.0):
         m.count_score("m", "answer_quality", score)
     return m

@@ -56,6 +56,9 @@ def test_quality_has_an_interval() -> None:
     assert get(found, "judge_quality", **labels) == 3.8
     assert get(found, "judge_quality_lower", **labels) == 3.6
     assert get(found, "judge_quality_upper", **labels) == 4.0
+    assert get(found, "judge_pass_ratio", **labels) == 0.8
+    assert get(found, "judge_pass_ratio_lower", **labels) == 0.7
+    assert get(found, "judge_pass_ratio_upper", **labels) == 0.9
 
 
 def test_the_histogram_counts_each_score_once() -> None:

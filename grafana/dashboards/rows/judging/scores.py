@@ -26,7 +26,7 @@ SELECTED = (MODEL, RUBRIC)
 
 def row() -> Row:
     """Return the row."""
-    return Row("Quality", [_quality(), _table(), _mean(), *_quantiles()])
+    return Row("Quality", [_quality(), _table(), _passing(), _mean(), *_quantiles()])
 
 
 def _quality() -> Timeseries:
@@ -73,6 +73,27 @@ def _table() -> Table:
     ).height(8)
 
 
+def _passing() -> Timeseries:
+    panel = graph(
+        "Pass rate by model and rubric",
+        Description(
+            "Share of the traffic of each model that passes the rubric by the standard of people,"
+            " with its 95 % confidence interval (dashed). It follows from what the judge passes and"
+            " from its errors on labelled samples.",
+            "Constant within the interval. Absent without at least 50 labels, some passed and some"
+            " failed, and where the judge is no better than chance.",
+            "If a line leaves the interval of the day before, see Quality by model and rubric. If"
+            " it is absent, `pass_rate` in /api/v1/quality has the reason.",
+        ),
+        "percentunit",
+        query(mean(metric("judge_pass_ratio", *SELECTED), *KEYS), LEGEND),
+        query(mean(metric("judge_pass_ratio_lower", *SELECTED), *KEYS), f"{LEGEND}, lower"),
+        query(mean(metric("judge_pass_ratio_upper", *SELECTED), *KEYS), f"{LEGEND}, upper"),
+        width=12,
+    )
+    return dashed(dashed(panel, "B"), "C")
+
+
 def _mean() -> Timeseries:
     scores = ratio(
         total(rate("judge_score_sum", *SELECTED), *KEYS),
@@ -88,6 +109,7 @@ def _mean() -> Timeseries:
         ),
         "none",
         query(scores, LEGEND),
+        width=12,
     )
 
 
@@ -116,4 +138,5 @@ def _scores(title: str, matcher: str, normal: str) -> Timeseries:
             )
             for q in (0.1, 0.5, 0.9)
         ),
+        width=12,
     )
