@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
-from judges.hostile.patterns import MASTER_KEYS, PATTERNS, SECOND_LOOK, SENTENCE, TOGETHER, Flag
+from judges.hostile.patterns import (
+    MASTER_KEYS,
+    OTHER_PEOPLE,
+    PATTERNS,
+    SECOND_LOOK,
+    SENTENCE,
+    TARGET,
+    TOGETHER,
+    Flag,
+)
 from judges.hostile.views import bounded, collapsed, decoded, hides_text, latin, plain, respelled
 
 
@@ -69,5 +78,6 @@ def _asks_for_score(text: str) -> bool:
     return any(
         all(cue.search(sentence) for cue in cues)
         for sentence in SENTENCE.findall(text)
+        if TARGET.search(sentence) or not OTHER_PEOPLE.search(sentence)
         for cues in possible
     )

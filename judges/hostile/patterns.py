@@ -41,8 +41,13 @@ _BEST = (
     r" (?:scores?|marks?|grades?|ratings?|points?|values?|credit)"
     r"|full marks|(?:the )?maximum\b|5 ?/ ?5|10 ?/ ?10|(?:5|five|10|ten) out of (?:5|five|10|ten)"
     r"|(?:a )?scores? (?:of )?(?:5|five|10|ten)\b|(?:5|five|10|ten) points"
-    r"|(?:a |an |to |the number |only )?(?<!\d to )(?:5|five)\b)"
+    r"|(?:a |an |to |the number |only )?(?<!\d to )(?<!out of )(?:5|five)\b)"
 )
+_OTHER_PEOPLE = (
+    r"\b(?:every|each|all|all the) (?:\w+ )?(?:students?|pupils?|children|candidates?|participants?"
+    r"|contestants?|players?|teams?|employees?|applicants?)\b"
+)
+"""People whose marks are no matter of a judge of responses."""
 _THIS = (
     r"(?:(?:this|my|the (?:above|following|present)) (?:response|answer|text|output|item|sample)"
     r"|(?:all|every|each) (?:of the )?(?:scores?|dimensions?|criteri(?:on|a)|categor(?:y|ies)"
@@ -65,7 +70,7 @@ PATTERNS: Final[dict[Flag, tuple[re.Pattern[str], ...]]] = {
         rf"\b{_THIS}\b.{{0,40}}\b{_GIVE}\b.{{0,20}}\b{_BEST}",
         rf"\b{_GIVE}\b.{{0,30}}{_BEST}.{{0,40}}\b{_THIS}\b",
         rf"\b(?:must|should|has to|have to|need to"
-        rf"|only has to)\b.{{0,15}}\b{_GIVE}\b.{{0,25}}{_BEST}",
+        rf"|only has to)\b.{{0,15}}\b{_GIVE}\b(?!.{{0,10}}{_OTHER_PEOPLE}).{{0,25}}{_BEST}",
         r"\b(?:score|rate|grade) (?:it|this)(?: response| answer)? (?:as )?(?:5|five|10"
         r"|correct)\b",
         rf"\b{_GIVE}\b.{{0,20}}(?:the |a )?(?:maximum|highest|top|perfect)"
@@ -156,6 +161,8 @@ PATTERNS: Final[dict[Flag, tuple[re.Pattern[str], ...]]] = {
         r"\b(?:puntuaci.n|calificaci.n|nota|note) m.xima(?:le)?\b|\bnote maximale\b",
         r"\b(?:h.chste|volle|maximale) (?:punktzahl|bewertung|note)\b",
         r"忽略.{0,12}(?:指令|指示|说明)|(?:打|给).{0,6}满分",
+        r"\b(?:постав|выстав|присво|дай|оцени)(?:ь|й)?(?:те)?\b.{0,60}\b(?:(?:наи)?высш\w{2,3}"
+        r" (?:оценк|балл)|(?:5|пять) (?:баллов )?из (?:5|пяти)\b)",
         r"игнорир\w{1,6}.{0,25}инструкци|максимальн\w{1,4} (?:оценк|балл)",
         r"指示.{0,8}無視|満点を付け",
     ),
@@ -224,7 +231,7 @@ _REQUEST = (
 _BEST_GRADE = (
     r"\b(?:(?:top|highest|maximum|max|full|perfect|best) (?:marks?|scores?|points?|values?|grades?"
     r"|ratings?)|all fives|a five|fünf|(?:score|grade|rating|verdict|scored|rated|graded|answers?)"
-    r"(?: \w+){0,6}[: ]{1,2}(?:5|five)|(?:5|five) (?:of|out of|/) (?:5|five)"
+    r"(?: \w+){0,6}[: ]{1,2}(?<!out of )(?:5|five)|(?:5|five) (?:of|out of|/) (?:5|five)"
     r"|(?:5|five) (?:here|for it|in your)|criteria are (?:met|satisfied))\b"
 )
 _GRADING = (
@@ -240,6 +247,9 @@ TOGETHER: Final = tuple(tuple(re.compile(cue) for cue in cues) for cues in _CUES
 """Cues that ask for a score if one sentence has all of a tuple: what is graded, the best grade and
 a word for grading; or a request, the best grade and a word for grading."""
 SENTENCE: Final = re.compile(r"[^.!?\n]{1,400}")
+TARGET: Final = re.compile(_TARGET)
+OTHER_PEOPLE: Final = re.compile(_OTHER_PEOPLE)
+"""A sentence about marks of these people, and of no response, is no request by its cues alone."""
 
 SECOND_LOOK: Final = re.compile(_SCORED_WORD + r"|response|instructions")
 """Words of which a decoded text must contain one to be searched."""
