@@ -10,11 +10,15 @@ from typing import Any, Protocol
 from judges.budget.caps import Purpose
 from judges.budget.ledger import Draw, Ledger
 from judges.budget.prices import Prices
+from judges.budget.waiting import OpenDraws, Postponed
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason, Usage
 
 
 class Account(Protocol):
-    """What requests are paid from. A draw is of a type of its own, and is not None."""
+    """What requests are paid from. A draw is of a type of its own, and is not None.
+
+    Calls wait for money at an account that is derived from `OpenDraws` as well.
+    """
 
     def draw(self, amount: int) -> Any | None:
         """Take nanodollars for one request; None if they are not available."""
@@ -25,30 +29,39 @@ class Account(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerAccount:
-    """The blocks of one purpose in a ledger. clock: returns epoch seconds."""
+class LedgerAccount(OpenDraws):
+    """The blocks of one purpose in a ledger. Implements Account.
 
-    ledger: Ledger
-    purpose: Purpose
-    clock: Callable[[], float]
+    Requests of other accounts of the same ledger are not waited for. clock: returns epoch seconds.
+    """
+
+    def __init__(self, ledger: Ledger, purpose: Purpose, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._ledger = ledger
+        self._purpose = purpose
+        self._clock = clock
 
     def draw(self, amount: int) -> Draw | None:
         """Take nanodollars from the committed blocks of the purpose."""
-        return self.ledger.draw(self.purpose, amount, self.clock())
+        draw = self._ledger.draw(self._purpose, amount, self._clock())
+        if draw is not None:
+            self.opened()
+        return draw
 
     def settle(self, draw: Draw, cost: int) -> None:
         """Replace a draw by the cost of its request."""
-        self.ledger.settle(draw, cost)
+        self._ledger.settle(draw, cost)
+        self.ended()
 
 
-class CappedAccount:
+class CappedAccount(OpenDraws):
     """An account of its own, which never spends more than its cap, in nanodollars.
 
     Implements Account.
     """
 
     def __init__(self, cap: int) -> None:
+        super().__init__()
         self.cap = cap
         self.spent = 0
         self._reserved = 0
@@ -58,12 +71,14 @@ class CappedAccount:
         if self.spent + self._reserved + amount > self.cap:
             return None
         self._reserved += amount
+        self.opened()
         return CappedDraw(amount)
 
     def settle(self, draw: CappedDraw, cost: int) -> None:
         """Replace a reservation by the cost of its request."""
         self._reserved -= draw.amount
         self.spent += cost
+        self.ended()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +115,10 @@ class MeteredClient:
         self._meter = meter
 
     async def ask(self, call: Call) -> Answer:
-        """Return the answer. Raises CallFailed, with `no_budget` if the request is not covered."""
+        """Return the answer. Raises CallFailed, with `no_budget` if the request is not covered.
+
+        Raises Postponed if it may be covered when another request is settled.
+        """
         draw = self._draw(call)
         try:
             answer = await self._client.ask(call)
@@ -123,6 +141,10 @@ class MeteredClient:
             raise CallFailed(UnscoredReason.NO_BUDGET, "the model has no price", fatal=True)
         draw = self._account.draw(self._prices.worst_case(call))
         if draw is None:
+            account = self._account
+            settled = account.next_settlement() if isinstance(account, OpenDraws) else None
+            if settled is not None:
+                raise Postponed(settled)
             self._meter.requests[call.model, UnscoredReason.NO_BUDGET] += 1
             raise CallFailed(UnscoredReason.NO_BUDGET, "the budget does not cover the request")
         return draw

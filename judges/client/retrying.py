@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from judges.budget.waiting import Deadline, Postponed, deadline, wait_for_money
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason, Usage
 from judges.client.failures import TransientFailure
 from judges.client.settings import ClientSettings
@@ -30,6 +31,8 @@ class RetryingClient:
 
     The deadline of a call includes all requests, the pauses between them, and the wait for a free
     slot; it also ends a response that arrives a byte at a time. No slot is held during a pause.
+    While the budget covers a request only after others are settled, the call waits without a slot,
+    and its deadline stops.
 
     client: sends one request per call.
     generator: source of the random part of a pause, so that clients do not retry in step.
@@ -53,10 +56,9 @@ class RetryingClient:
         """Return the answer, whose usage includes failed requests. Raises CallFailed."""
         progress = _Progress()
         seconds = self._settings.timeout_seconds
-        deadline = asyncio.get_running_loop().time() + seconds
         try:
-            async with asyncio.timeout_at(deadline):
-                return await self._repeat(call, progress, deadline)
+            async with deadline(seconds) as limit:
+                return await self._repeat(call, progress, limit)
         except TimeoutError:
             detail = f"no answer within {seconds:g} s"
             raise CallFailed(UnscoredReason.TIMEOUT, detail, progress.charged()) from None
@@ -65,7 +67,7 @@ class RetryingClient:
         """Close the client."""
         await self._client.close()
 
-    async def _repeat(self, call: Call, progress: _Progress, deadline: float) -> Answer:
+    async def _repeat(self, call: Call, progress: _Progress, limit: Deadline) -> Answer:
         """Send requests until one is answered, fails for good, or no retry is left."""
         for retry in range(self._settings.retries + 1):
             try:
@@ -73,8 +75,7 @@ class RetryingClient:
             except TransientFailure as failure:
                 progress.usage += failure.usage
                 pause = self._pause(retry, failure.retry_after)
-                late = asyncio.get_running_loop().time() + pause >= deadline
-                if retry == self._settings.retries or late:
+                if retry == self._settings.retries or pause >= limit.left():
                     raise CallFailed(failure.reason, failure.detail, progress.usage) from None
                 await asyncio.sleep(pause)
             except CallFailed as failure:
@@ -87,6 +88,14 @@ class RetryingClient:
         raise AssertionError("unreachable: the last retry returns or raises")
 
     async def _send(self, call: Call, progress: _Progress) -> Answer:
+        """Send one request, as soon as there is money for it."""
+        while True:
+            try:
+                return await self._try_to_send(call, progress)
+            except Postponed as postponed:
+                await wait_for_money(postponed)
+
+    async def _try_to_send(self, call: Call, progress: _Progress) -> Answer:
         async with self._slots:
             progress.open = True
             try:

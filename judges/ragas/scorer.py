@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from judges.budget.waiting import deadline
 from judges.calls import JudgeClient, Unscored, UnscoredReason, Usage
 from judges.hostile.background import in_background
 from judges.ragas.embedding import Embedder
@@ -97,7 +98,7 @@ class RagasScorer:
 
     async def _value(self, metric: Metric, inputs: dict[str, Any], llm: Any) -> float | Unscored:
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with deadline(self._deadline_s):
                 result = await (await self._instance(metric, inputs, llm)).ascore(**inputs)
         except TimeoutError:
             return Unscored(UnscoredReason.TIMEOUT, f"no value within {self._deadline_s:g} s")
