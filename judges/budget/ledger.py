@@ -192,6 +192,14 @@ class Ledger:
             block.closed = block.closed or purpose in {None, block.purpose}
         self._retire()
 
+    def give_back(self, purpose: Purpose, day: int, month: int, amount: int) -> None:
+        """Reduce the spending of a restored state; a negative amount increases it.
+
+        For blocks of other processes, which count as spent in a state that several share.
+        """
+        self._days.add(day, purpose, -amount)
+        self._months.add(month, purpose, -amount)
+
     def spent(self, purpose: Purpose, now: float) -> int:
         """Return the spending of this day, with open draws at their worst case."""
         day, _ = self._touch(now)
