@@ -54,6 +54,8 @@ def test_one_run_a_night_with_a_journal_that_is_kept() -> None:
     assert {"name": "nightly", "mountPath": "/var/lib/plumbline/nightly"} in (
         container["volumeMounts"]
     )
+    # so is the ledger of its budget
+    assert {"name": "XDG_STATE_HOME", "value": "/var/lib/plumbline/nightly"} in container["env"]
 
 
 def test_the_command_line_accepts_the_arguments() -> None:

@@ -49,9 +49,14 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def words(
-    broker: KafkaBroker, topic: Callable[..., str], tmp_path: Path, server: ModelServer
+    broker: KafkaBroker,
+    topic: Callable[..., str],
+    tmp_path: Path,
+    server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[object, ...]:
     """The command, and a samples topic with records of three days."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     prefix = uuid.uuid4().hex
     key = tmp_path / "key"
     key.write_text(KEY)

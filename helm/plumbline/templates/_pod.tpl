@@ -110,8 +110,12 @@ spec:
         {{- end }}
         {{- end }}
       {{- $statefulSet := and (eq .Values.workload "StatefulSet") (not $job) }}
-      {{- if or $statefulSet $replaying .Values.extraEnv }}
+      {{- if or $statefulSet $replaying $nightly .Values.extraEnv }}
       env:
+        {{- if $nightly }}
+        # the ledger of the budget, which must outlive the pod
+        - {name: XDG_STATE_HOME, value: /var/lib/plumbline/nightly}
+        {{- end }}
         {{- if $replaying }}
         {{- if not (default dict .Values.config.replay).directory }}
         - {name: PLUMBLINE__REPLAY__DIRECTORY, value: /var/lib/plumbline/replay}

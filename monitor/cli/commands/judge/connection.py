@@ -1,18 +1,23 @@
-"""The client, the prices and the cap of `plumbline judge`, from the configuration."""
+"""The client and the account of `plumbline judge`, from the configuration."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import random
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from judges.budget.caps import Purpose
-from judges.budget.metered import CappedAccount, Meter, MeteredClient
+from judges.budget.ledger_file import FileAccount, LedgerFile
+from judges.budget.metered import Meter, MeteredClient
 from judges.budget.prices import NANODOLLARS, Prices
 from judges.calls import JudgeClient
 from judges.client.retrying import RetryingClient
-from monitor.cli.commands.judge.journal import Journal
 from monitor.errors import UserError
 from monitor.roles import judge_setup
 
@@ -20,15 +25,48 @@ if TYPE_CHECKING:
     from monitor.config.schema import Config
 
 
-def cap_of(config: Config, purpose: Purpose) -> int:
-    """Return what one run may cost, in nanodollars: the daily share of its purpose."""
-    return judge_setup.budget_caps(config.judges).day[purpose]
+def ledger_of(config: Config) -> LedgerFile:
+    """Return the ledger that all commands of this user share for the configured provider.
+
+    Raises UserError if there is no folder for it.
+    """
+    client = config.judges.client
+    payee = hashlib.blake2b(f"{client.provider} {client.url}".encode(), digest_size=8).hexdigest()
+    return LedgerFile(
+        _state_folder() / f"judge-budget-{payee}.ledger", judge_setup.budget_caps(config.judges)
+    )
 
 
-def account_of(config: Config, journal: Journal, purpose: Purpose) -> CappedAccount:
-    """Return the account of a run. What earlier runs spent today counts in it."""
-    left = cap_of(config, purpose) - journal.spent(journal.today(), purpose)
-    return CappedAccount(max(left, 0))
+def _state_folder() -> Path:
+    """Return the folder for the state of programs, as the XDG base directories say."""
+    given = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(given):  # others are to be ignored
+        return Path(given) / "plumbline"
+    try:
+        return Path.home() / ".local" / "state" / "plumbline"
+    except RuntimeError:
+        raise UserError("the ledger of the budget has no folder; set XDG_STATE_HOME") from None
+
+
+@contextmanager
+def opened_account(config: Config, purpose: Purpose) -> Iterator[FileAccount]:
+    """Yield the account of a command, and give back at its end what is left.
+
+    An error of the user within a group of tasks is raised by itself.
+    """
+    account = FileAccount(ledger_of(config), purpose)
+    try:
+        yield account
+    except BaseExceptionGroup as group:
+        error: BaseException | None = group.subgroup(UserError)
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error or group from None
+    finally:
+        try:
+            account.close()
+        except UserError as failure:  # the results are worth more
+            print(f"{failure}; what was reserved and not used counts as spent", file=sys.stderr)
 
 
 def confirm(*, yes: bool) -> None:
@@ -43,7 +81,7 @@ def confirm(*, yes: bool) -> None:
 
 
 def client_of(
-    config: Config, account: CappedAccount, prices: Prices, slots: asyncio.Semaphore
+    config: Config, account: FileAccount, prices: Prices, slots: asyncio.Semaphore
 ) -> JudgeClient:
     """Return the client of the configured provider, metered by an account.
 

@@ -38,7 +38,7 @@ class JournalBatch:
     nonce: random; the ids of its requests and the delimiters of its calls follow from it.
     day: of UTC, on which it was created; its cost belongs to that day.
     created: time before its creation, in epoch seconds.
-    most: highest cost, in nanodollars.
+    most: highest cost, in nanodollars. The ledger holds it under the nonce.
     keys: of the evaluations, by the id of their request in the batch.
     id: of the provider; None if the process ended before it had stored the id.
     """
@@ -94,11 +94,20 @@ class Journal:
         """Append a result. spent: by this run until now, in nanodollars."""
         if self._file is None:
             return
-        line: dict[str, Any] = {"key": key, "day": self.today(), "cost": spent - self._written}
-        self._written = spent
+        line = self._cost(spent) | {"key": key}
         if outcome.unscored is None or outcome.unscored not in TRANSIENT:
             line["outcome"] = msgspec.to_builtins(outcome)
         self._write(line)
+
+    def add_rest(self, spent: int) -> None:
+        """Append the cost of evaluations that were interrupted. spent: as in `add`."""
+        if self._file is not None and spent > self._written:
+            self._write(self._cost(spent))
+
+    def _cost(self, spent: int) -> dict[str, Any]:
+        """Return a line with what was spent since the line before."""
+        cost, self._written = spent - self._written, spent
+        return {"day": self.today(), "cost": cost}
 
     def add_batched(self, key: str, outcome: Outcome, batch: JournalBatch, cost: int) -> None:
         """Append a result of a batch, unless it is here. cost: in nanodollars."""
@@ -125,11 +134,6 @@ class Journal:
         """Store that all results of a batch are here, or that it was never created."""
         del self.batches[batch.nonce]
         self._write({"nonce": batch.nonce, "ended": True}, sync=True)
-
-    def spent(self, day: str, purpose: Purpose) -> int:
-        """Return what runs have spent on a day, batches without results at their highest cost."""
-        waiting = sum(each.most for each in self.batches.values() if each.day == day)
-        return self.earlier[day, purpose] + (waiting if purpose is Purpose.BATCH else 0)
 
     def _write(self, line: dict[str, Any], *, sync: bool = False) -> None:
         """Append a line. sync: wait until it is on the disk."""

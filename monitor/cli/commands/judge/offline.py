@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from judges.budget.metered import CappedAccount
+from judges.budget.ledger_file import FileAccount
 from judges.budget.prices import Prices
 from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
 from monitor.cli.commands.judge.connection import client_of
@@ -139,7 +139,7 @@ def judge_file(
     evaluators: Sequence[Evaluator],
     prices: Prices,
     journal: Journal,
-    account: CappedAccount,
+    account: FileAccount,
     expected: CostEstimate,
 ) -> dict[str, Any]:
     """Judge all records of a file, and return the report."""
@@ -155,6 +155,7 @@ def judge_file(
                 await _judge_all(client, samples, results, journal, account, most, advance)
         finally:
             await client.close()
+            journal.add_rest(account.spent)
         return client.failures
 
     for detail, count in sorted(asyncio.run(run()).items()):
@@ -168,7 +169,7 @@ async def _judge_all(
     samples: UniqueSamples,
     results: Sequence[Results],
     journal: Journal,
-    account: CappedAccount,
+    account: FileAccount,
     most: int,
     advance: Callable[[], None],
 ) -> None:

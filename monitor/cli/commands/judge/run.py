@@ -12,7 +12,6 @@ from monitor.cli.options import add_command, add_config, add_json, load_config, 
 from monitor.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
-    from judges.budget.metered import CappedAccount
     from judges.budget.prices import Prices
     from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.cli.commands.judge.journal import Journal
@@ -123,11 +122,11 @@ def _judge_now(
     if journal.batches:
         raise UserError("the journal waits for a batch; add --batch, or its records are paid twice")
     expected = offline.estimate_cost(arguments.file, config, evaluators, prices, journal)
-    account = connection.account_of(config, journal, Purpose.COMMAND_LINE)
-    _confirm(expected, account, yes=arguments.yes)
-    return offline.judge_file(
-        arguments.file, config, evaluators, prices, journal, account, expected
-    )
+    with connection.opened_account(config, Purpose.COMMAND_LINE) as account:
+        _confirm(expected, account.cap, yes=arguments.yes)
+        return offline.judge_file(
+            arguments.file, config, evaluators, prices, journal, account, expected
+        )
 
 
 def _judge_batches(
@@ -145,12 +144,12 @@ def _judge_batches(
     if not (arguments.journal or arguments.report):
         raise UserError("--batch needs --report or --journal, so that the batch can be found again")
     rubrics = rubrics_only(evaluators)
-    account = connection.account_of(config, journal, Purpose.BATCH)
-    run = BatchRun(arguments.file, config, rubrics, prices, journal, account, arguments.interval)
+    ledger = connection.ledger_of(config)
+    run = BatchRun(arguments.file, config, rubrics, prices, journal, ledger, arguments.interval)
     expected = offline.estimate_cost(
         arguments.file, config, evaluators, prices, journal, batch=True
     )
-    _confirm(expected, account, yes=arguments.yes)
+    _confirm(expected, ledger.remaining(Purpose.BATCH), yes=arguments.yes)
     return run.judge()
 
 
@@ -183,15 +182,18 @@ def _evaluators(arguments: argparse.Namespace, config: Config, model: str) -> li
     return found
 
 
-def _confirm(expected: CostEstimate, account: CappedAccount, *, yes: bool) -> None:
-    """Print the estimate, and ask before money is spent. Raises UserError if it must not start."""
+def _confirm(expected: CostEstimate, cap: int, *, yes: bool) -> None:
+    """Print the estimate, and ask before money is spent. Raises UserError if it must not start.
+
+    cap: what the command may spend today, in nanodollars.
+    """
     from monitor.cli.commands.judge.connection import confirm, usd
 
     print(
         f"{expected.records:,} records, {expected.evaluations:,} evaluations, of which"
         f" {expected.known:,} are in the journal; {expected.calls:,} calls.\n"
         f"Estimated cost ${usd(expected.typical):.4f}, at most ${usd(expected.most):.4f} without"
-        f" retries; this run stops at ${usd(account.cap):.4f}.",
+        f" retries; this run stops at ${usd(cap):.4f}.",
         file=sys.stderr,
     )
     if not expected.records:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from judges.budget.caps import Purpose
-from judges.budget.metered import CappedAccount
+from judges.budget.ledger_file import FileAccount
 from judges.budget.prices import Prices
 from judges.calls import JudgeClient, Unscored, UnscoredReason
 from judges.rubrics.loading import load
@@ -24,9 +24,9 @@ from judges.rubrics.pairwise import Winner, judge_pair
 from judges.rubrics.prompt import pair_call
 from judges.rubrics.rubric import Mode, Rubric
 from monitor.cli.commands.judge.connection import (
-    account_of,
     client_of,
     confirm,
+    opened_account,
     usd,
 )
 from monitor.cli.commands.judge.evaluators import Outcome, typical_cost
@@ -87,9 +87,10 @@ class PairJudge:
         found = {
             pair: Preferences(np.full(cases, np.nan)) for pair in combinations(range(len(files)), 2)
         }
-        account = account_of(self._config, self._journal, Purpose.COMMAND_LINE)
-        total = self._estimate(files, matched, account, yes=yes)
-        for detail, count in sorted(asyncio.run(self._run(files, matched, found, account, total))):
+        with opened_account(self._config, Purpose.COMMAND_LINE) as account:
+            total = self._estimate(files, matched, account, yes=yes)
+            failures = asyncio.run(self._run(files, matched, found, account, total))
+        for detail, count in sorted(failures):
             print(f"judge unavailable: {detail} ({count:,} calls)", file=sys.stderr)
         unscored: Counter[str] = Counter()
         for each in found.values():
@@ -106,7 +107,7 @@ class PairJudge:
         }
 
     def _estimate(
-        self, files: Sequence[Answers], matched: Matched, account: CappedAccount, *, yes: bool
+        self, files: Sequence[Answers], matched: Matched, account: FileAccount, *, yes: bool
     ) -> int:
         """Print what judging will cost, ask, and return the number of pairs."""
         total = calls = typical = most = 0
@@ -133,7 +134,7 @@ class PairJudge:
         files: Sequence[Answers],
         matched: Matched,
         found: dict[Pair, Preferences],
-        account: CappedAccount,
+        account: FileAccount,
         total: int,
     ) -> list[tuple[str, int]]:
         """Judge all pairs. Return why calls failed, with the number of calls."""
@@ -161,6 +162,7 @@ class PairJudge:
                         group.create_task(judged(task, advance))
         finally:
             await client.close()
+            self._journal.add_rest(account.spent)
         return list(client.failures.items())
 
     async def _judged(self, client: JudgeClient, task: Task) -> Outcome:

@@ -1,6 +1,6 @@
 """`plumbline judge run --batch`: judge a file by the batch API, at half price.
 
-    plan -> create -> store the id -> wait -> collect -> report
+    plan -> create -> store the id -> wait -> collect -> plan the rest ... -> report
 
 Each step is in the journal before the next one, so a command that was interrupted continues where
 it stopped and pays for nothing twice. If it was killed between `create` and `store the id`, the
@@ -21,7 +21,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
-from judges.budget.metered import CappedAccount
+from judges.budget.caps import Purpose
+from judges.budget.ledger_file import LedgerFile
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed, Unscored, UnscoredReason, Usage
 from judges.client.batches import MAX_REQUESTS, BatchResult, BatchStatus, MessageBatches
@@ -50,6 +51,7 @@ RESUME: Final = "the same command continues"
 _NO_RESULT: Final = Unscored(
     UnscoredReason.UNAVAILABLE, "the batch has no result for the request", Usage(unmetered=1)
 )
+_NO_BUDGET: Final = Outcome(None, str(UnscoredReason.NO_BUDGET))
 
 
 def rubrics_only(evaluators: Sequence[Evaluator]) -> list[RubricEvaluator]:
@@ -67,7 +69,7 @@ def rubrics_only(evaluators: Sequence[Evaluator]) -> list[RubricEvaluator]:
 class BatchRun:
     """One run of the command.
 
-    cap: what new batches may cost at most, in nanodollars.
+    ledger: what batches are paid from. It holds the highest cost of a batch until its end.
     interval: time between two queries, in seconds.
     transient: outcomes that are not in the journal, because a later run asks again, by key.
     """
@@ -77,7 +79,7 @@ class BatchRun:
     evaluators: Sequence[RubricEvaluator]
     prices: Prices
     journal: Journal
-    account: CappedAccount
+    ledger: LedgerFile
     interval: float
     transient: dict[str, Outcome] = field(default_factory=dict)
 
@@ -104,27 +106,34 @@ class BatchRun:
     async def _run(self) -> None:
         for batch in [each for each in self.journal.batches.values() if each.id is None]:
             await self._find(batch)
-        for batch, calls in self._plan():
-            await self._submit(batch, calls)
-        for batch in list(self.journal.batches.values()):
-            assert batch.id is not None
-            self._store_results(batch, await self._results(batch.id))
+        while True:
+            for batch, calls in self._plan():
+                await self._submit(batch, calls)
+            if not self.journal.batches:
+                return
+            for batch in list(self.journal.batches.values()):
+                assert batch.id is not None
+                self._store_results(batch, await self._results(batch.id))
 
     # --- submission -------------------------------------------------------------------------------
 
     def _plan(self) -> Iterator[tuple[JournalBatch, dict[str, Call]]]:
-        """Yield the batches of all evaluations without a result, as far as the cap covers them."""
+        """Yield the batches of all evaluations without a result, as far as the caps cover them.
+
+        Others are planned when these have ended, which cost less than what is held for them.
+        """
         waiting = {key for each in self.journal.batches.values() for key in each.keys.values()}
         batch, calls, size = self._new_batch(), dict[str, Call](), 0
+        left = self.ledger.remaining(Purpose.BATCH)
         for evaluator, sample, key in self._evaluations():
-            if key in waiting or self.journal.find(key) is not None:
+            if key in waiting or self._has_ended(key):
                 continue
             if unscored_without_call(evaluator.rubric, sample) is not None:
                 continue
             call = call_of(evaluator, sample, batch.nonce, key)
             most = self.prices.worst_case(call, batch=True)
-            if self.account.draw(most) is None:
-                self.transient[key] = Outcome(None, str(UnscoredReason.NO_BUDGET))
+            if batch.most + most > left:
+                self.transient[key] = _NO_BUDGET
                 continue
             custom_id = f"{batch.nonce}-{len(calls)}"
             batch.keys[custom_id], calls[custom_id] = key, call
@@ -133,8 +142,15 @@ class BatchRun:
             if len(calls) == MAX_REQUESTS or size >= BATCH_CHARS:
                 yield batch, calls
                 batch, calls, size = self._new_batch(), {}, 0
+                left = self.ledger.remaining(Purpose.BATCH)
         if calls:
             yield batch, calls
+
+    def _has_ended(self, key: str) -> bool:
+        """Return whether this run has a result of an evaluation, or the journal has one."""
+        transient = self.transient.get(key)
+        ended = transient is not None and transient.unscored != UnscoredReason.NO_BUDGET
+        return ended or self.journal.find(key) is not None
 
     def _new_batch(self) -> JournalBatch:
         return JournalBatch(secrets.token_hex(16), self.journal.today(), time.time(), 0, {})
@@ -143,6 +159,11 @@ class BatchRun:
         async def store(batch_id: str) -> None:
             self.journal.store_batch_id(batch, batch_id)
 
+        # before anything else, so that nothing is paid that the ledger does not have
+        held = self.ledger.hold(batch.nonce, Purpose.BATCH, batch.most, batch.most)
+        if held < batch.most:  # another process was faster
+            self.transient |= dict.fromkeys(batch.keys.values(), _NO_BUDGET)
+            return
         batch.created = time.time()
         self.journal.plan_batch(batch)
         await self._batches.submit(calls, store)
@@ -159,6 +180,7 @@ class BatchRun:
                 self.journal.store_batch_id(batch, status.id)
                 return
         self.journal.end_batch(batch)
+        self.ledger.settle(batch.nonce, 0)
 
     # --- results ----------------------------------------------------------------------------------
 
@@ -206,6 +228,8 @@ class BatchRun:
             self.transient[key] = outcome
             self.journal.add_batched(key, outcome, batch, cost)
         self.journal.end_batch(batch)
+        # afterwards: a crash between the two leaves more reserved than was spent, never less
+        self.ledger.settle(batch.nonce, sum(cost for _, _, cost in found))
 
     def outcomes(
         self, samples: UniqueSamples | None = None

@@ -16,6 +16,7 @@ from monitor.errors import UserError
 
 if TYPE_CHECKING:  # slow to import, and other commands do not need it
     from monitor.cli.commands.judge.batches.batch import BatchRun
+    from monitor.cli.commands.judge.journal import Journal
     from monitor.config.schema import Config
     from monitor.events.evaluations import Evaluation
 
@@ -130,9 +131,8 @@ def _judge(arguments: argparse.Namespace, config: Config, folder: Path) -> None:
     # The file has native records, whatever the logs have.
     native = config.model_copy(update={"format": "native"})
     journal = Journal(folder / JOURNAL, today)
-    spent = _spent_today(arguments.work, folder)
     with journal.open():
-        run = _batch_run(arguments, native, samples, journal, spent)
+        run = _batch_run(arguments, native, samples, journal)
         report = run.judge()
         found = _evaluations(run)
     if found:
@@ -170,29 +170,14 @@ def _write_samples(config: Config, path: Path, day: datetime) -> None:
     partial.replace(path)
 
 
-def _spent_today(work: Path, own: Path) -> int:
-    """Return what the runs of other days have spent today: all share one cap."""
-    from judges.budget.caps import Purpose
-    from monitor.cli.commands.judge.journal import Journal, today
-
-    total = 0
-    for path in work.glob(f"*/{JOURNAL}"):
-        if path.parent != own:
-            journal = Journal(path, today)
-            with journal.open():
-                total += journal.spent(today(), Purpose.BATCH)
-    return total
-
-
 def _batch_run(
-    arguments: argparse.Namespace, config: Config, samples: Path, journal: Any, spent: int
+    arguments: argparse.Namespace, config: Config, samples: Path, journal: Journal
 ) -> BatchRun:
     from random import SystemRandom
 
-    from judges.budget.caps import Purpose
     from judges.live.rubric_evaluator import RubricEvaluator
     from monitor.cli.commands.judge.batches.batch import BatchRun
-    from monitor.cli.commands.judge.connection import account_of
+    from monitor.cli.commands.judge.connection import ledger_of
     from monitor.roles import judge_setup
 
     model: str = arguments.model or config.judges.model or ""
@@ -202,9 +187,8 @@ def _batch_run(
     if not rubrics:
         raise UserError("nothing to judge by: set judges.rubrics")
     evaluators = [RubricEvaluator(rubric, model, SystemRandom()) for rubric in rubrics]
-    account = account_of(config, journal, Purpose.BATCH)
-    account.cap = max(account.cap - spent, 0)
-    return BatchRun(samples, config, evaluators, prices, journal, account, arguments.interval)
+    ledger = ledger_of(config)
+    return BatchRun(samples, config, evaluators, prices, journal, ledger, arguments.interval)
 
 
 def _evaluations(run: BatchRun) -> list[Evaluation]:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from judges.budget.caps import Purpose
-from judges.budget.metered import CappedAccount
+from judges.budget.ledger_file import FileAccount
 from judges.budget.prices import Prices
 from judges.calls import Call, CallFailed, JudgeClient, UnscoredReason
-from monitor.cli.commands.judge.connection import cap_of, client_of, confirm, usd
-from monitor.cli.commands.judge.journal import today
+from monitor.cli.commands.judge.connection import client_of, confirm, opened_account, usd
 from monitor.config.schema import Config
 from monitor.errors import UserError
 from monitor.roles import judge_setup
@@ -33,8 +30,6 @@ from replay.sets.sources.generation import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-COSTS: Final = "generation-costs.json"
-"""File in the directory of the sets: what was spent by day of UTC, in nanodollars."""
 MAX_FAILURES: Final = 3
 """Calls without an answer in a row after which generation ends."""
 
@@ -78,21 +73,17 @@ def generated(
     prices = judge_setup.model_prices(config.judges)
     prices.require([model])
     difficulties = arguments.difficulty or DIFFICULTIES
-    path = arguments.directory / COSTS
-    left = max(0, cap_of(config, Purpose.GENERATION) - spent_today(path))
-    account = CappedAccount(left)
     parts = len(arguments.generate) * len(difficulties)
     most = parts * (2 * arguments.count // PER_CALL + 1) * (1 + PER_CALL)
     rephrased = list(parents) if "rephrase" in arguments.variant else []
     most += 2 * len(rephrased)
-    print(f"At most {most:,} calls; this run stops at ${usd(account.cap):.4f}.", file=sys.stderr)
-    confirm(yes=arguments.yes)
-    try:
+    with opened_account(config, Purpose.GENERATION) as account:
+        stop = f"this run stops at ${usd(account.cap):.4f}"
+        print(f"At most {most:,} calls; {stop}.", file=sys.stderr)
+        confirm(yes=arguments.yes)
         with _writer(config, model, prices, account) as ask:
             made = generate(ask, model, arguments.generate, difficulties, arguments.count)
             others = rephrase(ask, model, rephrased)
-    finally:
-        add_cost(path, account.spent)
     both = Generated(
         made.items + others.items,
         made.rejected + others.rejected,
@@ -102,7 +93,7 @@ def generated(
 
 
 @contextmanager
-def _writer(config: Config, model: str, prices: Prices, account: CappedAccount) -> Iterator[Writer]:
+def _writer(config: Config, model: str, prices: Prices, account: FileAccount) -> Iterator[Writer]:
     """Open the client of the provider, and close it."""
 
     async def opened() -> JudgeClient:
@@ -115,21 +106,3 @@ def _writer(config: Config, model: str, prices: Prices, account: CappedAccount) 
             yield Writer(client, model, runner)
         finally:
             runner.run(client.close())
-
-
-def spent_today(path: Path) -> int:
-    """Return what was spent today, in nanodollars. Raises UserError if the file is damaged."""
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8")).get(today(), 0))
-    except FileNotFoundError:
-        return 0
-    except (ValueError, AttributeError, TypeError):
-        raise UserError(
-            f"{path}: is damaged; remove it to begin again with today's budget"
-        ) from None
-
-
-def add_cost(path: Path, cost: int) -> None:
-    """Add nanodollars to what was spent today. Earlier days are dropped."""
-    if cost:
-        path.write_text(json.dumps({today(): spent_today(path) + cost}) + "\n", encoding="utf-8")

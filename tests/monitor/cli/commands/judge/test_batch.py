@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 
 from judges.budget.caps import Purpose
+from monitor.cli.commands.judge.connection import ledger_of
 from monitor.cli.commands.judge.evaluators import Outcome
 from monitor.cli.commands.judge.journal import Journal, JournalBatch
+from monitor.config.load import load
 from monitor.errors import UserError
 from tests.judges.replies import message_body, raw
 from tests.judges.samples import verdict_text
@@ -270,21 +272,64 @@ def test_the_budget_of_batches_is_never_passed(
     words: tuple[object, ...],
     server: ModelServer,
 ) -> None:
-    """Requests that it does not cover at their worst case are not submitted."""
+    """Requests that it does not cover beside others wait for the next batch of the command."""
     config.write_text(config.read_text().replace("usd_per_day: 100", "usd_per_day: 1"))
     found = read_json(capsys, *words, "--json")
-    assert found["unscored"]["no_budget"] > 0
-    assert found["scored"] + found["unscored"]["no_budget"] == RECORDS
-    spent, most = found["cost_usd"], 1 * 0.1
-    for _ in range(6):
-        found = read_json(capsys, *words, "--json")
-        assert found["cost_usd"] <= most
-    assert found["cost_usd"] >= spent
+    assert (found["scored"], found["unscored"]) == (RECORDS, {})
+    assert server.batches.created > 1
+    assert found["cost_usd"] == pytest.approx(RECORDS * 190 / 1e6 / 2)
     assert server.problems == []
 
 
-def test_a_waiting_batch_counts_at_its_highest_cost(tmp_path: Path) -> None:
-    """Until its cost is known. What commands without batches cost is another share."""
+def test_a_batch_that_the_budget_never_covers_has_no_budget(
+    capsys: pytest.CaptureFixture[str],
+    config: Path,
+    words: tuple[object, ...],
+    server: ModelServer,
+) -> None:
+    """The month binds as the day does; what failed is not submitted again by the same command."""
+    text = config.read_text()
+    config.write_text(text.replace("usd_per_day: 100", "usd_per_day: 100, usd_per_month: 0.01"))
+    assert run(*words, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["unscored"] == {"no_budget": RECORDS}
+    assert server.batches.created == 0
+    config.write_text(text.replace("usd_per_day: 100", "usd_per_day: 1"))
+    server.batches.outcome = lambda name, params: {"type": "expired"}
+    assert run(*words, "--json") == 1
+    assert json.loads(capsys.readouterr().out)["unscored"] == {"unavailable": RECORDS}
+    requests = [each.body["requests"] for each in server.received if each.method == "POST"]
+    assert sum(map(len, requests)) == RECORDS
+
+
+def left(config: Path) -> int:
+    """Return what batches may still cost today."""
+    return ledger_of(load(config, os.environ)).remaining(Purpose.BATCH)
+
+
+def test_a_waiting_batch_counts_at_its_highest_cost(
+    tmp_path: Path, config: Path, words: tuple[object, ...], server: ModelServer
+) -> None:
+    """Until its cost is known, for every command and journal; a killed one gives nothing back."""
+    before, server.batches.polls = left(config), FOREVER
+    process = start(words)
+    wait_for(lambda: any(each.path.endswith("msgbatch_0001") for each in server.received))
+    process.kill()
+    process.communicate()
+    cost = RECORDS * 190 * 1000 // 2
+    assert left(config) < before - 10 * cost
+    server.batches.polls = 0
+    assert run(*words) == 0
+    assert left(config) == before - cost
+    other = *words[:-1], tmp_path / "other.json"
+    assert run(*other) == 0
+    assert left(config) == before - 2 * cost
+    Path(ledger_of(load(config, os.environ)).path).write_text("damaged")
+    assert run(*words[:-1], tmp_path / "third.json") == 2
+    assert server.batches.created == 2
+
+
+def test_the_journal_keeps_batches_and_their_results(tmp_path: Path) -> None:
+    """Results are added once. What commands without batches cost is another purpose."""
     path = tmp_path / "journal"
     batch = JournalBatch("n", "2026-01-31", 1.0, 700, {"n-0": "a", "n-1": "b"})
     for _ in range(2):
@@ -293,11 +338,12 @@ def test_a_waiting_batch_counts_at_its_highest_cost(tmp_path: Path) -> None:
             if not journal.batches:
                 journal.plan_batch(batch)
                 journal.add("other", Outcome(3.0), 50)
+                journal.add_rest(50)
+                journal.add_rest(70)
                 with pytest.raises(UserError, match="another command"), Journal(path, str).open():
                     pass
-            assert journal.spent("2026-01-31", Purpose.BATCH) == 700
-            assert journal.spent("2026-02-01", Purpose.BATCH) == 0
-    assert journal.earlier["2026-01-31", Purpose.COMMAND_LINE] == 50
+            assert journal.batches == {"n": batch}
+    assert journal.earlier == {("2026-01-31", Purpose.COMMAND_LINE): 70}
     with journal.open():
         waiting = journal.batches["n"]
         journal.store_batch_id(waiting, "msgbatch_1")
@@ -308,7 +354,7 @@ def test_a_waiting_batch_counts_at_its_highest_cost(tmp_path: Path) -> None:
     with read.open():
         assert read.batches == {}
         assert read.find("a") == Outcome(3.0)
-        assert read.spent("2026-01-31", Purpose.BATCH) == 20
+        assert read.earlier["2026-01-31", Purpose.BATCH] == 20
 
 
 def test_what_batches_cannot_do_is_an_error_before_anything_is_paid(

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import signal
+import subprocess
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from tests.judges.replies import Reply, message
+from tests.judges.replies import Reply, hang, message
 from tests.judges.replies import error as failed
 from tests.judges.samples import verdict_text
 from tests.judges.server import KEY, ModelServer, Received
-from tests.monitor.cli.command_line import error, one_line_error, read_json, run
+from tests.monitor.cli.command_line import PLUMBLINE, ROOT, error, one_line_error, read_json, run
 
 RECORDS = 40
 
@@ -224,17 +229,107 @@ def test_failures_that_pass_are_asked_again(
 def test_the_budget_of_the_command_line_is_never_passed(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path, server: ModelServer
 ) -> None:
-    """Records that it does not cover are `no_budget`; a repeated run spends no more on that day."""
+    """All runs share it, with any journal or none; the rest of the records is `no_budget`."""
     path = write(tmp_path / "logs.jsonl", ["quality 3"] * 200)
     config.write_text(config.read_text().replace("usd_per_day: 100", "usd_per_day: 0.5"))
-    journal = tmp_path / "journal"
     words = ("judge", "run", path, "--rubric", "tone", "-c", config, "--yes", "--json")
-    report = read_json(capsys, *words, "--journal", journal)
-    assert 0 < report["unscored"]["no_budget"] < 200
-    assert 0 < report["cost_usd"] <= 0.05
-    again = read_json(capsys, *words, "--journal", journal)
-    assert again["cost_usd"] <= 0.05
+    first = read_json(capsys, *words, "--journal", tmp_path / "journal")
+    assert first["unscored"]["no_budget"] == 200 - first["scored"]
+    assert 0.5 * 0.1 / 2 < first["cost_usd"] <= 0.5 * 0.1
+    spent = first["cost_usd"]
+    for options in ((), ("--journal", tmp_path / "other"), ()):
+        assert run(*words, *options) == 1, "nothing is left"
+        spent += json.loads(capsys.readouterr().out)["cost_usd"]
+    assert spent <= 0.5 * 0.1
     assert server.problems == []
+
+
+def test_a_run_within_the_budget_judges_all(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path, server: ModelServer
+) -> None:
+    """The share covers three requests at their worst case, and 200 at what they cost."""
+    path = write(tmp_path / "logs.jsonl", ["quality 3"] * 200)
+    config.write_text(config.read_text().replace("usd_per_day: 100", "usd_per_day: 0.8"))
+    words = ("judge", "run", path, "--rubric", "tone", "-c", config, "--yes", "--json")
+    report = read_json(capsys, *words)
+    assert (report["scored"], report["unscored"]) == (200, {})
+    assert server.most_at_once < 8
+
+
+def test_the_month_has_a_cap_of_its_own(
+    capsys: pytest.CaptureFixture[str], config: Path, records: Path
+) -> None:
+    """What the month has left is the cap of a run, if it is less than that of the day."""
+    text = config.read_text()
+    config.write_text(text.replace("usd_per_day: 100", "usd_per_day: 100, usd_per_month: 2"))
+    words = ("judge", "run", records, "--rubric", "tone", "-c", config, "--yes")
+    assert run(*words) == 0
+    assert "this run stops at $0.2000" in capsys.readouterr().err
+    assert run(*words) == 0
+    assert f"this run stops at ${0.2 - RECORDS * 190e-6:.4f}" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_has_paid_for_its_requests(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    config: Path,
+    records: Path,
+    server: ModelServer,
+) -> None:
+    """Ctrl-C charges open requests at their worst case; a kill leaves them reserved."""
+    server.respond = lambda _: hang()
+    words = ("judge", "run", records, "--rubric", "tone", "-c", config, "--yes")
+    journal = tmp_path / "journal"
+    left = []
+    for number in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(
+            [*PLUMBLINE, *map(str, words), "--journal", str(journal)],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        sent = len(server.received) + 5
+        until = time.monotonic() + 60
+        while len(server.received) < sent:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, text = process.communicate(timeout=30)
+        left.append(float(text.partition("stops at $")[2].split()[0].rstrip(".")))
+        if number == signal.SIGINT:
+            costs = [json.loads(line)["cost"] for line in journal.read_text().splitlines()]
+            assert sum(costs) > 0
+    server.respond = respond
+    assert run(*words) == 0
+    left.append(float(capsys.readouterr().err.partition("stops at $")[2].split()[0].rstrip(".")))
+    worst = 0.01
+    assert left[0] - left[1] > 5 * worst
+    assert left[1] - left[2] > 5 * worst
+
+
+def test_without_a_ledger_nothing_is_spent(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    config: Path,
+    records: Path,
+    server: ModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full disk and a damaged file are one clear error, and no request is sent."""
+    words = ("judge", "run", records, "--rubric", "tone", "-c", config, "--yes")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert "no space left on device" in error(capsys, *words).splitlines()[-1]
+    [ledger] = (tmp_path / "state" / "plumbline").glob("*.lock")
+    ledger.with_suffix(".ledger").write_text("damaged")
+    assert "is not a ledger of the budget" in one_line_error(capsys, *words)
+    monkeypatch.setenv("XDG_STATE_HOME", str(config))
+    assert "cannot be used (not a directory)" in one_line_error(capsys, *words)
+    assert server.requests() == []
 
 
 def test_ragas_metrics_are_judged_by_ragas_itself(

@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from judges.budget.caps import Purpose
+from judges.budget.prices import NANODOLLARS
+from monitor.cli.commands.judge.connection import ledger_of
+from monitor.config.load import load
 from replay.sets import versions
 from tests.judges.replies import Reply, message
 from tests.judges.replies import error as failed
@@ -80,8 +84,8 @@ def test_generated_items_are_candidates(
     )
     again = read_json(capsys, *words)
     assert again["added"] == 6
-    (costs,) = json.loads(Path("evalsets/generation-costs.json").read_text()).values()
-    assert costs == round((report["cost_usd"] + again["cost_usd"]) * 1e9)
+    left = ledger_of(load(Path("j.yaml"), {})).remaining(Purpose.GENERATION)
+    assert left == 10 * NANODOLLARS - round((report["cost_usd"] + again["cost_usd"]) * NANODOLLARS)
 
 
 def test_generation_ends_with_its_budget(
@@ -93,9 +97,10 @@ def test_generation_ends_with_its_budget(
     assert report["stopped"] == "the budget for generation is spent"
     assert 0 < report["added"] < 60
     assert report["cost_usd"] <= 0.025
-    configure(server, 0.1)
-    Path("evalsets/generation-costs.json").write_text("[]")
-    assert "is damaged" in one_line_error(capsys, *WORDS, "--yes")
+    again = read_json(capsys, *WORDS, "--count", 60, "--yes", "--json")
+    assert report["cost_usd"] + again["cost_usd"] <= 0.025
+    ledger_of(load(Path("j.yaml"), {})).path.write_text("[]")
+    assert "is not a ledger" in one_line_error(capsys, *WORDS, "--yes")
 
 
 def test_a_provider_that_fails_ends_generation(
