@@ -9,16 +9,17 @@ This is the only part of the budget that does I/O.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 
@@ -29,6 +30,8 @@ from judges.budget.waiting import OpenDraws
 from monitor.errors import UserError, os_error_reason
 
 VERSION: Final = 1
+POLL_SECONDS: Final = 1.0
+"""Pause after which a request that waits for another command tries again."""
 BLOCKS_PER_DAY: Final = 96
 """A command holds at most this part of a day's cap beside what its open requests need."""
 _DIGEST_BYTES: Final = 16
@@ -104,6 +107,32 @@ class LedgerFile:
                 ledger.give_back(Purpose(held.purpose), held.day, held.month, rest)
                 self._write(state, ledger)
 
+    def mark_open(self, purpose: Purpose) -> IO[str]:
+        """Return a file that marks this command as one with open requests until it is closed."""
+        with self._errors():
+            self._make_folder()
+            mark = self._mark(purpose).open("a")
+            fcntl.flock(mark, fcntl.LOCK_SH)
+            return mark
+
+    def has_open(self, purpose: Purpose) -> bool:
+        """Return whether a command, killed ones left out, has open requests of a purpose."""
+        with self._errors():
+            if not self._mark(purpose).exists():
+                return False
+            with self._mark(purpose).open("a") as mark:
+                try:
+                    fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+                return False
+
+    def _mark(self, purpose: Purpose) -> Path:
+        return self.path.with_suffix(f".{purpose}")
+
+    def _make_folder(self) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def _ledger(self, state: _State | None) -> Ledger:
         if state is None or not state.ledger:
             return Ledger(self._caps, 1)
@@ -113,7 +142,7 @@ class LedgerFile:
     def _locked(self) -> Iterator[_State]:
         """Yield the state while no other process can change it."""
         with self._errors():
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._make_folder()
             with self.path.with_suffix(".lock").open("a") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield self._read() or _State(VERSION, b"", {})
@@ -189,7 +218,8 @@ class FileDraw:
 class FileAccount(OpenDraws):
     """What the requests of one command are paid from: a block of the file. Implements Account.
 
-    Close it at the end, which gives back what is left of the block.
+    While other commands have open requests, whose end may free money, a request waits for them as
+    for those of its own command. Close the account at the end: it gives back what is left.
 
     cap: what the command may spend today, as it began. spent: by it until now.
     """
@@ -202,6 +232,9 @@ class FileAccount(OpenDraws):
         self._purpose = purpose
         self._ahead = file.cap(purpose) // BLOCKS_PER_DAY
         self._block = _Block(day_of(file.clock()))
+        self._drawn = 0
+        self._mark: IO[str] | None = None
+        self._others_open = False
 
     def draw(self, amount: int) -> FileDraw | None:
         """Take nanodollars for a request; None if the caps do not cover them.
@@ -209,12 +242,12 @@ class FileAccount(OpenDraws):
         Raises UserError if the file cannot be written. A model that costs nothing needs no file.
         """
         block = self._today()
-        needed = block.spent + block.drawn + amount
-        if amount and needed > block.held:
-            block.held = self._file.hold(block.name, self._purpose, needed, needed + self._ahead)
-            if needed > block.held:
-                return None
+        if amount and not self._cover(block, block.spent + block.drawn + amount):
+            if not self._drawn:
+                self._rest()
+            return None
         block.drawn += amount
+        self._drawn += amount
         self.opened()
         return FileDraw(amount, block)
 
@@ -223,13 +256,43 @@ class FileAccount(OpenDraws):
         draw.block.drawn -= draw.amount
         draw.block.spent += cost
         self.spent += cost
-        self.ended()
+        self._drawn -= draw.amount
         if draw.block is not self._block:
             self._end(draw.block)
+        if not self._drawn:
+            with suppress(UserError):  # the answer is worth more, and `close` tries again
+                self._rest()
+        self.ended()
+
+    def next_settlement(self) -> asyncio.Event | None:
+        """Return the event of the next settlement; after a second for one of another command."""
+        own = super().next_settlement()
+        if own is not None or not self._others_open:
+            return own
+        passed = asyncio.Event()
+        asyncio.get_running_loop().call_later(POLL_SECONDS, passed.set)
+        return passed
+
+    def _cover(self, block: _Block, needed: int) -> bool:
+        """Return whether the block holds enough, and increase it if possible."""
+        if self._mark is None:
+            # before the block is increased: what others hold then, they may give back
+            self._others_open = self._file.has_open(self._purpose)
+            self._mark = self._file.mark_open(self._purpose)
+        if needed > block.held:
+            block.held = self._file.hold(block.name, self._purpose, needed, needed + self._ahead)
+        return needed <= block.held
+
+    def _rest(self) -> None:
+        """Give back what is left while no request is open: another command may need it."""
+        self._end(self._block)
+        if self._mark is not None:
+            self._mark.close()
+            self._mark = None
 
     def close(self) -> None:
         """Give back what is left. Raises UserError if the file cannot be written."""
-        self._end(self._block)
+        self._rest()
 
     def _today(self) -> _Block:
         """Return the block of this day; what is left of the one before belongs to its own day."""

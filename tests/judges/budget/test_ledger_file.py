@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import os
 import shutil
 import subprocess
@@ -18,6 +20,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from judges.budget import ledger_file
 from judges.budget.caps import Caps, Purpose
 from judges.budget.ledger_file import FileAccount, FileDraw, LedgerFile
 from judges.budget.periods import day_of, month_of
@@ -189,6 +192,48 @@ def test_a_name_is_settled_once_and_on_its_own_day(tmp_path: Path) -> None:
         assert ledger.remaining(Purpose.BATCH) == 100
     now[0] -= 86_400
     assert ledger.remaining(Purpose.BATCH) == 60
+
+
+def test_a_command_waits_for_the_open_requests_of_another_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two share a cap that covers three worst cases: all their requests are answered."""
+    monkeypatch.setattr(ledger_file, "POLL_SECONDS", 0.02)
+    total = 3 * 300 + 2 * 20 * 10
+    accounts = [
+        FileAccount(LedgerFile(tmp_path / "ledger", caps(total)), Purpose.BATCH) for _ in range(2)
+    ]
+
+    async def request(account: FileAccount) -> bool:
+        while (draw := account.draw(300)) is None:
+            settled = account.next_settlement()
+            if settled is None:
+                return False
+            await settled.wait()
+        await asyncio.sleep(0.01)
+        account.settle(draw, 10)
+        return True
+
+    async def run() -> list[bool]:
+        return await asyncio.gather(*(request(each) for each in accounts * 20))
+
+    assert all(asyncio.run(asyncio.wait_for(run(), 60)))
+    assert [each.spent for each in accounts] == [200, 200]
+    killed = FileAccount(LedgerFile(tmp_path / "ledger", caps(total)), Purpose.BATCH)
+    assert killed.draw(800) is not None
+    assert accounts[0].draw(300) is None
+    asyncio.run(asyncio.wait_for(_poll(accounts[0]), 60))
+    del killed  # the system closes the files of a process that ends
+    gc.collect()
+    assert accounts[0].draw(300) is None
+    assert accounts[0].next_settlement() is None, "nothing is open"
+
+
+async def _poll(account: FileAccount) -> None:
+    """Wait once for another command."""
+    settled = account.next_settlement()
+    assert settled is not None
+    await settled.wait()
 
 
 PROCESS = """

@@ -307,6 +307,27 @@ def test_an_interrupted_run_has_paid_for_its_requests(
     assert left[1] - left[2] > 5 * worst
 
 
+def test_two_runs_at_the_same_time_share_the_budget(
+    tmp_path: Path, config: Path, server: ModelServer
+) -> None:
+    """The share covers two requests at their worst case, and both files at what they cost."""
+    config.write_text(config.read_text().replace("usd_per_day: 100", "usd_per_day: 0.55"))
+    server.respond = lambda request: replace(respond(request), seconds=0.05)
+    path = write(tmp_path / "logs.jsonl", ["quality 3"] * 20)
+    words = ("judge", "run", path, "--rubric", "tone", "-c", config, "--yes", "--json")
+    processes = [
+        subprocess.Popen(
+            [*PLUMBLINE, *map(str, words)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        text, _ = process.communicate(timeout=120)
+        report = json.loads(text)
+        assert (report["scored"], report["unscored"]) == (20, {})
+    assert server.most_at_once == 2
+
+
 def test_without_a_ledger_nothing_is_spent(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
