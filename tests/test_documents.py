@@ -65,7 +65,7 @@ def reader_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = traffic(9_000, change_at=9_000, seed=1, rate=50.0, start=1.7e9)
     (folder / "logs.jsonl").write_bytes(b"\n".join(islice(records, 9_000)) + b"\n")
     label = {"request_id": "r", "rubric": "tone", "score": 3, "judge_score": 4}
-    for name, score in (("old", 3), ("new", 4)):
+    for name, score in (("old", 3), ("new", 4), ("pipeline-a", 3), ("pipeline-b", 4)):
         answer = {"response": "30 days.", "scores": {"quality": score}}
         lines = [json.dumps({"prompt": f"question {i}"} | answer) for i in range(30)]
         (folder / f"{name}.jsonl").write_text("\n".join(lines))
@@ -99,6 +99,10 @@ def test_command_runs(
     if arguments[0] == "run":  # does not end; test_lifecycle runs it
         arguments = ["config", "check", *arguments[1:]]
     if arguments[0] == "feed":  # needs a broker: tests/integration/test_feed.py
+        monkeypatch.chdir(reader_folder)
+        parser().parse_args(arguments)
+        return
+    if arguments[:2] == ["judge", "run"]:  # needs a judge: tests/monitor/cli/commands/judge
         monkeypatch.chdir(reader_folder)
         parser().parse_args(arguments)
         return

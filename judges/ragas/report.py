@@ -73,7 +73,7 @@ class RagReport:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One metric of two pipelines. difference: second less first.
+    """One metric, or rubric, of two pipelines. difference: second less first.
 
     paired: whether the samples are the same requests, compared one by one.
     """
@@ -100,13 +100,12 @@ def rag_report(values: Values) -> RagReport:
 
 
 def compare(first: Values, second: Values) -> dict[str, Comparison]:
-    """Return the comparison of two pipelines for each metric that both have.
+    """Return the comparison of two pipelines for each name that both have: metrics or rubrics.
 
     Requests that both answered are compared in pairs, if that is at least half of the smaller set;
     otherwise the sets are independent (Welch).
     """
-    names = [name for name in METRICS if name in first and name in second]
-    return {name: _compared(first[name], second[name]) for name in names}
+    return {name: _compared(first[name], second[name]) for name in first if name in second}
 
 
 def estimate(values: Sequence[float]) -> Estimate:

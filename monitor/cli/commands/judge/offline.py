@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +19,7 @@ from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason
 from monitor.cli.commands.judge.connection import client_of
 from monitor.cli.commands.judge.evaluators import calls_of, outcome_of_evaluation, typical_cost
 from monitor.cli.commands.judge.journal import Journal, key_of
-from monitor.cli.commands.judge.summary import Results, report_of
+from monitor.cli.commands.judge.summary import Results, comparison, report_of
 from monitor.cli.console.tables import new_console
 from monitor.errors import UserError
 from monitor.ingest.files.rejections import Rejections
@@ -28,6 +28,8 @@ from monitor.records import Sample
 from monitor.roles.judge_kpis import kpi_lines
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from monitor.cli.commands.judge.evaluators import Evaluator
     from monitor.config.schema import Config
 
@@ -72,6 +74,10 @@ class CostEstimate:
     calls: int = 0
     typical: int = 0
     most: int = 0
+
+    def __add__(self, other: CostEstimate) -> CostEstimate:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return CostEstimate(*(mine + its for mine, its in pairs))
 
 
 class UniqueSamples:
@@ -133,7 +139,34 @@ def estimate_cost(
     return found
 
 
-def judge_file(
+def judge_files(
+    paths: Sequence[Path],
+    config: Config,
+    evaluators: Sequence[Evaluator],
+    prices: Prices,
+    journal: Journal,
+    account: FileAccount,
+    expected: Sequence[CostEstimate],
+) -> dict[str, Any]:
+    """Judge all records of a file, or of two that are compared, and return the report."""
+    judged = [
+        _judge_file(path, config, evaluators, prices, journal, account, each)
+        for path, each in zip(paths, expected, strict=True)
+    ]
+    cost = account.spent + journal.earlier.total()
+    reports = [
+        report_of(results, samples.records, samples.repeated, samples.rejections, cost)
+        for samples, results in judged
+    ]
+    if len(reports) == 1:
+        return reports[0]
+    first, second = reports
+    del second["cost_usd"]  # that of the report is of both files
+    compared = comparison(*(results for _, results in judged))
+    return first | {"second": second, "comparison": compared}
+
+
+def _judge_file(
     path: Path,
     config: Config,
     evaluators: Sequence[Evaluator],
@@ -141,8 +174,8 @@ def judge_file(
     journal: Journal,
     account: FileAccount,
     expected: CostEstimate,
-) -> dict[str, Any]:
-    """Judge all records of a file, and return the report."""
+) -> tuple[UniqueSamples, list[Results]]:
+    """Judge all records of a file."""
     samples = UniqueSamples(path, config)
     results = [Results(evaluator) for evaluator in evaluators]
 
@@ -160,8 +193,7 @@ def judge_file(
 
     for detail, count in sorted(asyncio.run(run()).items()):
         print(f"judge unavailable: {detail} ({count:,} calls)", file=sys.stderr)
-    cost = account.spent + journal.earlier.total()
-    return report_of(results, samples.records, samples.repeated, samples.rejections, cost)
+    return samples, results
 
 
 async def _judge_all(
@@ -210,12 +242,26 @@ def progress(total: int, text: str) -> Iterator[Callable[[], None]]:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print a report."""
+    """Print a report, and the comparison with a second file."""
     console = new_console()
+    _print_file(console, report)
+    if "second" in report:
+        console.print("second file:")
+        _print_file(console, report["second"])
+        console.print("second file less the first:")
+    for name, each in report.get("comparison", {}).items():
+        pairs = "pairs" if each["paired"] else "other requests"
+        console.print(f"{name}: {_difference(each)}, {pairs}")
+    for line in kpi_lines(report):
+        console.print(line, markup=False)
+
+
+def _print_file(console: Console, report: dict[str, Any]) -> None:
+    cost = f"; cost ${usd_text(report['cost_usd'])}" if "cost_usd" in report else ""
     unscored = ", ".join(f"{count:,} {reason}" for reason, count in report["unscored"].items())
     console.print(
         f"{report['records']:,} records: {report['scored']:,} evaluations scored, unscored"
-        f" {unscored or 'none'}; cost ${usd_text(report['cost_usd'])}"
+        f" {unscored or 'none'}{cost}"
     )
     for name, each in report["rubrics"].items():
         rate = "" if each["pass_rate"] is None else f", {each['pass_rate']:.1%} passed"
@@ -229,13 +275,22 @@ def print_report(report: dict[str, Any]) -> None:
         console.print(f"{name}: {_mean(each)}")
     if "rag" in report:
         console.print(f"weak component of the RAG pipeline: {report['rag']['weak']}")
-    for line in kpi_lines(report):
-        console.print(line, markup=False)
 
 
 def usd_text(dollars: float) -> str:
     """Return dollars with four decimals."""
     return f"{dollars:.4f}"
+
+
+def _difference(each: dict[str, Any]) -> str:
+    """Return a difference with its interval, and which file is better."""
+    found = each["difference"]
+    if found["mean"] is None:
+        return "nothing to compare"
+    if found["lower"] is None:
+        return f"{found['mean']:+.3f} (too few for an interval)"
+    better = "no difference" if each["better"] == "no_difference" else f"{each['better']} is better"
+    return f"{found['mean']:+.3f} ({found['lower']:+.3f} to {found['upper']:+.3f}), {better}"
 
 
 def _mean(each: dict[str, Any], scale: str = "") -> str:

@@ -46,6 +46,13 @@ def add(commands: Any) -> None:
         metavar="M",
         help="metric of RAGAS; repeatable (default: judges.ragas)",
     )
+    parser.add_argument(
+        "--compare",
+        type=input_file,
+        metavar="FILE",
+        help="judge these records as well, such as those of another pipeline, and compare: in pairs"
+        " of the same request id, if there are enough",
+    )
     parser.add_argument("--model", metavar="NAME", help="model that judges (default: judges.model)")
     parser.add_argument("--report", type=output_file, metavar="FILE", help="write the report")
     parser.add_argument(
@@ -84,7 +91,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from monitor.roles import judge_setup
     from monitor.roles.judge_kpis import kpi_report
 
-    if str(arguments.file) == "-":
+    if "-" in map(str, (arguments.file, arguments.compare)):
         raise UserError("FILE: judging reads the records twice, so standard input is not possible")
     config = load_config(arguments)
     model = arguments.model or config.judges.model
@@ -105,7 +112,7 @@ def _run(arguments: argparse.Namespace) -> int:
     else:
         offline.print_report(report)
     # a script that compares means must not go on after a revoked key
-    return 0 if report["scored"] else 1
+    return 0 if report["scored"] and report.get("second", report)["scored"] else 1
 
 
 def _judge_now(
@@ -121,12 +128,12 @@ def _judge_now(
 
     if journal.batches:
         raise UserError("the journal waits for a batch; add --batch, or its records are paid twice")
-    expected = offline.estimate_cost(arguments.file, config, evaluators, prices, journal)
+    files = [each for each in (arguments.file, arguments.compare) if each is not None]
+    expected = [offline.estimate_cost(each, config, evaluators, prices, journal) for each in files]
     with connection.opened_account(config, Purpose.COMMAND_LINE) as account:
-        _confirm(expected, account.cap, yes=arguments.yes)
-        return offline.judge_file(
-            arguments.file, config, evaluators, prices, journal, account, expected
-        )
+        total = sum(expected[1:], expected[0])
+        _confirm(total, account.cap, yes=arguments.yes)
+        return offline.judge_files(files, config, evaluators, prices, journal, account, expected)
 
 
 def _judge_batches(
@@ -141,6 +148,8 @@ def _judge_batches(
     from monitor.cli.commands.judge import connection, offline
     from monitor.cli.commands.judge.batches.batch import BatchRun, rubrics_only
 
+    if arguments.compare is not None:
+        raise UserError("--compare: is not possible with --batch")
     if not (arguments.journal or arguments.report):
         raise UserError("--batch needs --report or --journal, so that the batch can be found again")
     rubrics = rubrics_only(evaluators)

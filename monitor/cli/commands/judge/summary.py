@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from judges.live.rubric_evaluator import RubricEvaluator
-from judges.ragas.report import Estimate, estimate, rag_report
+from judges.ragas.report import Estimate, compare, estimate, rag_report
 from judges.rubrics.rubric import Rubric
 from judges.trust.calibration.dimensions import MAX_CASES, Row, compare_dimensions
 from judges.trust.calibration.report import json_value
@@ -77,6 +77,23 @@ def report_of(
         report["ragas"] = {name_of(each.evaluator): _common(each) for each in metrics}
         report["rag"] = _rag(metrics)
     return report
+
+
+def comparison(first: Sequence[Results], second: Sequence[Results]) -> dict[str, Any]:
+    """Return the comparison of two files by rubric and metric: the second less the first."""
+    values = [
+        {name_of(each.evaluator): each.by_request for each in file} for file in (first, second)
+    ]
+    return {
+        name: {
+            "first": _estimate(found.first),
+            "second": _estimate(found.second),
+            "difference": _estimate(found.difference),
+            "paired": found.paired,
+            "better": str(found.better),
+        }
+        for name, found in compare(*values).items()
+    }
 
 
 def means(report: dict[str, Any]) -> dict[str, float | None]:

@@ -21,6 +21,7 @@ from tests.judges.replies import error as failed
 from tests.judges.samples import verdict_text
 from tests.judges.server import KEY, ModelServer, Received
 from tests.monitor.cli.command_line import PLUMBLINE, ROOT, error, one_line_error, read_json, run
+from tests.test_documents import commands
 
 RECORDS = 40
 
@@ -313,7 +314,7 @@ def test_two_runs_at_the_same_time_share_the_budget(
     """The share covers two requests at their worst case, and both files at what they cost."""
     config.write_text(config.read_text().replace("usd_per_day: 100", "usd_per_day: 0.55"))
     server.respond = lambda request: replace(respond(request), seconds=0.05)
-    path = write(tmp_path / "logs.jsonl", ["quality 3"] * 20)
+    path = write(tmp_path / "logs.jsonl", ["quality 3"] * 10)
     words = ("judge", "run", path, "--rubric", "tone", "-c", config, "--yes", "--json")
     processes = [
         subprocess.Popen(
@@ -324,7 +325,7 @@ def test_two_runs_at_the_same_time_share_the_budget(
     for process in processes:
         text, _ = process.communicate(timeout=120)
         report = json.loads(text)
-        assert (report["scored"], report["unscored"]) == (20, {})
+        assert (report["scored"], report["unscored"]) == (10, {})
     assert server.most_at_once == 2
 
 
@@ -357,27 +358,8 @@ def test_ragas_metrics_are_judged_by_ragas_itself(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path, server: ModelServer
 ) -> None:
     """The report has the metrics, and the weak component."""
-
-    def answer(request: Received) -> Reply:
-        properties = request.body["output_config"]["format"]["schema"]["properties"]
-        if "classifications" in properties:
-            item = {"statement": "s", "reason": "r"}
-            found = [item | {"attributed": value} for value in (1, 0)]
-            return message(json.dumps({"classifications": found}))
-        items = properties["statements"]["items"]
-        if items.get("type") == "string":
-            return message(json.dumps({"statements": ["a"]}))
-        return message(
-            json.dumps({"statements": [{"statement": "a", "reason": "r", "verdict": 1}]})
-        )
-
-    server.respond = answer
-    path = write(
-        tmp_path / "logs.jsonl",
-        [f"It is {i} m." for i in range(12)],
-        contexts=["A context."],
-        reference="A reference.",
-    )
+    server.respond = ragas_reply
+    path = write_rag(tmp_path / "logs.jsonl", [f"It is {i} m." for i in range(12)])
     words = ("judge", "run", path, "-c", config, "--yes", "--json")
     metrics = ("--ragas", "faithfulness", "--ragas", "context_recall")
     report = read_json(capsys, *words, *metrics)
@@ -385,6 +367,77 @@ def test_ragas_metrics_are_judged_by_ragas_itself(
     assert report["ragas"]["context_recall"]["mean"] == 0.5
     assert report["rag"]["weak"] == "retrieval"
     assert report["scored"] == 24
+    assert server.problems == []
+
+
+def ragas_reply(request: Received) -> Reply:
+    """Support statements, but those of an unsupported response."""
+    properties = request.body["output_config"]["format"]["schema"]["properties"]
+    if "classifications" in properties:
+        item = {"statement": "s", "reason": "r"}
+        found = [item | {"attributed": value} for value in (1, 0)]
+        return message(json.dumps({"classifications": found}))
+    items = properties["statements"]["items"]
+    text = data_of(request)
+    if items.get("type") == "string":
+        statement = "unsupported" if "unsupported" in text else "supported"
+        return message(json.dumps({"statements": [statement]}))
+    verdict = int('["unsupported"]' not in "".join(text.split()))
+    return message(
+        json.dumps({"statements": [{"statement": "a", "reason": "r", "verdict": verdict}]})
+    )
+
+
+def write_rag(path: Path, responses: list[str | None]) -> Path:
+    """Write a file of records of retrieval."""
+    return write(path, responses, contexts=["A context."], reference="A reference.")
+
+
+def test_the_commands_of_the_guide_judge_and_compare_pipelines(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path, server: ModelServer
+) -> None:
+    """The page of RAGAS: means, the weak component, and the difference in pairs."""
+    server.respond = ragas_reply
+    config.rename(tmp_path / "plumbline.yaml")
+    good: list[str | None] = [f"It is {i} m." for i in range(12)]
+    write_rag(tmp_path / "logs.jsonl", good)
+    write_rag(
+        tmp_path / "pipeline-a.jsonl", [f"unsupported {i}" if i % 3 else "x" for i in range(12)]
+    )
+    write_rag(tmp_path / "pipeline-b.jsonl", good)
+    alone, compared = [words[1:] for words in commands(ROOT / "docs" / "ragas.md")]
+    assert run(*alone, "--yes") == 0
+    assert "weak component of the RAG pipeline: retrieval" in capsys.readouterr().out
+    assert run(*compared, "--yes") == 0
+    captured = capsys.readouterr()
+    assert "24 records, 48 evaluations" in captured.err
+    assert "second is better, pairs" in captured.out
+    assert "context_recall: +0.000 (+0.000 to +0.000), no difference, pairs" in captured.out
+    report = json.loads((tmp_path / "compared.json").read_text())
+    assert report["ragas"]["faithfulness"]["mean"] == pytest.approx(4 / 12)
+    assert report["second"]["ragas"]["faithfulness"]["mean"] == 1
+    assert "cost_usd" not in report["second"]
+    found = report["comparison"]["faithfulness"]
+    assert (found["paired"], found["better"]) == (True, "second")
+    assert 0 < found["difference"]["lower"] < 8 / 12 < found["difference"]["upper"]
+    requests = len(server.requests())
+    assert run(*compared, "--yes") == 0
+    assert len(server.requests()) == requests, "the journal has both files"
+
+
+def test_rubrics_of_two_files_are_compared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, config: Path, server: ModelServer
+) -> None:
+    """Few records have no interval; a second file without any score is exit status 1."""
+    first = write(tmp_path / "first.jsonl", ["quality 4"] * 5)
+    second = write(tmp_path / "second.jsonl", ["quality 3"] * 5)
+    words = ("judge", "run", first, "--rubric", "tone", "-c", config, "--yes", "--compare")
+    assert run(*words, second) == 0
+    assert "tone: -1.000 (too few for an interval), pairs" in capsys.readouterr().out
+    assert run(*words, write(tmp_path / "empty.jsonl", [""] * 5)) == 1
+    assert "tone: nothing to compare" in capsys.readouterr().out
+    options = ("--batch", "--report", tmp_path / "r.json")
+    assert "not possible with --batch" in one_line_error(capsys, *words, second, *options)
     assert server.problems == []
 
 
