@@ -31,7 +31,8 @@ def ledger_of(config: Config) -> LedgerFile:
     Raises UserError if there is no folder for it.
     """
     client = config.judges.client
-    payee = hashlib.blake2b(f"{client.provider} {client.url}".encode(), digest_size=8).hexdigest()
+    address = f"{client.provider} {client.url.rstrip('/')}"
+    payee = hashlib.blake2b(address.encode(), digest_size=8).hexdigest()
     return LedgerFile(
         _state_folder() / f"judge-budget-{payee}.ledger", judge_setup.budget_caps(config.judges)
     )
