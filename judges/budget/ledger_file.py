@@ -257,10 +257,11 @@ class FileAccount(OpenDraws):
         draw.block.spent += cost
         self.spent += cost
         self._drawn -= draw.amount
-        if draw.block is not self._block:
-            self._end(draw.block)
-        if not self._drawn:
-            with suppress(UserError):  # the answer is worth more, and `close` tries again
+        # the answer is worth more than what is left, which stays reserved; `close` tries again
+        with suppress(UserError):
+            if draw.block is not self._block:
+                self._end(draw.block)
+            if not self._drawn:
                 self._rest()
         self.ended()
 

@@ -300,10 +300,11 @@ def test_a_damaged_file_is_an_error(tmp_path: Path, fault: str) -> None:
 def test_a_full_disk_leaves_the_ledger_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request is not drawn, and what was reserved before stays."""
+    """A request is not drawn; what was reserved before stays, until there is space again."""
     path = tmp_path / "folder" / "ledger"
     account = FileAccount(LedgerFile(path, caps(1000)), Purpose.BATCH)
-    assert account.draw(500) is not None
+    draw = account.draw(500)
+    assert draw is not None
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -312,7 +313,12 @@ def test_a_full_disk_leaves_the_ledger_as_it_was(
         patch.setattr(os, "fsync", full)
         with pytest.raises(UserError, match="no space left on device"):
             account.draw(400)
+        account.settle(draw, 10)
+    assert account.spent == 10
+    assert account.next_settlement() is None
     assert FileAccount(LedgerFile(path, caps(1000)), Purpose.BATCH).cap == 490
+    account.close()
+    assert FileAccount(LedgerFile(path, caps(1000)), Purpose.BATCH).cap == 990
 
 
 def test_without_a_folder_that_can_be_written_nothing_is_drawn(tmp_path: Path) -> None:
