@@ -65,13 +65,16 @@ class Funds:
             self.ledger = Ledger(caps, partitions, sole=sole)
         self.pacer = Pacer.restored(messages[PACER]) if PACER in messages else Pacer()
         self._clock = clock
+        self._accounts: dict[Purpose, LedgerAccount] = {}
         self._promised: Counter[Purpose] = Counter()
         self._reserved = False
         self._committing = False
 
     def account(self, purpose: Purpose) -> LedgerAccount:
-        """Return the account from which requests of a purpose are paid."""
-        return LedgerAccount(self.ledger, purpose, self._clock)
+        """Return the account from which all requests of a purpose are paid."""
+        if purpose not in self._accounts:
+            self._accounts[purpose] = LedgerAccount(self.ledger, purpose, self._clock)
+        return self._accounts[purpose]
 
     def keep(self, request_id: str) -> float:
         """Return the factor of the inclusion probability of a sample; 0 if it is dropped."""

@@ -19,8 +19,9 @@ import structlog
 
 from judges.budget.caps import Caps, Purpose
 from judges.budget.ledger import Draw
-from judges.budget.metered import Account, Meter, MeteredClient
+from judges.budget.metered import LedgerAccount, Meter, MeteredClient
 from judges.budget.prices import NANODOLLARS, Prices
+from judges.budget.waiting import OpenDraws, deadline
 from judges.calls import JudgeClient, UnscoredReason
 from judges.client.retrying import RetryingClient
 from judges.client.settings import ClientSettings
@@ -33,7 +34,8 @@ from monitor.records import Inclusion, Sample
 log = structlog.get_logger(__name__)
 
 TASK_SECONDS: Final = 300.0
-"""Deadline of an evaluation with all its calls; each call has one of its own."""
+"""Deadline of an evaluation with all its calls, without waits for money; each call has one of its
+own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,16 @@ class Judging:
     generator: random.Random
 
 
-@dataclass(slots=True)
-class _TaskAccount:
-    """Adds up what one task costs."""
+class _TaskAccount(OpenDraws):
+    """Adds up what one task costs. It waits for money of its partition as `account` does."""
 
-    account: Account
-    cost: int = 0
+    def __init__(self, account: LedgerAccount) -> None:
+        super().__init__()
+        self.account = account
+        self.cost = 0
+
+    def next_settlement(self) -> asyncio.Event | None:
+        return self.account.next_settlement()
 
     def draw(self, amount: int) -> Draw | None:
         return self.account.draw(amount)
@@ -367,7 +373,7 @@ def _applies(evaluator: Evaluator, sample: Sample) -> bool:
 async def outcome(evaluator: Evaluator, sample: Sample, client: JudgeClient) -> Evaluation:
     """Return the result of an evaluation. Everything but a cancellation is a result."""
     try:
-        async with asyncio.timeout(TASK_SECONDS):
+        async with deadline(TASK_SECONDS):
             return await evaluator.evaluate(sample, client)
     except TimeoutError:
         return unscored(evaluator, sample, UnscoredReason.TIMEOUT)

@@ -49,7 +49,7 @@ class Provider:
 
 def ledger_account(cap: int) -> LedgerAccount:
     """Return the account of a purpose, whose block is committed, as the golden set has it."""
-    ledger = Ledger(Caps(dict.fromkeys(Purpose, cap)), 1)
+    ledger = Ledger(Caps(dict.fromkeys(Purpose, cap)), 1, sole=True)
     ledger.top_up(Purpose.GOLDEN, cap, NOW)
     ledger.snapshot()
     ledger.mark_committed()
@@ -57,10 +57,15 @@ def ledger_account(cap: int) -> LedgerAccount:
 
 
 def judged(
-    account: CappedAccount | LedgerAccount, calls: int, *, timeout: float = 60.0, slots: int = 16
+    account: CappedAccount | LedgerAccount,
+    calls: int,
+    *,
+    seconds: float = 0.01,
+    timeout: float = 60.0,
+    slots: int = 16,
 ) -> tuple[Counter[str], Provider]:
-    """Send calls at the same time, and count how they ended."""
-    provider = Provider(0.01)
+    """Send calls at the same time, and count how they ended. seconds: that an answer takes."""
+    provider = Provider(seconds)
     settings = ClientSettings("http://localhost", timeout_seconds=timeout, concurrency=slots)
 
     async def run() -> Counter[str]:
@@ -97,8 +102,9 @@ def test_no_budget_is_final_when_nothing_is_open() -> None:
 
 
 def test_the_wait_for_money_counts_in_no_deadline() -> None:
-    """Forty calls in turn take several times the deadline of one of them."""
-    found, _ = judged(CappedAccount(WORST + 40 * PAID), 40, timeout=0.15, slots=2)
+    """Forty calls in turn take twice the deadline of one of them."""
+    account = CappedAccount(WORST + 40 * PAID)
+    found, _ = judged(account, 40, seconds=0.05, timeout=1.0, slots=2)
     assert found == {"Answer": 40}
 
 
@@ -108,11 +114,11 @@ def test_a_deadline_around_several_calls_stops_as_well() -> None:
     settings = ClientSettings("http://localhost", timeout_seconds=60.0)
 
     async def run() -> list[str]:
-        metered = MeteredClient(Provider(0.01), account, PRICES, Meter())
+        metered = MeteredClient(Provider(0.05), account, PRICES, Meter())
         client = RetryingClient(metered, settings, random.Random(1))
 
         async def evaluate() -> str:
-            async with deadline(0.15):
+            async with deadline(1.0):
                 await asyncio.gather(client.ask(CALL), client.ask(CALL))
             return "scored"
 

@@ -165,6 +165,17 @@ def test_items_without_a_first_score_begin_their_baseline_later(bench: Bench) ->
     assert [each.change for each in events(bench)] == ["changed"]
 
 
+def test_a_set_is_judged_whole_although_its_worst_cases_do_not_fit_at_once() -> None:
+    """Calls wait for money that open ones hold; what the day does not cover is logged."""
+    made = Bench(usd=0.3, items=40)
+    try:
+        made.run()
+        assert len(decode_trust(made.state[TRUST]).golden["judge.answer_quality"].newest) == 40
+        assert made.trust.results.shifts == {}
+    finally:
+        made.thread.close()
+
+
 def test_another_set_begins_a_new_baseline(bench: Bench) -> None:
     """The shift of the set before is not that of the new one, although the ids are the same."""
     bench.run()
