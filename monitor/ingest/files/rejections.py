@@ -114,7 +114,10 @@ def _detail(error: RejectedRecord, payload: bytes, place: Place) -> str:
         detail += f"; the file looks like {kind}; {EXPECTED}" if kind else f"; {EXPECTED}"
     elif model := _model(payload):
         detail = f"model {model}: {detail}"
-    return detail if place.number is None else f"record {place.number:,}: {detail}"
+    if place.number is None:
+        return detail
+    size = f", {len(payload):,} bytes" if unreadable else ""
+    return f"record {place.number:,}{size}: {detail}"
 
 
 def _kind(line: bytes) -> str | None:

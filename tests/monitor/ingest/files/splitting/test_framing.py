@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import random
+import time
 from typing import Any
 
 import pytest
@@ -122,3 +124,96 @@ def test_nothing_is_lost_of_any_bytes(content: bytes, size: int) -> None:
         found = b"".join(payloads(b"[{" + content))
     dropped = bytes(sorted(b" \t\r\n,[]"))
     assert found.translate(None, dropped) == (b"[{" + content).translate(None, dropped)
+
+
+MANY: list[dict[str, Any]] = [
+    {"id": f"r{n}", "prompt": [{"role": "user", "content": TRICKY}, {"id": "x", "v": [1, [2]]}]}
+    for n in range(8)
+]
+BETWEEN = {
+    "array_on_a_line": ("[", ", ", "]", None),
+    "array_of_lines": ("[\n", ",\n", "\n]\n", None),
+    "array_per_line": ("[", "]\n[", "]\n", None),
+    "indented_array": ("[\n", ",\n", "\n]\n", 2),
+    "array_without_indentation": ("[\n", ",\n", "\n]\n", 0),
+    "pretty": ("", "\n", "\n", 4),
+    "concatenated": ("", "", "", None),
+}
+"""Layout -> text before, between and after the records, and their indentation."""
+
+
+def damaged(text: str, generator: random.Random) -> str:
+    """Return a record that is cut, has a sign too few or too many, or of which little is left."""
+    kind, place = generator.randrange(4), generator.randrange(1, len(text))
+    if kind == 0:
+        return text[:place]
+    if kind == 1:
+        signs = [at for at, char in enumerate(text) if at and char in '{}[]",:']
+        place = generator.choice(signs)
+        return text[:place] + text[place + 1 :]
+    if kind == 2:
+        return text[:place] + generator.choice('{}[]",:') + text[place:]
+    return "{ broken"
+
+
+@pytest.mark.parametrize("size", [50, 1 << 21])
+@pytest.mark.parametrize("layout", BETWEEN)
+def test_only_the_damaged_record_is_lost(
+    layout: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a file with one damaged record all other ones are read, and the damage is a piece, too."""
+    monkeypatch.setattr(framing, "BATCH_BYTES", size)
+    generator = random.Random(1)
+    before, between, after, indent = BETWEEN[layout]
+    for _ in range(200):
+        texts = [json.dumps(record, indent=indent) for record in MANY]
+        if layout == "indented_array":
+            texts = ["  " + text.replace("\n", "\n  ") for text in texts]
+        place = generator.randrange(2, len(MANY))
+        start = len(texts[place]) - len(texts[place].lstrip())
+        texts[place] = texts[place][:start] + damaged(texts[place][start:], generator)
+        found = payloads(before + between.join(texts) + after)
+        valid = [json.loads(payload) for payload in found if framing.is_json(payload)]
+        others = MANY[:place] + MANY[place + 1 :]
+        assert [each for each in valid if each in others] == others, texts[place]
+        if not framing.is_json(texts[place].encode()):
+            assert len(found) > len(others)
+
+
+def test_the_first_record_of_pretty_printed_json_may_be_damaged() -> None:
+    """A file whose first line is the bracket of an object is split into values."""
+    text = '{\n "a": 1\n "b"\n}\n' + "\n".join(json.dumps(each, indent=1) for each in MANY)
+    assert [json.loads(each) for each in payloads(text)[1:]] == MANY
+
+
+def test_reading_resumes_within_a_value_that_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values after one that does not end are found, too, if it is cut because it is too large."""
+    monkeypatch.setattr(framing, "MAX_VALUE_BYTES", 2000)
+    monkeypatch.setattr(framing, "BATCH_BYTES", 300)
+    texts = [json.dumps({"id": n, "text": "x" * 40}, indent=2) for n in range(200)]
+    texts[10] = texts[10][:20]
+    found = [each for each in payloads("\n".join(texts)) if framing.is_json(each)]
+    assert [json.loads(each)["id"] for each in found] == [*range(10), *range(11, 200)]
+
+
+def test_valid_json_of_an_unusual_layout_is_not_divided() -> None:
+    """Objects that begin a line within a value, and values that are invalid alone, stay whole."""
+    nested = '{"id": 1, "prompt": [\n{"id": 2},\n{"id": 3}\n]}'
+    assert payloads(f"[\n{nested},\n{nested}\n]") == [nested.encode()] * 2
+    invalid = '{"id": NaN, "prompt": [{"id": 2}]}'
+    assert payloads(f"[\n{nested},\n{invalid}\n]") == [nested.encode(), invalid.encode()]
+
+
+HOSTILE = [
+    "{", "[", "{\n", "}]", '"', '\\"', '{"', '{"id": [', '{"id": {', '{\n "id": [', '{"id": [1,{}',
+    '"{"id":', '" {"id": [ ', '{"id":x},{y}', '{"id":"x\n', "{    :   ", "\n  \n", "1,\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("begin", ['{\n "id": "a"\n}\n', '[{"id": "a"},', '{"a": [\n'])
+@pytest.mark.parametrize("unit", HOSTILE)
+def test_hostile_files_take_linear_time(begin: str, unit: str) -> None:
+    """300 kB of brackets, quotes or beginnings of objects are split in seconds."""
+    started = time.process_time()
+    payloads(begin + unit * (300_000 // len(unit)))
+    assert time.process_time() - started < 10
