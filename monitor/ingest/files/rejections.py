@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +38,12 @@ _OTLP: Final = b"\n"
 """First byte of OTLP in protobuf; no line begins with it."""
 _TABLE: Final = re.compile(rb"\s*[^{\[\s][^{}\[\]]*?(?P<separator>[,;\t|])[^{}\[\]]*\s*")
 """A line with separated fields and no brackets."""
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
+"""A key that is repeated in an error message."""
+_WRAPPED: Final = re.compile(rb'\s*+\{\s*+"([^"\\]{1,50})"\s*+:\s*+\[\s*+\{\s*+"([^"\\]{1,50})"')
+"""The beginning of an object with an array of objects: its first key, and that of the first one."""
+_OF_RECORDS: Final = frozenset({"request_id", "timestamp", "model"})
+"""Keys that show that an object is a record."""
 
 
 class FirstRejection(msgspec.Struct, frozen=True):
@@ -110,10 +117,14 @@ def _detail(error: RejectedRecord, payload: bytes, place: Place) -> str:
     readable = payload.startswith(_OTLP) or payload.lstrip()[:1] in (b"{", b"")
     known = error.reason in _OF_BINARY or readable
     if unreadable or not known:
-        kind = _kind(payload) if place.line == 1 else None
+        kind = _kind(payload) if place.line == 1 and place.number in {None, 1} else None
         detail += f"; the file looks like {kind}; {EXPECTED}" if kind else f"; {EXPECTED}"
     elif model := _model(payload):
         detail = f"model {model}: {detail}"
+    if name := _array_of_records(payload):
+        detail += (
+            f"; the records are in its array `{name}`: extract them, as in jq -c '.{name}[]' FILE"
+        )
     if place.number is None:
         return detail
     size = f", {len(payload):,} bytes" if unreadable else ""
@@ -129,6 +140,30 @@ def _kind(line: bytes) -> str | None:
     if table is None:
         return None
     return {b"\t": "TSV", b",": "CSV"}.get(table["separator"], "CSV with another separator")
+
+
+def _array_of_records(payload: bytes) -> str | None:
+    """Return the key of an array of records in an object that is none; None if there is no such."""
+    try:
+        items = msgspec.json.decode(payload, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        match = _WRAPPED.match(payload)  # it may be cut
+        parts = [part.decode(errors="replace") for part in match.groups()] if match else []
+        found: dict[str, Set[str]] = {parts[0]: {parts[1]}} if parts else {}
+    else:
+        arrays = [(key, bytes(value)) for key, value in items.items()]
+        found = {key: _keys_of_first(value) for key, value in arrays if value.startswith(b"[")}
+    names = [key for key, keys in found.items() if keys & _OF_RECORDS and _NAME.fullmatch(key)]
+    return names[0] if len(names) == 1 else None
+
+
+def _keys_of_first(array: bytes) -> Set[str]:
+    """Return the keys of the first object of an array, none if that is no object."""
+    try:
+        [first, *_] = msgspec.json.decode(array, type=list[msgspec.Raw])
+        return msgspec.json.decode(first, type=dict[str, msgspec.Raw]).keys()
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return frozenset()
 
 
 class _Model(msgspec.Struct):

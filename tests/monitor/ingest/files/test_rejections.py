@@ -11,6 +11,7 @@ import pytest
 from monitor.config.schema import Config
 from monitor.ingest.files import FirstRejection, Rejection, reader
 from monitor.ingest.files.rejections import EXPECTED, text
+from monitor.ingest.files.splitting import framing
 from tests.monitor.ingest.decode.encoders.otlp import ENCODINGS, span
 
 GOOD = {"request_id": "r", "timestamp": 1, "model": "m"}
@@ -98,3 +99,43 @@ def test_a_span_without_a_model_is_not_told_to_be_json(tmp_path: Path, encode: A
     [bad] = rejections(tmp_path / "log", message.value)
     assert bad.first is not None
     assert bad.first.detail.removeprefix("record 1: ") == "no name of a model"
+
+
+@pytest.mark.parametrize("stray", ["7", '"text"', "null", "7, 8"])
+def test_an_element_of_an_array_does_not_show_what_the_file_is(tmp_path: Path, stray: str) -> None:
+    """A value in an array that is no object does not make the file a table."""
+    good = json.dumps(GOOD)
+    [bad] = rejections(tmp_path / "log", f"[{good}, {stray}, {good}]")
+    assert bad.first is not None
+    assert bad.first.detail.startswith("record 2")
+    assert "looks like" not in bad.first.detail
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("before", [{}, {"count": 2, "tags": ["a"], "pages": [{"page": 1}]}])
+def test_an_object_around_the_records_is_named(
+    tmp_path: Path, indent: int | None, before: dict[str, Any]
+) -> None:
+    """The detail names the array in which the records are, and how to extract them."""
+    [bad] = rejections(tmp_path / "log", json.dumps(before | {"data": [GOOD] * 2}, indent=indent))
+    assert bad.first is not None
+    assert "the records are in its array `data`" in bad.first.detail
+    assert "jq -c '.data[]' FILE" in bad.first.detail
+
+
+def test_an_object_around_too_many_records_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The array is named as well if the object is cut because it is too large."""
+    monkeypatch.setattr(framing, "MAX_VALUE_BYTES", 1000)
+    monkeypatch.setattr(framing, "BATCH_BYTES", 300)
+    found = rejections(tmp_path / "log", json.dumps({"data": [GOOD] * 200}, indent=1))
+    assert any(each.first and "array `data`" in each.first.detail for each in found)
+
+
+def test_messages_of_a_record_are_not_records(tmp_path: Path) -> None:
+    """An array of other objects in an invalid record is not named."""
+    record = {"model": "m", "prompt": [{"role": "user", "content": "x"}]}
+    [bad] = rejections(tmp_path / "log", json.dumps(record))
+    assert bad.first is not None
+    assert "array" not in bad.first.detail
