@@ -39,6 +39,7 @@ def backtest(
     event as it is found. observer: called with each event and the whole distribution of its
     stream. enveloped: whether each line is a message with its headers. The report lists the events
     in the order of the log.
+    A damaged compressed file is read up to its damage.
     Raises OSError if a file cannot be read, UnusableReferenceError if the configured reference
     cannot be loaded, UserError if the schema of a message cannot be read now.
     """
@@ -47,6 +48,8 @@ def backtest(
     monitor = DriftMonitor(config, loader.load(config, dropped), observer)
     reader = files.reader(config, schemas_of(config))
     reader.enveloped = enveloped
+    damaged: dict[str, int] = {}
+    reader.damaged = damaged
     experiments = LocalExperiments(config)
     if config.experiments:
         reader.observe = experiments.observe
@@ -68,4 +71,4 @@ def backtest(
     )
     found = summaries(experiments.finish())
     skipped = dict(sorted(reader.rejections.skipped.items()))
-    return replace(built, experiments=found, skipped=skipped)
+    return replace(built, experiments=found, skipped=skipped, damaged=damaged)

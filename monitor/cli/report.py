@@ -34,7 +34,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a run.
 
     records: decoded records, without rejected ones. rejections: rejected records by
-    reason, the most frequent first. skipped: what is no inference, by kind.
+    reason, the most frequent first. skipped: what is no inference, by kind. damaged: compressed
+    files that could not be read to their end -> number of records read.
     seconds: wall time. events: alarms that opened or became more severe, in order; those
     of severity `info` are significant changes that are too small to page.
     updated: alarms whose size was corrected. resolved: alarms that ended. experiments: by
@@ -53,6 +54,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events: list[DriftEvent]
     resolved: list[DriftEvent]
     skipped: dict[str, int] = {}
+    damaged: dict[str, int] = {}
     updated: list[DriftEvent] = []
     experiments: dict[str, Any]
     budget: dict[str, PageCosts] = {}

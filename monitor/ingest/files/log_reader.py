@@ -26,6 +26,7 @@ from monitor.ingest.fields.limits import SCORES_PER_LIMIT
 from monitor.ingest.files.messages import read_messages
 from monitor.ingest.files.rejections import Place, Rejections
 from monitor.ingest.files.splitting.framing import Pieces
+from monitor.ingest.files.streams import DamagedFileError
 from monitor.ingest.refusals.classifier import RefusalClassifier
 from monitor.ingest.style.sample import StyleBatch, StyleSampler, columns
 
@@ -41,6 +42,9 @@ class LogReader:
     observe: called with the fields of each batch and their features. enveloped: whether each line
     is a message with its headers. style: samples records for the source `style`; None: it is off.
 
+    damaged: receives the number of records read of each compressed file that is damaged; None: such
+    a file is an error.
+
     Positions are line numbers, counted from 1 over all files. In a file that is not one message per
     line they are the numbers of the messages. Records of the same message have the same position.
     Blank lines are counted as lines, but not as rejected.
@@ -51,6 +55,7 @@ class LogReader:
     observe: Callable[[Fields, Batch], None] | None = None
     enveloped: bool = False
     style: StyleSampler | None = None
+    damaged: dict[str, int] | None = None
     rejections: Rejections = field(default_factory=Rejections)
     lines: int = 0
     records: int = 0
@@ -63,11 +68,13 @@ class LogReader:
         Raises OSError if a file cannot be read.
         """
         for path in paths:
-            for pieces in read_messages(path, enveloped=self.enveloped):
-                if pieces.payloads:
-                    decoded = decode_pieces(self.decode, pieces, path, self.rejections)
-                    yield self._batch(decoded, pieces.payloads)
-                progress(pieces.size)
+            before = self.records
+            try:
+                yield from self._of_file(path, progress)
+            except DamagedFileError:
+                if self.damaged is None:
+                    raise
+                self.damaged[str(path)] = self.records - before
         rest = decode_rest(self.decode, self.rejections)
         if len(rest.fields):
             yield self._batch(rest, ())
@@ -76,6 +83,13 @@ class LogReader:
         """Yield the columns of the records sampled since the last call, by model."""
         sampled, self._sampled = self._sampled, []
         yield from columns(sampled)
+
+    def _of_file(self, path: Path, progress: Callable[[int], None]) -> Iterator[Batch]:
+        for pieces in read_messages(path, enveloped=self.enveloped):
+            if pieces.payloads:
+                decoded = decode_pieces(self.decode, pieces, path, self.rejections)
+                yield self._batch(decoded, pieces.payloads)
+            progress(pieces.size)
 
     def _batch(self, decoded: Decoded, payloads: Sequence[bytes]) -> Batch:
         positions = decoded.indices + (self.lines + 1)

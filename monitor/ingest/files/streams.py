@@ -41,17 +41,25 @@ _DAMAGED: Final = (EOFError, gzip.BadGzipFile, zlib.error, zstd.ZstdError)
 _UTF16: Final = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
+class DamagedFileError(OSError):
+    """A compressed file is damaged or incomplete. What is before the damage was read."""
+
+
 @contextmanager
 def open_stream(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file, or standard input for `-`, as decompressed UTF-8 bytes without a BOM.
 
-    Raises OSError, here and while the stream is read, if the file cannot be read or is damaged.
+    Raises OSError, here and while the stream is read, if the file cannot be read. The stream of a
+    damaged compressed file ends at the damage; DamagedFileError is raised after it was read.
     """
+    damage = list[DamagedFileError]()
     if path == STDIN:
-        yield _convert(sys.stdin.buffer, path)
-        return
-    with path.open("rb") as file:
-        yield _convert(file, path)
+        yield _convert(sys.stdin.buffer, path, damage)
+    else:
+        with path.open("rb") as file:
+            yield _convert(file, path, damage)
+    if damage:
+        raise damage[0]
 
 
 def plain_size(path: Path) -> int | None:
@@ -65,13 +73,18 @@ def plain_size(path: Path) -> int | None:
 
 def joined(head: bytes, rest: IO[bytes]) -> io.BufferedReader:
     """Return a stream of the bytes that were read already and of the rest."""
-    chunks = chain([head], iter(lambda: rest.read(BUFFER_BYTES), b""))
-    return io.BufferedReader(_ChunkStream(chunks), BUFFER_BYTES)
+    return io.BufferedReader(_ChunkStream(chain([head], _chunks(rest))), BUFFER_BYTES)
 
 
-def _convert(source: IO[bytes], path: Path) -> io.BufferedReader:
-    """Return the stream decompressed, as UTF-8, without a BOM."""
-    with _named_errors(path):
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    """Yield the bytes of a stream; those before an error are yielded before it is raised."""
+    buffered = cast("io.BufferedReader", stream)
+    return iter(lambda: buffered.read1(BUFFER_BYTES), b"")
+
+
+def _convert(source: IO[bytes], path: Path, damage: list[DamagedFileError]) -> io.BufferedReader:
+    """Return the stream decompressed, as UTF-8, without a BOM. damage: receives that found."""
+    try:
         head = source.read(_MAGIC_BYTES)
         for _ in range(MAX_LAYERS):
             opener = _opener(head)
@@ -79,7 +92,9 @@ def _convert(source: IO[bytes], path: Path) -> io.BufferedReader:
                 break
             source = opener(joined(head, source))
             head = source.read(_MAGIC_BYTES)
-    chunks = _checked(chain([head], iter(lambda: source.read(BUFFER_BYTES), b"")), path)
+    except _DAMAGED:
+        raise _damaged(path) from None
+    chunks = _undamaged(chain([head], _chunks(source)), path, damage)
     if head[:2] in _UTF16:
         chunks = _transcoded(chunks, _UTF16[head[:2]])
     elif head.startswith(codecs.BOM_UTF8):
@@ -102,18 +117,18 @@ def _transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode()
 
 
-def _checked(chunks: Iterable[bytes], path: Path) -> Iterator[bytes]:
-    with _named_errors(path):
-        yield from chunks
-
-
-@contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
-    """Convert errors of a damaged compressed file to OSError with the path."""
+def _undamaged(
+    chunks: Iterable[bytes], path: Path, damage: list[DamagedFileError]
+) -> Iterator[bytes]:
+    """Yield the chunks before a damage, and add it to `damage`."""
     try:
-        yield
+        yield from chunks
     except _DAMAGED:
-        raise OSError(errno.EIO, "Incomplete or damaged compressed file", str(path)) from None
+        damage.append(_damaged(path))
+
+
+def _damaged(path: Path) -> DamagedFileError:
+    return DamagedFileError(errno.EIO, "Incomplete or damaged compressed file", str(path))
 
 
 class _ChunkStream(io.RawIOBase):

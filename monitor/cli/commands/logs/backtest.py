@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitor.cli.arguments import output_file
 from monitor.cli.commands.logs.decode import add_envelope
@@ -18,6 +18,9 @@ from monitor.cli.options import (
     load_config,
     print_error,
 )
+
+if TYPE_CHECKING:
+    from monitor.cli.report import Report
 
 
 def add(commands: Any) -> None:
@@ -64,6 +67,8 @@ def _backtest(arguments: argparse.Namespace) -> int:
             observer=keep if arguments.html else None,
             enveloped=arguments.envelope,
         )
+    if result.damaged and not result.records:
+        return _status(result)
     if arguments.report:
         report.write(result, arguments.report)
     if arguments.html:
@@ -72,10 +77,19 @@ def _backtest(arguments: argparse.Namespace) -> int:
         sys.stdout.buffer.write(report.encode(result))
     else:
         tables.print_report(result)
-    if result.records:
-        return 0
-    print_error(_nothing_read(arguments.logs, result.rejected))
-    return 2
+    if not result.records:
+        print_error(_nothing_read(arguments.logs, result.rejected))
+    return _status(result)
+
+
+def _status(result: Report) -> int:
+    """Return the exit status; print an error for each damaged file."""
+    for file, records in result.damaged.items():
+        print_error(
+            f"{file}: incomplete or damaged compressed file: {records:,} records before the damage"
+            " were read, and nothing after it"
+        )
+    return 0 if result.records and not result.damaged else 2
 
 
 def _nothing_read(paths: Sequence[Path], rejected: int) -> str:

@@ -15,7 +15,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-from monitor.ingest.files.streams import open_stream, plain_size
+from monitor.ingest.files.streams import DamagedFileError, open_stream, plain_size
 
 TEXT = "".join(f'{{"n": {n}, "text": "Größe \N{GRINNING FACE}"}}\n' for n in range(30_000))
 PLAIN = TEXT.encode()
@@ -63,6 +63,8 @@ def test_standard_input_is_decompressed(kind: str, monkeypatch: pytest.MonkeyPat
             head, self.rest = self.rest[: min(size, 4097)], self.rest[min(size, 4097) :]
             return head
 
+        read1 = read
+
     monkeypatch.setattr(sys, "stdin", type("In", (), {"buffer": Pipe(CONTENTS[kind]())}))
     assert read(Path("-")) == PLAIN
 
@@ -83,6 +85,26 @@ def test_truncated_file_names_itself(tmp_path: Path, kind: str) -> None:
     with pytest.raises(OSError, match="damaged") as caught:
         read(path)
     assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize("kind", ["gzip", "zstd", "gzip_of_zstd", "gzip_of_bom"])
+@pytest.mark.parametrize("size", [300, 30_000])
+def test_what_is_before_a_damage_is_read(tmp_path: Path, kind: str, size: int) -> None:
+    """The blocks before the damage are read, then the error is raised."""
+    path = tmp_path / "log"
+    content = CONTENTS[kind]()
+    path.write_bytes(content[: -len(content) // 10])
+    parts = list[bytes]()
+
+    def read_parts() -> None:
+        with open_stream(path) as stream:
+            parts.extend(iter(lambda: stream.read(size), b""))
+
+    with pytest.raises(DamagedFileError):
+        read_parts()
+    found = b"".join(parts)
+    assert PLAIN.startswith(found)
+    assert len(found) > len(PLAIN) / 5  # blocks of 128 KiB are whole or missing
 
 
 def test_size_is_known_for_plain_files_only(tmp_path: Path) -> None:

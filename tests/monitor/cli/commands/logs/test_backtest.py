@@ -152,3 +152,21 @@ def test_rejections_of_a_reference_are_printed(
     assert "1 missing_field" in one_line_error(
         capsys, "reference", "build", "-c", config, "--name", "x", path
     )
+
+
+def test_a_damaged_file_does_not_discard_the_others(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, log: Path, config: Path
+) -> None:
+    """What is before the damage and other files are reported; the error names what was read."""
+    path, report = tmp_path / "cut.gz", tmp_path / "report.json"
+    path.write_bytes(gzip.compress(log.read_bytes())[:-2000])
+    assert run("backtest", "-c", config, path, log, "--report", report) == 2
+    captured = capsys.readouterr()
+    written = json.loads(report.read_text())
+    lines = len(log.read_bytes().splitlines())
+    [(file, records)] = written["damaged"].items()
+    assert file == str(path)
+    assert 0 < records < lines
+    assert written["records"] == records + lines
+    assert f"{path}: incomplete or damaged compressed file: {records:,} records" in captured.err
+    assert f"{records + lines:,} records" in captured.out
