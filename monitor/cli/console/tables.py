@@ -170,17 +170,33 @@ def _print_warming_up(console: Console, report: Report) -> None:
         rest = _count(len(models) - MAX_WARMING_UP, "more model")
         console.print(f"[yellow]{rest} warming up[/]")
     if models and not report.budget:
-        console.print(_warm_up_hint(records[models[0]]), soft_wrap=True)
+        hint = _warm_up_hint(records[models[0]], report.warming_up[models[0]])
+        console.print(hint, soft_wrap=True)
 
 
-def _warm_up_hint(records: int) -> str:
-    """Return settings with which half of these records, of one model, are a reference."""
+def _warm_up_hint(records: int, needed: int) -> str:
+    """Return settings with which half of these records, of one model, are a reference.
+
+    With too few records, return how many are needed, and with which settings. needed: size of the
+    configured reference in records.
+    """
     window = min(1000, records // 2 // REFERENCE_WINDOWS // 10 * 10)
-    if window < MIN_WINDOW:
-        needed = _count(2 * REFERENCE_WINDOWS * MIN_WINDOW, "record")
-        return f"no model has enough records to be watched: use a log with {needed} of a model"
+    if window >= MIN_WINDOW:
+        hint = "to watch the second half of this log, configure a smaller reference (-c FILE):"
+    elif needed > REFERENCE_WINDOWS * MIN_WINDOW:
+        window = MIN_WINDOW
+        enough = _count(2 * REFERENCE_WINDOWS * window, "record")
+        hint = (
+            f"no model has enough records to be watched: use a log with at least {enough} of a"
+            " model and configure a smaller reference (-c FILE):"
+        )
+    else:
+        return (
+            "no model has enough records to be watched: use a log with at least"
+            f" {_count(2 * needed, 'record')} of a model, of which the first half is the reference"
+        )
     return (
-        "to watch the second half of this log, configure a smaller reference (-c FILE):\n"
+        f"{hint}\n"
         f"  reference: {{source: warmup, records: {REFERENCE_WINDOWS * window}}}\n"
         f"  windows: {{records: {window}, stride: {max(10, window // 10)}}}"
     )

@@ -166,7 +166,8 @@ def test_models_in_their_warm_up_are_listed(capsys: pytest.CaptureFixture[str]) 
     ]
     assert text.splitlines()[6] == "3 more models warming up"
     assert text.splitlines()[7:] == [
-        "no model has enough records to be watched: use a log with 2,000 records of a model"
+        "no model has enough records to be watched: use a log with at least 2,000 records of a"
+        " model, of which the first half is the reference"
     ]
 
 
@@ -188,6 +189,22 @@ def test_settings_that_fit_the_log_are_suggested(
     assert isinstance(config.reference, WarmupReference)
     assert config.reference.records <= records / 2
     assert config.windows.records == 1000 or config.reference.records > records / 2 - 110
+
+
+@pytest.mark.parametrize("needed", [1_001, 50_000])
+def test_a_log_that_is_too_short_gets_one_hint_that_suffices(
+    capsys: pytest.CaptureFixture[str], needed: int
+) -> None:
+    """The hint has the number of records and the settings with which so many are enough."""
+    result = report.build(
+        models={"a": 300}, rejections=[], seconds=1.0, events=[], warming_up={"a": needed}
+    )
+    tables.print_report(result)
+    *_, hint, reference, windows = capsys.readouterr().out.splitlines()
+    assert "at least 2,000 records of a model" in hint
+    config = Config.model_validate(yaml.safe_load(f"{reference[2:]}\n{windows[2:]}"))
+    assert isinstance(config.reference, WarmupReference)
+    assert config.reference.records == 1000
 
 
 def test_event_without_a_p_value_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
