@@ -20,6 +20,7 @@ from monitor.errors import UserError, os_error_reason
 from monitor.experiments.assignment.lookup import Assignments
 from monitor.ingest.decode.native.usual import READER_BUILT
 from monitor.kafka.clients import check_client_settings
+from monitor.kafka.readers.registry import check_files
 from monitor.roles import judge_setup, replay_setup, web_setup
 from monitor.roles.broker_probe import BrokerProbe
 from monitor.roles.detect import Detect
@@ -282,5 +283,6 @@ def run(config: Config, roles: Sequence[str], *, processes: bool = False) -> int
         if each != signal.SIGHUP or signal.getsignal(each) != signal.SIG_IGN:  # of nohup
             signal.signal(each, on_signal)
     check_client_settings(config.kafka)
+    check_files(config.kafka.schema_registry)
     tune_interpreter()
     return app.run()

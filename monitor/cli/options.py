@@ -52,11 +52,17 @@ def load_config(arguments: argparse.Namespace, *, secrets: bool = True) -> Confi
     from monitor.config.load import load
     from monitor.telemetry import logging
 
-    if arguments.config is None and Path("plumbline.yaml").exists():
-        arguments.config = Path("plumbline.yaml")
-    config = load(arguments.config, os.environ, secrets=secrets)
+    config = load(config_path(arguments), os.environ, secrets=secrets)
     logging.configure(config.log)
     return config
+
+
+def config_path(arguments: argparse.Namespace) -> Path | None:
+    """Return the path of -c, plumbline.yaml if that exists, or None. Sets the option to it."""
+    if arguments.config is None and Path("plumbline.yaml").exists():
+        arguments.config = Path("plumbline.yaml")
+    path: Path | None = arguments.config
+    return path
 
 
 def add_group(commands: Any, name: str, text: str) -> Any:

@@ -39,6 +39,11 @@ class ConfigError(UserError):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def is_part(section: str, key: str) -> bool:
+    """Return whether a key, as users write it, is a section or in it."""
+    return key == section or key.startswith((f"{section}.", f"{section}["))
+
+
 @dataclass(slots=True)
 class Draft:
     """A configuration that is not validated yet.
@@ -58,6 +63,13 @@ class Draft:
         place, line = ("", None) if known is None else self.origins[known]
         exact = line is None and known == key  # the name of the variable already gives the key
         self.problems.append(Problem(place, line, "" if exact else format_key(key), message))
+
+    def add_described(self, text: str) -> None:
+        """Add a problem whose text begins with its key and a colon, or with the section's."""
+        named = text.partition(": ")[0]
+        keys = [key for key in self.origins if is_part(format_key(key), named)]
+        place, line = self.origins[max(keys, key=len)] if keys else ("", None)
+        self.problems.append(Problem(place, line, "", text))
 
     def override(self, key: tuple[str, ...], value: object, name: str) -> None:
         """Set `key` to the value of the environment variable `name`."""

@@ -35,6 +35,20 @@ def load(path: Path | None, environ: Mapping[str, str], *, secrets: bool = True)
     replaced by a placeholder.
     Raises ConfigError with all problems.
     """
+    config, draft = load_draft(path, environ, secrets=secrets)
+    if config is None or draft.problems:
+        raise ConfigError(draft.problems)
+    return config
+
+
+def load_draft(
+    path: Path | None, environ: Mapping[str, str], *, secrets: bool = True
+) -> tuple[Config | None, Draft]:
+    """Return the configuration, and the draft with the places of its keys and all its problems.
+
+    If there are problems, the configuration is that of the valid sections; None if these alone are
+    not valid.
+    """
     draft = Draft()
     if path is not None:
         read_file(path, draft)
@@ -43,10 +57,16 @@ def load(path: Path | None, environ: Mapping[str, str], *, secrets: bool = True)
     if not secrets:
         assume_secrets(draft)
     read_secret_files(draft)
-    config = _validate(draft)
-    if config is None or draft.problems:
-        raise ConfigError(draft.problems)
-    return config
+    return _validate(draft) or _of_valid_sections(draft), draft
+
+
+def _of_valid_sections(draft: Draft) -> Config | None:
+    """Return the configuration without the sections that have problems, None if it is invalid."""
+    wrong = {key[0] for key in draft.invalid if key}
+    try:
+        return Config.model_validate({k: v for k, v in draft.data.items() if k not in wrong})
+    except ValidationError:
+        return None
 
 
 def _validate(draft: Draft) -> Config | None:

@@ -35,7 +35,7 @@ from monitor.config.sections.judging.section import JudgesConfig
 from monitor.config.sections.kafka.section import KafkaConfig
 from monitor.config.sections.notifications import NotificationsConfig
 from monitor.config.sections.process.section import HttpConfig, LogConfig, StateConfig
-from monitor.config.sections.process.web import WebConfig
+from monitor.config.sections.process.web import WebConfig, share_an_address
 from monitor.config.sections.replay.section import ReplayConfig
 from monitor.config.sections.replay.store import StoreConfig
 
@@ -121,6 +121,21 @@ class Config(Section):
                 "detectors",
             )
         return alarms
+
+    @field_validator("web")
+    @classmethod
+    def _check_addresses(cls, web: WebConfig, info: ValidationInfo) -> WebConfig:
+        http = info.data.get("http")  # absent if invalid, which is already reported
+        if http is None or not web.enabled or web.port == 0:
+            return web
+        if web.port == http.port and share_an_address((web.host, http.host)):
+            raise invalid(
+                f"http and web cannot both listen on port {web.port} of the same address; give"
+                " one of them another port",
+                "web.port",
+                "http.port",
+            )
+        return web
 
     @field_validator("reference")
     @classmethod

@@ -116,7 +116,8 @@ def check_client_settings(config: KafkaConfig, *, secrets: bool = True) -> None:
 
     secrets: whether the secrets of the configuration are the real ones; without them the settings
     of security are checked for their names and types only.
-    Raises UserError for a setting that librdkafka rejects.
+    Raises UserError with all files that cannot be read and the first setting that librdkafka
+    rejects, one a line.
     """
     overrides = {"log_level": 0} | ({} if secrets else {"security.protocol": "plaintext"})
     consumer = consumer_settings(config, "check") | overrides
@@ -124,24 +125,32 @@ def check_client_settings(config: KafkaConfig, *, secrets: bool = True) -> None:
     for settings in (consumer, producer):
         # Without servers they do not connect: no role has rights to the group of the check.
         del settings["bootstrap.servers"]
+    files = dict[str, str]()
     if "ssl" in str(consumer.get("security.protocol", "")).lower():
-        _check_files(config)
+        files = _unreadable(config)
+        for settings in (consumer, producer):
+            for key in [key for key in settings if files and key.endswith(".location")]:
+                del settings[key]  # the rest is checked as well
+    problems = [f"kafka.client.{key}: {problem}" for key, problem in files.items()]
     try:
         Consumer(consumer).close()
         Producer(producer)
     except KafkaException as error:
-        raise UserError(f"kafka.client: {error.args[0].str()}") from None
+        problems.append(f"kafka.client: {error.args[0].str()}")
+    if problems:
+        raise UserError("\n".join(problems))
 
 
-def _check_files(config: KafkaConfig) -> None:
-    """Raise UserError for a file of the client that cannot be read; librdkafka names none."""
+def _unreadable(config: KafkaConfig) -> dict[str, str]:
+    """Return why files of the client cannot be read, by setting; librdkafka names none."""
+    found = dict[str, str]()
     for key, value in config.client_settings().items():
         if key.endswith(".location") and value != "probe":  # searches the usual places
             try:
                 os.stat(str(value))
             except OSError as error:
-                reason = os_error_reason(error)
-                raise UserError(f"kafka.client.{key}: cannot read {value!r}: {reason}") from None
+                found[key] = f"cannot read {value!r}: {os_error_reason(error)}"
+    return found
 
 
 class _ClientLog:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from monitor.cli.options import (
     add_config,
     add_group,
     add_json,
-    load_config,
+    config_path,
     print_error,
     print_json,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from monitor.config.schema import Config
     from monitor.config.sections.judging.section import JudgesConfig
     from monitor.config.sections.kafka.section import KafkaConfig
+    from monitor.detect.audit.forecast import Forecast
     from monitor.ingest.files.sniff.finding import Finding
 
 
@@ -73,22 +75,9 @@ def add(commands: Any) -> None:
 def _check(arguments: argparse.Namespace) -> int:
     from monitor.cli.console import tables
     from monitor.config.schema import describe
-    from monitor.detect.audit import forecast
     from monitor.experiments.design import design_of
-    from monitor.roles import judge_setup
 
-    config = load_config(arguments, secrets=not arguments.without_secrets)
-    secrets = not arguments.without_secrets
-    problems = [
-        *_client_problems(config.kafka, secrets=secrets),
-        *judge_setup.problems(config, secrets=secrets),
-    ]
-    try:
-        found = forecast.compute(config)
-    except UserError as error:
-        raise UserError("\n".join([*problems, f"reference: {error}"])) from None
-    if problems:
-        raise UserError("\n".join(problems))
+    config, found = _checked(arguments)
     warnings = [*_warnings(config.judges), *_unjudged(config)]
     phases = {name: design_of(name, each).phase for name, each in config.experiments.items()}
     sample = None
@@ -109,6 +98,37 @@ def _check(arguments: argparse.Namespace) -> int:
         print()
         print_finding(sample)
     return _status(sample)
+
+
+def _checked(arguments: argparse.Namespace) -> tuple[Config, Forecast]:
+    """Return the configuration and its forecast.
+
+    Raises ConfigError with all problems: those of the keys, and what `run` would refuse of the
+    valid sections, each with its place if that is known.
+    """
+    from monitor.config.draft import ConfigError
+    from monitor.config.load import load_draft
+    from monitor.detect.audit import forecast
+    from monitor.roles import judge_setup
+    from monitor.telemetry import logging
+
+    secrets, found = not arguments.without_secrets, None
+    config, draft = load_draft(config_path(arguments), os.environ, secrets=secrets)
+    if config is not None:
+        logging.configure(config.log)
+        problems = [
+            *_client_problems(config.kafka, secrets=secrets),
+            *judge_setup.problems(config, secrets=secrets),
+        ]
+        try:
+            found = forecast.compute(config)
+        except UserError as error:
+            problems.append(f"reference: {error}")
+        for problem in problems:
+            draft.add_described(problem)
+    if config is None or found is None or draft.problems:
+        raise ConfigError(draft.problems)
+    return config, found
 
 
 def _status(sample: Finding | None) -> int:
@@ -149,14 +169,20 @@ def _unjudged(config: Config) -> list[str]:
 
 
 def _client_problems(kafka: KafkaConfig, *, secrets: bool) -> list[str]:
-    """Return what the Kafka client rejects."""
+    """Return what the clients of Kafka and of the schema registry reject."""
     from monitor.kafka.clients import check_client_settings
+    from monitor.kafka.readers.registry import check_files
 
+    found = list[str]()
     try:
         check_client_settings(kafka, secrets=secrets)
     except UserError as error:
-        return [str(error)]
-    return []
+        found += str(error).splitlines()
+    try:
+        check_files(kafka.schema_registry if secrets else None)
+    except UserError as error:
+        found.append(str(error))
+    return found
 
 
 def _schema(arguments: argparse.Namespace) -> int:

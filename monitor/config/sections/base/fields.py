@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
 
@@ -21,6 +22,8 @@ from monitor.config.sections.base.section import invalid
 
 MASK: Final = "***"
 """Replaces a secret wherever the configuration is shown."""
+_NUMERIC_HOST: Final = re.compile(r"[0-9.]+")
+_HOST_LABEL: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 FILE_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "description": "The value is the content of this file.",
@@ -42,6 +45,20 @@ _SEGMENT_VALUE = r"finish_reason=.+|metadata\.[^=]+=.+"
 _DURATION = r"(\d{1,9}(?:\.\d{1,6})?) ?(ms|s|m|h|d)"
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 T = TypeVar("T")
+
+
+def _check_host(host: str) -> str:
+    """Reject what is neither an IP address nor a name of a machine."""
+    if ":" in host or _NUMERIC_HOST.fullmatch(host):
+        try:
+            ip_address(host)
+        except ValueError:
+            raise invalid(
+                "is not an IP address; give one such as 127.0.0.1, 0.0.0.0 or ::, without a port"
+            ) from None
+    elif len(host) > 253 or not all(map(_HOST_LABEL.fullmatch, host.removesuffix(".").split("."))):
+        raise invalid("is neither an IP address nor the name of a machine")
+    return host
 
 
 def _check_name(name: str) -> str:
@@ -133,6 +150,8 @@ _NAME_SCHEMA = {"type": "string", "pattern": f"^{_LEGAL_NAME}$", "maxLength": _M
 _SEGMENT_SCHEMA = {"type": "string", "pattern": f"^({_SEGMENT})$"}
 _SEGMENT_VALUE_SCHEMA = {"type": "string", "pattern": f"^({_SEGMENT_VALUE})$"}
 NonEmpty = Annotated[str, AfterValidator(_check_text)]
+ListenHost = Annotated[str, AfterValidator(_check_text), AfterValidator(_check_host)]
+"""Address or name of this machine to listen on."""
 LegalName = Annotated[str, AfterValidator(_check_name), WithJsonSchema(_NAME_SCHEMA)]
 SegmentKey = Annotated[str, AfterValidator(_check_segment), WithJsonSchema(_SEGMENT_SCHEMA)]
 SegmentValue = Annotated[

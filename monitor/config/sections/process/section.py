@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from monitor.config.sections.base.fields import NonEmpty, Positive
+from monitor.config.sections.base.fields import ListenHost, Positive
 from monitor.config.sections.base.section import Section
 
 
@@ -27,7 +27,7 @@ class StateConfig(Section):
 class HttpConfig(Section):
     """HTTP server for metrics and health checks."""
 
-    host: NonEmpty = Field(default="127.0.0.1", description="Address to listen on.")
+    host: ListenHost = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(
         default=9464, ge=0, le=65535, description="TCP port to listen on. 0 selects any free port."
     )

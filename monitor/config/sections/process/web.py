@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from monitor.config.sections.base.fields import LegalName, NonEmpty, NonEmptyPath, UniqueTuple
+from monitor.config.sections.base.fields import (
+    LegalName,
+    ListenHost,
+    NonEmpty,
+    NonEmptyPath,
+    UniqueTuple,
+)
 from monitor.config.sections.base.section import Section, invalid
 from monitor.config.sections.process.review import ReviewQueueConfig
 from monitor.config.sections.process.sign_in import ProxyConfig
+
+_ALL_ADDRESSES: Final = frozenset({"0.0.0.0", "::"})
+"""Hosts that stand for all addresses of a machine."""
 
 
 def is_loopback(host: str) -> bool:
@@ -23,11 +32,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def share_an_address(hosts: tuple[str, str]) -> bool:
+    """Return whether two servers that listen on these hosts need different ports."""
+    first, second = ("127.0.0.1" if host == "localhost" else host.lower() for host in hosts)
+    return first == second or not {first, second}.isdisjoint(_ALL_ADDRESSES)
+
+
 class WebConfig(Section):
     """Web application: review of responses, results and decisions."""
 
     enabled: bool = Field(default=False, description="Whether the role `web` runs.")
-    host: NonEmpty = Field(
+    host: ListenHost = Field(
         default="127.0.0.1",
         description="Address to listen on. Other addresses than loopback need `sign_in: required`.",
     )

@@ -101,6 +101,29 @@ REFUSED: dict[str, tuple[str, list[str]]] = {
         "reference: {source: file, path: none.jsonl}",
         ["reference", "none.jsonl"],
     ),
+    "registry_ca": (
+        "kafka: {schema_registry: {url: 'https://x', ca: none.pem}}",
+        ["c.yaml:1: kafka.schema_registry.ca: 'none.pem' cannot be read: no such file"],
+    ),
+    "registry_ca_without_certificates": (
+        "kafka: {schema_registry: {url: 'https://x', ca: c.yaml}}",
+        ["c.yaml:1: kafka.schema_registry.ca: 'c.yaml' has no certificates in PEM"],
+    ),
+    "equal_ports": ("http: {port: 9}\nweb: {enabled: true, port: 9}", ["c.yaml:2: web.port"]),
+    "no_address": ("http: {host: 999.1.1.1}", ["c.yaml:1: http.host"]),
+    "all_at_once": (
+        "windows: {recods: 1}\nkafka:\n  client:\n    security.protocol: ssl\n"
+        "    nonsense.setting: 1\n    ssl.ca.location: none.crt\n"
+        "  schema_registry: {url: 'https://x', ca: none.pem}\n"
+        "reference: {source: file, path: none.jsonl}\n",
+        [
+            "c.yaml:1: windows.recods: unknown key",
+            'c.yaml:3: kafka.client: No such configuration property: "nonsense.setting"',
+            "c.yaml:6: kafka.client.ssl.ca.location: cannot read 'none.crt'",
+            "c.yaml:7: kafka.schema_registry.ca: 'none.pem'",
+            "c.yaml:8: reference: ",
+        ],
+    ),
     "unknown_reference": ("reference: {source: named, name: chat}", ["reference", "'chat'"]),
     "rubric": (JUDGES.replace("tone", "tome"), ["unknown rubric 'tome'"]),
     "metric": (JUDGES + "  ragas: [faithfullness]", ["did you mean 'faithfulness'"]),
