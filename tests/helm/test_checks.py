@@ -55,6 +55,14 @@ def kafka(**keys: Any) -> dict[str, Any]:
             {"config": {"experiments": {"e": {"variants": {"b": 1, "a": 1}, "goal": "error"}}}},
             "config.experiments.e.variants is a mapping, whose order Helm does not keep",
         ),
+        (
+            {"podDisruptionBudget": {"maxUnavailable": 0}},
+            "podDisruptionBudget.maxUnavailable is 0, so no pod may be evicted",
+        ),
+        (
+            {"networkPolicy": {"kafkaPorts": [9092, 9093, 9092]}},
+            'networkPolicy.kafkaPorts contains "9092" twice: remove one of them',
+        ),
         ({"image": {"repository": ""}}, "image.repository is empty: build the image, push it to"),
         (kafka(bootstrap_servers=""), "bootstrap_servers is empty: give your brokers"),
         (

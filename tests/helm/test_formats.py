@@ -220,12 +220,13 @@ RESOURCES = [
 ]
 
 SCHEDULING = [
-    ({"podDisruptionBudget": {"maxUnavailable": "200%"}}, "a percentage from 0% to 100%"),
-    ({"podDisruptionBudget": {"maxUnavailable": "101%"}}, "a percentage from 0% to 100%"),
-    ({"podDisruptionBudget": {"maxUnavailable": "-5%"}}, "a percentage from 0% to 100%"),
+    ({"podDisruptionBudget": {"maxUnavailable": "200%"}}, "a percentage from 1% to 100%"),
+    ({"podDisruptionBudget": {"maxUnavailable": "101%"}}, "a percentage from 1% to 100%"),
+    ({"podDisruptionBudget": {"maxUnavailable": "-5%"}}, "a percentage from 1% to 100%"),
     ({"podDisruptionBudget": {"maxUnavailable": "1"}}, "use a number of pods, or a percentage"),
     ({"podDisruptionBudget": {"maxUnavailable": ""}}, "use a number of pods, or a percentage"),
-    ({"podDisruptionBudget": {"maxUnavailable": "2.5%"}}, "a percentage from 0% to 100%"),
+    ({"podDisruptionBudget": {"maxUnavailable": "0%"}}, "with 0 no node can be drained"),
+    ({"podDisruptionBudget": {"maxUnavailable": "2.5%"}}, "a percentage from 1% to 100%"),
     (together(tolerations=[{"key": "a b"}]), 'pods.together.tolerations[0].key is "a b"'),
     (together(tolerations=[{"key": "a", "value": "b c"}]), 'tolerations[0].value is "b c"'),
     (together(tolerations=[{}]), "tolerations[0] has no key: set key, or operator"),
@@ -458,7 +459,7 @@ def test_names_that_look_like_numbers_or_are_long_are_accepted(
         resources({"kubernetes.io/batch-cpu": 1}, {}),
         together(resources={"requests": None, "limits": None}),
         {"podDisruptionBudget": {"maxUnavailable": "100%"}},
-        {"podDisruptionBudget": {"maxUnavailable": "0%"}},
+        {"podDisruptionBudget": {"maxUnavailable": "1%"}},
         {"podDisruptionBudget": {"maxUnavailable": 1000000}},
         {"terminationGracePeriodSeconds": 1000000},
         {"topologySpread": {"keys": []}},

@@ -91,6 +91,13 @@ def test_its_pods_are_those_of_judges_in_image_resources_and_network() -> None:
             "config.judges.rubrics is empty: set the rubrics",
         ),
         ({"nightly": {"model": "other"}}, "nightly.model is other, which has no price"),
+        ({"nightly": {"schedule": "99 2 * * *"}}, 'whose minute is "99": use 0 to 59'),
+        ({"nightly": {"schedule": "0 24 * * *"}}, 'whose hour is "24": use 0 to 23'),
+        ({"nightly": {"schedule": "0 2 0 * *"}}, 'whose day is "0": use 1 to 31'),
+        ({"nightly": {"schedule": "0 2 * 13 *"}}, 'whose month is "13": use 1 to 12'),
+        ({"nightly": {"schedule": "0 2 * * 7"}}, 'whose weekday is "7": use 0 (Sunday) to 6'),
+        ({"nightly": {"schedule": "*/0 2 * * *"}}, 'whose minute is "*/0"'),
+        ({"nightly": {"schedule": "0,1, 2 * * *"}}, 'whose minute is "0,1,"'),
         ({"nightly": {"schedule": "02:00"}}, 'nightly.schedule is "02:00": write five fields'),
         ({"nightly": {"retries": -1}}, "retries"),
         ({"nightly": {"model": "x", "when": "now"}}, "when"),
@@ -101,3 +108,12 @@ def test_values_that_cannot_work_are_refused(values: dict[str, Any], message: st
     with pytest.raises(helm_python.HelmError) as refused:
         render(merged(JUDGES, values))
     assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "schedule", ["@daily", "*/15 0-23/2 1,15,31 JAN-mar ?", "59 23 31 12 6", "05 02 * * mon-FRI,0"]
+)
+def test_schedules_of_kubernetes_are_accepted(schedule: str) -> None:
+    """Ranges, steps, lists and names are in the CronJob as they are written."""
+    spec, _ = nightly(nightly={"schedule": schedule})
+    assert spec["schedule"] == schedule

@@ -70,6 +70,13 @@
 {{- end }}
 {{- end }}
 
+{{- if and .Values.podDisruptionBudget.enabled (eq (toString .Values.podDisruptionBudget.maxUnavailable) "0") }}
+{{- fail "podDisruptionBudget.maxUnavailable is 0, so no pod may be evicted and no node can be drained: set 1 or more, or a percentage from 1% to 100%" }}
+{{- end }}
+{{- $ports := list }}
+{{- range .Values.networkPolicy.kafkaPorts }}{{ $ports = append $ports (toString .) }}{{ end }}
+{{- include "plumbline.checkUnique" (list "networkPolicy.kafkaPorts" $ports) }}
+
 {{- if and .Values.monitoring.podMonitor.enabled .Values.monitoring.serviceMonitor.enabled }}
 {{- fail "monitoring.podMonitor and monitoring.serviceMonitor are both enabled, so every pod would be scraped twice: disable one of them" }}
 {{- end }}

@@ -28,6 +28,28 @@
 {{- if not (regexMatch "^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|\\S+( \\S+){4})$" .Values.nightly.schedule) }}
 {{- fail (printf "nightly.schedule is %q: write five fields, minute, hour, day, month and weekday, such as 0 2 * * *" .Values.nightly.schedule) }}
 {{- end }}
+{{- if not (hasPrefix "@" .Values.nightly.schedule) }}
+{{- $fields := splitList " " .Values.nightly.schedule }}
+{{- range $i, $field := include "plumbline.cronFields" . | fromYamlArray }}
+{{- if not (regexMatch (printf "^%s(,%s)*$" $field.item $field.item) (index $fields $i)) }}
+{{- fail (printf "nightly.schedule is %q, whose %s is %q: use %s, *, ranges such as 1-5, steps such as */2, or several of them with commas" $.Values.nightly.schedule $field.name (index $fields $i) $field.values) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Fields of a schedule as Kubernetes reads them: name, values, and a pattern for one of a list. */}}
+{{- define "plumbline.cronFields" -}}
+{{- range list
+  (list "minute" "0 to 59" "[0-5]?[0-9]")
+  (list "hour" "0 to 23" "([01]?[0-9]|2[0-3])")
+  (list "day" "1 to 31" "(0?[1-9]|[12][0-9]|3[01])")
+  (list "month" "1 to 12" "(0?[1-9]|1[0-2]|(?i:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec))")
+  (list "weekday" "0 (Sunday) to 6" "([0-6]|(?i:sun|mon|tue|wed|thu|fri|sat))") }}
+- name: {{ index . 0 }}
+  values: {{ index . 1 }}
+  item: {{ printf "([*?]|%s(-%s)?)(/[1-9][0-9]*)?" (index . 2) (index . 2) | squote }}
+{{- end }}
 {{- end }}
 
 {{- define "plumbline.checkProvider" -}}

@@ -48,9 +48,9 @@ quantity:
   most: 63
   rule: use a quantity that is not negative, such as 250m, 2, 512Mi or 2Gi
 percentage:
-  pattern: '^(100|[0-9]{1,2})%$'
+  pattern: '^(100|[1-9][0-9]?)%$'
   most: 4
-  rule: use a number of pods, or a percentage from 0% to 100%
+  rule: use a number of pods, or a percentage from 1% to 100%; with 0 no node can be drained
 duration:
   pattern: '^[1-9][0-9]*(ms|s|m|h)$'
   most: 20
