@@ -1,1 +1,1 @@
-"""Refusals: which responses decline to answer, in nineteen languages and by the user's patterns."""
+"""Refusals: which responses decline to answer, in twenty languages and by the user's patterns."""

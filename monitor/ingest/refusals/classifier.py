@@ -1,7 +1,7 @@
 """Classify responses: does one begin with a refusal?
 
 Only the beginning of a response is examined, without a closed part of reasoning and without marks
-such as emoji, quotes or Markdown. Most responses are excluded by their first letters.
+such as emoji, quotes, Markdown or tags of HTML. Most responses are excluded by their first letters.
 """
 
 from __future__ import annotations
@@ -22,7 +22,18 @@ LANGUAGES = (ENGLISH, *latin.LANGUAGES, *scripts.LANGUAGES)
 
 _REASONING = r"[ \t\r\n]{0,100}+[<\[](think|thinking|thought|reasoning|THINK)[>\]]"
 _reasoning = re.compile(_REASONING).match
-_leading_marks = re.compile(r"[\W_]++").match
+_TAGS = ("p", "div", "span", "b", "i", "em", "strong", "br", "blockquote", "h1", "h2", "h3", "li")
+_TAG = (
+    r"(?<=<)(?:"
+    + "|".join("".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in name) for name in _TAGS)
+    + r")(?:\s[^<>]{0,100})?/?>"
+)
+"""A tag of HTML without the `<`, which is one of the marks."""
+_MARKS = rf"[\W_]{{0,100}}+(?:{_TAG}[\W_]{{0,100}}+){{0,5}}+"
+_leading_marks = re.compile(_MARKS).match
+_without_tags = re.compile(_TAG).sub
+MARKUP = tuple(name + end for name in _TAGS for end in (">", " ", "/"))
+"""Beginnings of responses that have tags before them, without marks."""
 _closing = {
     **{'"': '"', "'": r"'(?!\w)", "“": '[”“"]', "„": '[“”"]', "«": "»", "‹": "›"},
     **{"「": "」", "『": "』"},
@@ -110,7 +121,7 @@ def _without_marks(text: str) -> str:
 
 def _is_quotation(head: str, body: str) -> bool:
     """Return whether a text goes on after a quotation at its beginning, which it discusses."""
-    marks = head[: len(head) - len(body)]
+    marks = _without_tags("", head[: len(head) - len(body)])
     return any(_quotes[mark](body) for mark in marks if mark in _quotes)
 
 
@@ -147,5 +158,5 @@ def _character(character: str) -> str:
 
 
 _firsts = "".join(sorted({each[0] for each in OPENINGS} | {each[0].upper() for each in OPENINGS}))
-_may_decline = re.compile(rf"[\W_]{{0,100}}+(?=[{_firsts}]){_trie(OPENINGS)}|{_REASONING}").match
+_may_decline = re.compile(rf"{_MARKS}(?=[{_firsts}]){_trie(OPENINGS)}|{_REASONING}").match
 """Match texts that may be refusals. What the reader of records does not keep does not match."""

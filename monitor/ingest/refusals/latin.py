@@ -263,7 +263,28 @@ POLISH = Language(
     lead=r"(?:niestety|obawiam się|jako (?:model|ai\b|sztuczna|asystent))",
 )
 
+SWEDISH = Language(
+    "Swedish",
+    (
+        *("jag kan", "jag är", "jag får", "jag måste", "jag vill inte", "jag ber", "jag beklagar"),
+        *("tyvärr", "beklagar", "förlåt", "ursäkta", "som en ai", "som en språk", "som ai"),
+        *("som språk", "vi kan", "det kan jag", "det är tyvärr", "jag avböjer", "som en assist"),
+    ),
+    unable=(
+        r"(?:(?:jag|vi) (?:kan|får) (?:tyvärr |dessvärre )?(?:inte|ej)"
+        r"(?!\w| (?:vänta|nog|tacka|tro|hitta några|hålla med|annat|sluta|låta bli"
+        r"|[^.!?]{0,40}\bnog\b))"
+        r"|jag (?:är|har) (?:tyvärr |dessvärre )?(?:inte|ej) "
+        r"(?:i stånd|tillåtelse|behörig|möjlighet|kapabel)"
+        r"|jag måste (?:tyvärr )?(?:avböja|tacka nej|neka)|jag avböjer\b"
+        r"|det kan jag (?:tyvärr |dessvärre )?inte\b)"
+    ),
+    sorry=r"(?:jag )?(?:ber (?:så mycket )?om ursäkt|är ledsen|beklagar|förlåt|ursäkta)\b",
+    lead=r"(?:tyvärr|som (?:en )?(?:ai\b|ai-|språkmodell|assistent))",
+    after=r"(?:(?:kan|får) (?:jag|vi) (?:inte|ej)\b|(?:kan|får) inte\b|(?:är )?inte möjligt\b)",
+)
+
 LANGUAGES = (
     *(SPANISH, FRENCH, PORTUGUESE, ITALIAN, GERMAN, DUTCH, INDONESIAN, TURKISH, VIETNAMESE),
-    POLISH,
+    *(POLISH, SWEDISH),
 )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from monitor.ingest.decode.native.kinds import Needed
 from monitor.ingest.fields.fields import NUMBERS, RAW, Coded, Fields, OptionalFields, Scores
 from monitor.ingest.fields.ids import Ids
-from monitor.ingest.refusals.classifier import HEAD_CHARS, OPENINGS
+from monitor.ingest.refusals.classifier import HEAD_CHARS, MARKUP, OPENINGS
 from monitor.records import MAX_TIMESTAMP
 
 try:
@@ -116,4 +116,4 @@ def _scanned_openings(openings: Sequence[str]) -> bytes:
     return b"".join(sorted(scanned))
 
 
-_OPENINGS = _scanned_openings(OPENINGS)
+_OPENINGS = _scanned_openings((*OPENINGS, *MARKUP))

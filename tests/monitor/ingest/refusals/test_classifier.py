@@ -10,6 +10,7 @@ from benchmarks.refusals.__main__ import HELD_OUT, RESPONSES, labelled
 from monitor.config.sections.base.fields import regex_search
 from monitor.ingest.refusals.classifier import (
     LANGUAGES,
+    MARKUP,
     OPENINGS,
     RefusalClassifier,
     answer_start,
@@ -64,6 +65,7 @@ MARKS = [
         "(",
         "👩‍👩‍👧 ",
     ),
+    *("<p>", "<P>", "<div><p>\n", '<p class="answer">**', "<br/><br />", "<h2>⚠️ "),
     *(
         "<think>Bad.</think>\n\n",
         "\n<thinking>\nNo.\n</thinking>",
@@ -79,7 +81,7 @@ MARKS = [
     "text", [ENGLISH, "Lo siento, pero no puedo ayudarte.", "对不起，我不能帮你。"]
 )
 def test_marks_before_a_refusal_are_ignored(mark: str, text: str) -> None:
-    """Emoji, blanks, Markdown and a closed part of reasoning may precede a refusal."""
+    """Emoji, blanks, Markdown, tags and a closed part of reasoning may precede a refusal."""
     assert is_refusal(mark + text)
     assert not is_refusal(mark + "Sure, here it is: " + text)
 
@@ -139,8 +141,8 @@ def test_beginnings_are_openings() -> None:
     for each in LABELLED:
         if each.declines and is_refusal(each.text):
             start = answer_start(each.text) or 0
-            body = normalized(each.text[start:]).lstrip('\n *_>#"⚠️🚫🙏😔-—')
-            assert body.startswith(OPENINGS), each.text
+            body = normalized(each.text[start:]).lstrip('\n *_<>#"⚠️🚫🙏😔-—')
+            assert body.startswith((*OPENINGS, *MARKUP)), each.text
 
 
 def test_patterns_of_the_user() -> None:

@@ -128,7 +128,8 @@ def test_texts_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", ["I cannot", "So sorry", "“No”", "¡", " ", "\n", "*", "\\u0049'm", "é"]
+    "start",
+    ["I cannot", "So sorry", "“No”", "¡", " ", "\n", "*", "\\u0049'm", "é", "<P>", '<div id="a">'],
 )
 def test_beginning_of_a_possible_refusal_is_kept(start: str) -> None:
     """If a response may be a refusal or blank, the examined characters are kept."""
