@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.ingest.files.splitting import framing
+from monitor.ingest.files.splitting.recovery import is_json
 
 TRICKY = 'quote " backslash \\ bracket ] } [ { comma , \n "'
 RECORDS: list[Any] = [
@@ -173,10 +174,10 @@ def test_only_the_damaged_record_is_lost(
         start = len(texts[place]) - len(texts[place].lstrip())
         texts[place] = texts[place][:start] + damaged(texts[place][start:], generator)
         found = payloads(before + between.join(texts) + after)
-        valid = [json.loads(payload) for payload in found if framing.is_json(payload)]
+        valid = [json.loads(payload) for payload in found if is_json(payload)]
         others = MANY[:place] + MANY[place + 1 :]
         assert [each for each in valid if each in others] == others, texts[place]
-        if not framing.is_json(texts[place].encode()):
+        if not is_json(texts[place].encode()):
             assert len(found) > len(others)
 
 
@@ -192,7 +193,7 @@ def test_reading_resumes_within_a_value_that_is_cut(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(framing, "BATCH_BYTES", 300)
     texts = [json.dumps({"id": n, "text": "x" * 40}, indent=2) for n in range(200)]
     texts[10] = texts[10][:20]
-    found = [each for each in payloads("\n".join(texts)) if framing.is_json(each)]
+    found = [each for each in payloads("\n".join(texts)) if is_json(each)]
     assert [json.loads(each)["id"] for each in found] == [*range(10), *range(11, 200)]
 
 
