@@ -130,6 +130,26 @@ class Baseline:
             by_bin[:, self._conditional] = adjusted.clip(0.0)
         return by_bin
 
+    @property
+    def fine_width(self) -> int:
+        """P, the largest number of bins, or of cells of a categorical stream."""
+        bins = int(self.bin_counts.shape[1])
+        return max([bins, *(stream.cells for stream in self.categorical)])
+
+    def fine_counts(self, cell_counts: Floats) -> Floats:
+        """Return counts by bin, or by cell of categorical streams, shape (m, S, P).
+
+        cell_counts: by cell, shape (m, S, G).
+        """
+        by_bin, width = self.sum_by_bin(cell_counts), self.fine_width
+        if all(stream.divisions == 1 for stream in self.categorical):
+            return by_bin
+        fine = np.zeros((*by_bin.shape[:2], width))
+        fine[..., : by_bin.shape[2]] = by_bin
+        first, last = len(self.numeric), len(self.numeric) + len(self.categorical)
+        fine[:, first:last] = cell_counts[:, first:last, :width]
+        return fine
+
 
 def sum_by_bin(counts: NDArray[np.number], stream: Stream) -> Floats:
     """Return counts by bin, shape (..., B), from counts by cell, shape (..., G) or padded.

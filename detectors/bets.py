@@ -20,6 +20,7 @@ from detectors.baseline import Stream
 from detectors.categorical_stream import CategoricalStream
 from detectors.conditional_stream import ConditionalStream
 from detectors.numeric_stream import TAILS, NumericStream
+from detectors.rare_cells import MIN_IN_CELL
 
 SHIFTS = {0.1: 4.0, 0.2: 4.0, 0.5: 1.5, 1.0: 0.2}
 """Shifts of the mean, up and down, in standard deviations of the normal scores of the ranks, with
@@ -44,6 +45,9 @@ BIN_FACTOR = 2.0
 FALLEN_FACTOR = 0.25
 """Factor of the share of a category that vanishes or nearly does. A window of 1,000 records expects
 too few of a rare category for its absence to be significant; some thousand records are certain."""
+RARE_FACTOR = 3.0
+"""Factor of the share of a rare category. It gains from a factor of two on; at ten it gains half as
+much as a bet on ten does."""
 NEW_SHARES = (0.003, 0.03)
 """Shares of records with an unknown category, or with a value outside the reference's range."""
 MAX_BINS = 16
@@ -78,13 +82,14 @@ class _Family:
     """Bets on one kind of change: names, payoffs of shape (G, k), and weights of shape (k,).
 
     rare: whether they depend on cells so rare that the reference does not show the dependence of
-    their records.
+    their records. sparse: whether it shows it for all of them together.
     """
 
     names: tuple[str, ...]
     payoffs: Floats
     weights: Floats
     rare: bool = False
+    sparse: bool = False
 
 
 def build_bets(stream: Stream) -> Bets:
@@ -98,6 +103,7 @@ def build_bets(stream: Stream) -> Bets:
         families = [*_on_values(stream, shares), _on_bins(stream, shares, 0.03)]
     else:
         families = [_on_bins(stream, shares, 0.7), _on_fallen_bins(stream, shares, 0.1)]
+        families.append(_on_rare_cells(stream, shares, 0.1))
     if not isinstance(stream, ConditionalStream):
         families.append(_on_missing(shares))
         families.append(_on_new(stream, shares))
@@ -106,7 +112,8 @@ def build_bets(stream: Stream) -> Bets:
     weights = np.concatenate([family.weights for family in families])
     names = tuple(name for family in families for name in family.names)
     rare = np.concatenate([np.full(len(f.names), f.rare) for f in families])
-    log_payoffs, error = _corrected(payoffs, shares, stream, rare)
+    sparse = np.concatenate([np.full(len(f.names), f.sparse) for f in families])
+    log_payoffs, error = _corrected(payoffs, shares, stream, rare, sparse)
     return Bets(names, weights / weights.sum(), round_down(log_payoffs), error)
 
 
@@ -227,6 +234,20 @@ def _on_fallen_bins(stream: CategoricalStream, shares: Floats, weight: float) ->
     return _on_shares(stream, shares, "fewer", chosen, (FALLEN_FACTOR, weight))
 
 
+def _on_rare_cells(stream: CategoricalStream, shares: Floats, weight: float) -> _Family:
+    """Return bets on more records in each cell of the bin "rare"; none if it has one cell."""
+    if stream.divisions == 1:
+        return _Family((), np.zeros((len(shares), 0)), np.zeros(0))
+    held = shares * (stream.count + stream.missing) >= MIN_IN_CELL
+    cells = [c for c in range(stream.frequent, stream.cells - 2) if held[c]]
+    share = shares[cells]
+    inside = np.arange(len(shares))[:, None] == np.array(cells, int)
+    payoffs = np.where(inside, RARE_FACTOR, (1 - RARE_FACTOR * share) / (1 - share))
+    names = stream.cell_names()
+    chosen = tuple(f"more {names[c]}" for c in cells)
+    return _Family(chosen, payoffs, _split(weight, [1.0] * len(cells)), sparse=True)
+
+
 def _frequent_bins(stream: Stream, shares: Floats, bins: int) -> list[int]:
     """Return the most frequent of the first bins; not those near half of all, or hardly known."""
     by_bin = np.bincount(stream.bin_of_cell(), shares)
@@ -280,18 +301,21 @@ def _on_new(stream: Stream, shares: Floats) -> _Family:
 
 
 def _corrected(
-    payoffs: Floats, shares: Floats, stream: Stream, rare: Bools
+    payoffs: Floats, shares: Floats, stream: Stream, rare: Bools, sparse: Bools
 ) -> tuple[Floats, Floats]:
     """Return log payoffs that stay fair for dependent records, and the errors of their means.
 
     The means use the reference's shares, which have an error. Where sums over blocks vary v times
     as much as those of independent records, a bet is raised to the power 1 / v: the mean of its
     product over a normal sum is then 1 again. Rare cells are assumed to depend as much as the most
-    dependent bet: extremes come in clusters.
+    dependent bet: extremes come in clusters. Sparse ones depend at least as much as their mean: the
+    estimate of one of them has a large error.
     """
     error = np.sqrt(np.maximum(shares @ payoffs**2 - 1, 0.0))
     log_payoffs = np.log(payoffs)
     inflation = dependence.long_run_inflation(stream.blocks, log_payoffs, shares)
-    inflation[rare] = inflation.max()
+    inflation[rare] = inflation[~sparse].max()
+    if sparse.any():
+        inflation[sparse] = np.maximum(inflation[sparse], inflation[sparse].mean())
     records = stream.count + stream.missing
     return log_payoffs / inflation, error / np.sqrt(inflation * records)

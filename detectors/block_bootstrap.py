@@ -51,7 +51,7 @@ class BlockBootstrap:
         )
 
     def take(self, records: int) -> tuple[Floats, NDArray[np.uint8]]:
-        """Return the next records for `Window.extend`: values (F, n) and bins (C, n)."""
+        """Return the next records for `Window.extend`: values (F, n) and cells (C, n)."""
         values, categories = self.rest
         needed = records - values.shape[1]
         if needed > 0:
@@ -77,30 +77,32 @@ class BlockBootstrap:
         return int(shortest * (longest / shortest) ** self.rng.random())
 
     def _draw_records(self, picked: Ints) -> tuple[Floats, NDArray[np.uint8]]:
-        """Return records of the picked blocks: values (F, n) and bins (C, n)."""
+        """Return records of the picked blocks: values (F, n) and cells (C, n)."""
         values = np.empty((len(self.baseline.numeric), len(picked) * BLOCK_SIZE))
         categories = np.empty((len(self.baseline.binned), values.shape[1]), np.uint8)
         for row, stream in zip(values, self.baseline.numeric, strict=True):
             row[:] = self._draw_values(stream, self._draw_cells(stream.blocks, picked))
-        for bins, category in zip(categories, self.baseline.binned, strict=True):
+        for codes, category in zip(categories, self.baseline.binned, strict=True):
             cells = self._draw_cells(category.blocks, picked)
             if isinstance(category, CategoricalStream):
                 cells = self._with_unseen(category, cells)
-            bins[:] = cells
+            codes[:] = cells
         return values, categories
 
-    def _with_unseen(self, stream: CategoricalStream, bins: Ints) -> Ints:
-        """Return bins in which as many rare records as expected are of unseen categories.
+    def _with_unseen(self, stream: CategoricalStream, cells: Ints) -> Ints:
+        """Return cells in which as many rare records as expected are of unseen categories.
 
         The blocks have those that one window contains, and not those that Good's estimate adds
         (see `CategoricalStream.unseen`).
         """
-        rare = float(stream.counts[stream.frequent :].sum()) - stream.unseen_in_blocks
         more = stream.unseen - stream.unseen_in_blocks
         if more <= 0:
-            return bins
-        unseen = (bins == stream.frequent) & (self.rng.random(len(bins)) * rare < more)
-        return np.where(unseen, stream.bins - 2, bins)
+            return cells
+        losing = np.zeros(stream.cells, np.bool_)
+        losing[stream.frequent : -2] = stream.unseen_from
+        held = float(stream.rare_counts()[stream.unseen_from].sum()) - stream.unseen_in_blocks
+        unseen = losing[cells] & (self.rng.random(len(cells)) * held < more)
+        return np.where(unseen, stream.cells - 2, cells)
 
     def _draw_cells(self, blocks: Blocks, picked: Ints) -> Ints:
         """Return the cells of the picked blocks' records, in random order in each, shape (n,)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,13 @@ from detectors import dependence
 from detectors.arrays import Floats, Ints
 from detectors.dependence import Blocks
 from detectors.kinds import Kind
+from detectors.rare_cells import assign_rare_cells
 
 RARE_SHARE = 0.01
 """Categories below this share of the values of the reference share the bin "rare"."""
+
+MAX_CELLS = 64
+"""Cells of a stream, unless it has more bins: about as many as those of a numeric one."""
 
 _OTHER_BINS = 3
 """Bins beside those of frequent categories: rare, other, missing."""
@@ -41,13 +45,16 @@ _reserved = re.compile(
 class CategoricalStream:
     """The reference window of one categorical stream.
 
-    The cells of a categorical stream are its bins: the frequent categories, "rare" (known but below
-    RARE_SHARE), "other" (unknown) and "missing".
+    Its bins are the frequent categories, "rare" (known but below RARE_SHARE), "other" (unknown) and
+    "missing". Each is a cell, except that "rare" is divided: a rare category that multiplies hardly
+    moves the share of all of them.
 
     categories: most frequent first. counts: their reference records.
     other: records of categories beyond the limit on the number of categories.
     blocks, inflation: as in `NumericStream`, but "other" also has the records of rare categories
     that occur in one window of the reference only: the other windows do not contain them.
+    rare_cells: cell of each rare category among those of "rare", see `assign_rare_cells`; empty if
+    they share one, as in references of earlier versions.
     """
 
     name: str
@@ -57,6 +64,7 @@ class CategoricalStream:
     other: int
     blocks: Blocks
     inflation: float
+    rare_cells: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     kind = Kind.CATEGORICAL
 
@@ -70,13 +78,23 @@ class CategoricalStream:
         """Number of categories with their own bin."""
         if self.blocks.shape[1]:
             # references of earlier versions compare with all records instead of those with a value
-            return int(self.blocks.shape[1]) - _OTHER_BINS
+            return int(self.blocks.shape[1]) - _OTHER_BINS + 1 - self.divisions
         return int((self.counts >= RARE_SHARE * self.count).sum())
+
+    @property
+    def divisions(self) -> int:
+        """Number of cells of the bin "rare"."""
+        return int(self.rare_cells.max(initial=0)) + 1
 
     @property
     def bins(self) -> int:
         """Number of bins: the frequent categories, rare, other, missing."""
         return self.frequent + _OTHER_BINS
+
+    @property
+    def cells(self) -> int:
+        """Number of cells: the bins, with those of "rare" instead of it."""
+        return self.bins - 1 + self.divisions
 
     def bin_counts(self) -> Floats:
         """Return the expected records by bin for as many records as the reference has, (bins,).
@@ -87,6 +105,31 @@ class CategoricalStream:
         rare = self.counts[self.frequent :].sum() - self.unseen
         own = self.counts[: self.frequent]
         return np.concatenate((own, [rare, self.other + self.unseen, self.missing]), dtype=float)
+
+    def cell_counts(self) -> Floats:
+        """Return the same by cell, shape (cells,)."""
+        by_bin, rare = self.bin_counts(), self.rare_counts()
+        losing = np.where(self.unseen_from, rare, 0.0)
+        rare -= losing * (self.unseen / max(1.0, float(losing.sum())))
+        return np.concatenate((by_bin[: self.frequent], rare, by_bin[-2:]))
+
+    def rare_counts(self) -> Floats:
+        """Return the reference's records by cell of "rare", shape (divisions,)."""
+        counts = self.counts[self.frequent :]
+        if not len(self.rare_cells):
+            return np.array([counts.sum()], float)
+        return np.bincount(self.rare_cells, counts, self.divisions).astype(np.float64)
+
+    @property
+    def unseen_from(self) -> NDArray[np.bool_]:
+        """Which cells of "rare" have the records that are expected to be unseen, (divisions,).
+
+        They are those of several categories, each counted a few times, if they have enough.
+        """
+        rare = self.rare_counts()
+        shared = np.bincount(self.rare_cells, minlength=self.divisions) != 1
+        enough = float(rare[shared].sum()) >= self.unseen
+        return shared if enough else np.ones(self.divisions, np.bool_)
 
     @property
     def unseen(self) -> float:
@@ -105,7 +148,7 @@ class CategoricalStream:
     @property
     def unseen_in_blocks(self) -> float:
         """Records in "other" of the blocks, beyond `other`, scaled to the whole reference."""
-        if not len(self.blocks) or self.blocks.shape[1] != self.bins:
+        if not len(self.blocks) or self.blocks.shape[1] != self.cells:
             return 0.0
         records = len(self.blocks) * dependence.BLOCK_SIZE
         share = float(self.blocks[:, -2].sum(dtype=np.int64)) / records
@@ -133,36 +176,61 @@ class CategoricalStream:
             total = min(total, max(kept, above * (1 + 1 / lowest) ** 2))
         return lowest * kept + (lowest + 1) * above * (1 - kept / total)
 
-    def cell_counts(self) -> Floats:
-        """Return reference records by cell, which are those by bin, shape (bins,)."""
-        return self.bin_counts()
-
     def bin_of_cell(self) -> Ints:
-        """Return the bin of every cell, which is the cell itself, shape (bins,)."""
-        return np.arange(self.bins)
+        """Return the bin of every cell, shape (cells,)."""
+        rare = np.full(self.divisions, self.frequent)
+        return np.concatenate((np.arange(self.frequent), rare, [self.bins - 2, self.bins - 1]))
 
-    def bin_by_category(self) -> dict[str, int]:
-        """Return the bin of every known category; all others belong to "other"."""
-        return {name: min(i, self.frequent) for i, name in enumerate(self.categories)}
+    def cell_by_category(self) -> dict[str, int]:
+        """Return the cell of every known category; all others belong to "other"."""
+        rare = self.rare_cells.tolist() or [0] * (len(self.categories) - self.frequent)
+        cells = (*range(self.frequent), *(self.frequent + cell for cell in rare))
+        return dict(zip(self.categories, cells, strict=True))
 
-    def bins_by_code(self, vocabulary: Sequence[str]) -> Ints:
-        """Return the bin of every code of a vocabulary, and of code -1 (missing) as last entry."""
-        bins, missing, other = self.bin_by_category(), self.bins - 1, self.bins - 2
-        return np.array([*(bins.get(name, other) for name in vocabulary), missing], np.intp)
+    def shared(self) -> frozenset[str]:
+        """Return the rare categories that share a cell with others; none if all share one."""
+        if self.divisions == 1:
+            return frozenset()
+        held = np.bincount(self.rare_cells)[self.rare_cells].tolist()
+        rare = zip(self.categories[self.frequent :], held, strict=True)
+        return frozenset(name for name, categories in rare if categories > 1)
+
+    def cells_by_code(self, vocabulary: Sequence[str]) -> Ints:
+        """Return the cell of every code of a vocabulary, and of code -1 (missing) as last entry."""
+        cells, missing, other = self.cell_by_category(), self.cells - 1, self.cells - 2
+        return np.array([*(cells.get(name, other) for name in vocabulary), missing], np.intp)
 
     def bin_names(self) -> tuple[str, ...]:
         """Return the display names of the bins: no two are the same.
 
         A category that is really named like a catch-all bin is "missing (named)", and so on.
         """
-        own = (
-            f"{name} (named)" if _reserved(name) else name
-            for name in self.categories[: self.frequent]
+        own = map(shown_name, self.categories[: self.frequent])
+        rare = rare_name(len(self.categories) - self.frequent)
+        return (*own, rare, BEYOND_LIMIT if self.other else UNSEEN, MISSING)
+
+    def cell_names(self) -> tuple[str, ...]:
+        """Return the display names of the cells: that of its category, if it has one."""
+        names, rare = self.bin_names(), self.categories[self.frequent :]
+        if self.divisions == 1:
+            return names
+        held = np.bincount(self.rare_cells, minlength=self.divisions).tolist()
+        single = dict(zip(self.rare_cells.tolist(), rare, strict=True))
+        shown = (
+            shown_name(single[cell]) if held[cell] == 1 else f"{rare_name(held[cell])} in {cell}"
+            for cell in range(self.divisions)
         )
-        rare = len(self.categories) - self.frequent
-        noun = "category" if rare == 1 else "categories"
-        other = BEYOND_LIMIT if self.other else UNSEEN
-        return (*own, f"rare ({rare} {noun})", other, MISSING)
+        return (*names[: self.frequent], *shown, *names[-2:])
+
+
+def shown_name(category: str) -> str:
+    """Return the display name of a category."""
+    return f"{category} (named)" if _reserved(category) else category
+
+
+def rare_name(categories: int) -> str:
+    """Return the display name of several rare categories."""
+    return f"rare ({categories} {'category' if categories == 1 else 'categories'})"
 
 
 def build_categorical_stream(
@@ -186,15 +254,26 @@ def build_categorical_stream(
         blocks=np.zeros((0, 0), np.uint8),
         inflation=1.0,
     )
-    # code -1 (missing) selects the last entry
-    bins = np.full(len(vocabulary) + 1, stream.bins - 2, np.intp)
-    bins[kept] = np.minimum(np.arange(len(kept)), stream.frequent)
-    bins[-1] = stream.bins - 1
     lone = _in_one_window(codes, len(vocabulary), window)
-    bins[:-1][lone & (bins[:-1] == stream.frequent)] = stream.bins - 2
-    blocks = dependence.count_blocks(bins[codes], stream.bins)
+    stream = replace(stream, rare_cells=_rare_cells(stream, lone[kept][stream.frequent :]))
+    # code -1 (missing) selects the last entry
+    cells = np.full(len(vocabulary) + 1, stream.cells - 2, np.intp)
+    cells[kept] = list(stream.cell_by_category().values())
+    cells[-1] = stream.cells - 1
+    cells[:-1][lone & (counts < RARE_SHARE * stream.count)] = stream.cells - 2
+    blocks = dependence.count_blocks(cells[codes], stream.cells)
     inflation = dependence.variance_inflation(blocks, stream.bin_of_cell(), None, window)
     return replace(stream, blocks=blocks, inflation=inflation)
+
+
+def _rare_cells(stream: CategoricalStream, lone: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return the cell of each rare category among those of "rare"; none if there is one cell.
+
+    stream: without blocks. lone: which rare categories occur in one window only.
+    """
+    rare = stream.counts[stream.frequent :]
+    known = 1 - stream.unseen / max(1.0, float(rare.sum()))
+    return assign_rare_cells(rare, lone, stream.count, MAX_CELLS - stream.bins + 1, known)
 
 
 def _in_one_window(codes: Ints, categories: int, window: int) -> NDArray[np.bool_]:

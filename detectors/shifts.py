@@ -32,15 +32,15 @@ def shift_records(
 
     values, categories: as in `Window.extend`.
     """
-    moved, bins = values.copy(), categories.copy()
+    moved, cells = values.copy(), categories.copy()
     for row, stream in zip(moved, baseline.numeric, strict=True):
         present = ~np.isnan(row)
         shift = _shift_binary if stream.kind is Kind.BINARY else _shift_numeric
         row[present] = shift(stream, row[present], sd, rng)
-    for codes, category in zip(bins, baseline.binned, strict=True):
+    for codes, category in zip(cells, baseline.binned, strict=True):
         if isinstance(category, CategoricalStream):
             codes[:] = _shift_categorical(category, codes, sd, rng)
-    return moved, bins
+    return moved, cells
 
 
 def can_shift(stream: Stream) -> bool:
@@ -90,16 +90,16 @@ def _shift_binary(
 
 
 def _shift_categorical(
-    stream: CategoricalStream, bins: NDArray[np.uint8], sd: float, rng: np.random.Generator
+    stream: CategoricalStream, cells: NDArray[np.uint8], sd: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Replace some of the most frequent category with others, in proportion to their shares."""
-    counts = stream.bin_counts()[:-1]
+    counts = stream.cell_counts()[:-1]
     top, others = int(counts.argmax()), counts.copy()
     others[top] = 0
     if not others.sum():
-        return bins
+        return cells
     share = counts[top] / counts.sum()
     chance = sd * np.sqrt(share * (1 - share)) / share
-    leaving = (bins == top) & (rng.random(len(bins)) < chance)
-    instead = rng.choice(len(counts), len(bins), p=others / others.sum())
-    return np.where(leaving, instead, bins).astype(np.uint8)
+    leaving = (cells == top) & (rng.random(len(cells)) < chance)
+    instead = rng.choice(len(counts), len(cells), p=others / others.sum())
+    return np.where(leaving, instead, cells).astype(np.uint8)

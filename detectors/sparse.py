@@ -60,16 +60,19 @@ def _category_values(
     stream: CategoricalStream, window: int, rng: np.random.Generator
 ) -> CategoricalStream:
     """Return the reference of the values of a categorical stream."""
-    rare = stream.counts[stream.frequent :].sum()
-    by_bin = np.array([*stream.counts[: stream.frequent], rare, stream.other, 0])
-    bins = _cells_in_order(stream.blocks, by_bin, rng)
-    names = np.repeat(np.arange(len(stream.counts)), stream.counts)
-    names = np.append(names, np.full(stream.other, -1))
+    own = stream.counts[: stream.frequent]
+    by_cell = np.array([*own, *stream.rare_counts(), stream.other, 0])
+    cells = _cells_in_order(stream.blocks, by_cell, rng)
+    # the category of each record, to find its cell among the values alone
+    cell_of = np.array(list(stream.cell_by_category().values()), np.intp)
+    order = np.argsort(cell_of, kind="stable")
+    names = np.append(np.repeat(order, stream.counts[order]), np.full(stream.other, -1))
     codes = np.empty(len(names), np.intp)
-    codes[np.lexsort((rng.random(len(bins)), bins))] = names
+    codes[np.lexsort((rng.random(len(cells)), cells))] = names
     values = replace(stream, missing=0, blocks=np.zeros((0, 0), np.uint8), inflation=1.0)
-    own = np.where(codes < 0, values.bins - 2, np.minimum(codes, values.frequent))
-    blocks = dependence.count_blocks(own, values.bins)
+    codes[cells == stream.cells - 2] = -1
+    table = np.array([*values.cell_by_category().values(), values.cells - 2], np.intp)
+    blocks = dependence.count_blocks(table[codes], values.cells)
     inflation = dependence.variance_inflation(blocks, values.bin_of_cell(), None, window)
     return replace(values, blocks=blocks, inflation=inflation)
 
@@ -80,10 +83,15 @@ def _cells_in_order(
     """Return the cells of all records with a value, in random order within each block.
 
     blocks: shape (K, G). counts: all records by cell, shape (G,); the last cell is that of missing
-    values. Records after the last block are the last ones.
+    values. Records after the last block are the last ones. The blocks may have records of rare
+    categories in the last cell but one ("other").
     """
     upto = blocks[:, :-1].astype(np.intp)
     rest = counts[:-1].astype(np.intp) - upto.sum(axis=0)
+    for cell in range(len(rest) - 2, -1, -1):
+        taken = min(max(0, -int(rest[-1])), max(0, int(rest[cell])))
+        rest[cell] -= taken
+        rest[-1] += taken
     rows = np.concatenate((upto, rest[None]))
     cells = np.tile(np.arange(rows.shape[1]), len(rows)).repeat(rows.ravel())
     number = np.arange(len(rows)).repeat(rows.sum(axis=1))

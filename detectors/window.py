@@ -126,8 +126,8 @@ class Window:
         """Append m whole strides, drop as many of the oldest, and return the windows.
 
         values: shape (F, m * stride), NaN where missing.
-        categories: shape (C, m * stride), bins of the categorical streams
-            (`CategoricalStream.bin_by_category`).
+        categories: shape (C, m * stride), cells of the categorical streams
+            (`CategoricalStream.cell_by_category`).
         """
         indices, counts = self._assign(values, categories)
         history = np.concatenate((self.counts, counts.astype(self.counts.dtype)))

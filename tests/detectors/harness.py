@@ -136,6 +136,6 @@ def _coded(row: Floats) -> tuple[tuple[str, ...], Ints]:
 
 def _bins(stream: CategoricalStream, row: Floats) -> NDArray[np.uint8]:
     codes, inverse = np.unique(row, return_inverse=True, equal_nan=True)
-    bin_by_category, other = stream.bin_by_category(), stream.bins - 2
-    bins = [bin_by_category.get(f"{code:g}", other) for code in codes.tolist()]
-    return np.where(np.isnan(row), stream.bins - 1, np.array(bins)[inverse]).astype(np.uint8)
+    cell_by_category, other = stream.cell_by_category(), stream.cells - 2
+    bins = [cell_by_category.get(f"{code:g}", other) for code in codes.tolist()]
+    return np.where(np.isnan(row), stream.cells - 1, np.array(bins)[inverse]).astype(np.uint8)

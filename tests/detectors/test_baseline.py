@@ -272,9 +272,9 @@ def test_categories_are_ordered_by_frequency() -> None:
     assert stream.count == 1000
     assert stream.bin_names() == ("c", "a", "b", "rare (2 categories)", BEYOND_LIMIT, "missing")
     np.testing.assert_array_equal(stream.bin_counts(), [389, 300, 300, 8, 3, 40])
-    bin_by_category = stream.bin_by_category()
-    assert [bin_by_category.get(name) for name in stream.categories] == [0, 1, 2, 3, 3]
-    assert "dropped" not in bin_by_category
+    cell_by_category = stream.cell_by_category()
+    assert [cell_by_category.get(name) for name in stream.categories] == [0, 1, 2, 3, 3]
+    assert "dropped" not in cell_by_category
 
 
 TAKEN = (UNSEEN, BEYOND_LIMIT, "rare (0 categories)", "rare (1 category)", "missing", "other")
@@ -321,13 +321,13 @@ def test_blocks_of_categories_equal_a_recount(seed: int, max_categories: int, re
     vocabulary = ("stop", "length", "tool", "error", "filter", "never")
     codes = rng.choice([-1, 0, 0, 0, 1, 2, 3, 4], records)
     stream = build_categorical_stream("x", vocabulary, codes, 1000, max_categories=max_categories)
-    bin_by_category, other = stream.bin_by_category(), stream.bins - 2
-    assert stream.blocks.shape == (records // BLOCK_SIZE, stream.bins)
+    cell_by_category, other = stream.cell_by_category(), stream.cells - 2
+    assert stream.blocks.shape == (records // BLOCK_SIZE, stream.cells)
     for row, start in zip(stream.blocks, range(0, records, BLOCK_SIZE), strict=False):
-        expected = [0] * stream.bins
+        expected = [0] * stream.cells
         for code in codes[start : start + BLOCK_SIZE].tolist():
             expected[
-                stream.bins - 1 if code < 0 else bin_by_category.get(vocabulary[code], other)
+                stream.cells - 1 if code < 0 else cell_by_category.get(vocabulary[code], other)
             ] += 1
         assert row.tolist() == expected
 

@@ -244,7 +244,7 @@ def test_bet_on_a_vanished_category_grows_with_its_absence(share: float) -> None
     (stream,) = baseline_from_categories(names.tolist()).categorical
     bets = build_bets(stream)
     payoffs = np.exp(bets.log_payoffs[:, bets.names.index("fewer a")])
-    cell = stream.bin_by_category()
+    cell = stream.cell_by_category()
     assert payoffs[cell["a"]] == pytest.approx(FALLEN_FACTOR, abs=0.01)
     expected = (1 - FALLEN_FACTOR * share) / (1 - share)
     assert payoffs[cell["b"]] == pytest.approx(expected, abs=2e-3 * share)
@@ -326,8 +326,8 @@ def test_bets_are_fair_under_the_true_shares_of_categories(levels: int) -> None:
     for reference in zipf(rng, levels, 40, 10_000):
         stream = stream_of(Kind.CATEGORICAL, reference)
         assert isinstance(stream, CategoricalStream)
-        bin_by_category, unknown = stream.bin_by_category(), stream.bins - 2
-        bins = [bin_by_category.get(f"{code:g}", unknown) for code in range(levels)]
-        truth = np.bincount(bins, weights / weights.sum(), stream.bins).astype(np.float64)
+        cell_by_category, unknown = stream.cell_by_category(), stream.cells - 2
+        bins = [cell_by_category.get(f"{code:g}", unknown) for code in range(levels)]
+        truth = np.bincount(bins, weights / weights.sum(), stream.cells).astype(np.float64)
         means += beyond_error(build_bets(stream), truth)
     assert (np.array(means) > 0).mean() < 0.03

@@ -65,7 +65,9 @@ def cell_of(stream: Stream, value: float) -> int:
     assert isinstance(stream, CategoricalStream)
     missing = np.isnan(value)
     return (
-        stream.bins - 1 if missing else stream.bin_by_category().get(f"{value:g}", stream.bins - 2)
+        stream.cells - 1
+        if missing
+        else stream.cell_by_category().get(f"{value:g}", stream.cells - 2)
     )
 
 
@@ -122,7 +124,7 @@ def test_streams_have_separate_mixtures() -> None:
     numbers = np.concatenate((rng.normal(0.05, 1, (1, 900)), sample(Kind.BINARY, rng, 1, 900)))
     codes = zipf(rng, 3, 900)
     windows = harness.window.extend(
-        numbers, np.array([[why.bin_by_category()[f"{c:g}"] for c in codes]], np.uint8)
+        numbers, np.array([[why.cell_by_category()[f"{c:g}"] for c in codes]], np.uint8)
     )
     detector_of(harness).update(windows)
     for stream, mixtures, values in zip(

@@ -139,8 +139,8 @@ def cell_indices(base: object, values: int, harness: Harness) -> list[int]:
     """Return the cells of the values 0, 1, 2 ..., which are all different."""
     if harness.base.categorical:
         (stream,) = harness.base.categorical
-        bin_by_category = stream.bin_by_category()
-        cells = [bin_by_category[f"{value:g}"] for value in range(values)]
+        cell_by_category = stream.cell_by_category()
+        cells = [cell_by_category[f"{value:g}"] for value in range(values)]
     else:
         cells = harness.base.numeric[0].cell_of(np.arange(values, dtype=float)).tolist()
     assert len(set(cells)) == values

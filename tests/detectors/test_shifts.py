@@ -74,9 +74,9 @@ def test_the_most_frequent_category_becomes_less_frequent() -> None:
     codes = RNG(0).choice([-1, 0, 1, 2], N, p=[0.1, 0.6, 0.2, 0.1])
     stream = build_categorical_stream("c", ["p", "q", "r"], codes, 1000)
     base = Baseline(N, (), (stream,))
-    bins = np.array([*stream.bin_by_category().values(), stream.bins - 1], np.uint8)[codes]
+    bins = np.array([*stream.cell_by_category().values(), stream.cells - 1], np.uint8)[codes]
     _, after = shift_records(base, np.zeros((0, N)), bins[None], 0.5, RNG(1))
-    before, then = (np.bincount(row, minlength=stream.bins) for row in (bins, after[0]))
+    before, then = (np.bincount(row, minlength=stream.cells) for row in (bins, after[0]))
     assert before[-1] == then[-1]
     assert then[0] / (N - then[-1]) == pytest.approx(
         center_before_and_after(stream, 0.5)[1], abs=0.01

@@ -189,7 +189,7 @@ def divide_trial(trial: Trial, stride: int) -> Iterator[Part]:
 def columns(trial: Trial, baseline: Baseline) -> tuple[Floats, NDArray[np.uint8]]:
     """Return the live records as arguments of `Window.extend`."""
     if trial.kind == CATEGORICAL:
-        tables = [stream.bins_by_code(NAMES) for stream in baseline.categorical]
+        tables = [stream.cells_by_code(NAMES) for stream in baseline.categorical]
         rows = zip(tables, trial.live.astype(np.intp), strict=True)
         bins = np.array([table[codes] for table, codes in rows], np.uint8)
         return np.zeros((0, trial.live.shape[1])), bins

@@ -32,13 +32,13 @@ that the reference is compared with, is mistaken once in 10,000 strides at most.
 
 @dataclass(slots=True)
 class Episode:
-    """Records by bin since a significant change of one stream.
+    """Records by bin, or by cell of a categorical stream, since a significant change of it.
 
-    start: record of the stream at which the episode began. changed: records by bin of the change,
-    shape (B,). pending: records by bin since `quiet` was last 0: the change may be over since then.
+    start: record of the stream at which the episode began. changed: records of the change,
+    shape (P,). pending: records since `quiet` was last 0: the change may be over since then.
     quiet: CUSUM of the evidence of each stride that the change is over (Page 1954).
-    log_ratios: evidence of a record that the change is over, by bin, shape (B,); empty before the
-    first estimate. evidence: that of `changed` for a change. Both were estimated `fresh` records of
+    log_ratios: evidence of a record that the change is over, shape (P,); empty before the first
+    estimate. evidence: that of `changed` for a change. Both were estimated `fresh` records of
     the change ago.
     """
 
@@ -52,7 +52,7 @@ class Episode:
 
     @classmethod
     def begin(cls, record: int, counts: Floats, quiet: float) -> Episode:
-        """Return the episode that begins with a finding. counts: the measured records by bin."""
+        """Return the episode that begins with a finding. counts: the measured records."""
         return cls(record, counts.copy(), np.zeros_like(counts), quiet)
 
     def needs_estimate(self) -> bool:
@@ -60,7 +60,7 @@ class Episode:
         return not len(self.log_ratios) or self.fresh >= REFRESH * self.changed.sum()
 
     def add(self, newest: Floats, memory: float) -> None:
-        """Add a stride. newest: records by bin. memory: number of records to remember."""
+        """Add a stride. newest: its records. memory: number of records to remember."""
         evidence = float(newest @ self.log_ratios)
         self.quiet = min(2 * OVER, max(0.0, self.quiet + evidence))
         self.pending += newest
@@ -97,7 +97,7 @@ class Episodes:
             self.by_stream[stream] = Episode.begin(record, counts, quiet)
 
     def advance(self, newest: Floats) -> None:
-        """Add a stride to all episodes. newest: records by stream and bin, shape (S, B)."""
+        """Add a stride to all episodes. newest: its records by stream, shape (S, P)."""
         for stream, episode in self.by_stream.items():
             if episode.needs_estimate():
                 episode.log_ratios = self.materiality.log_ratios(stream, episode.changed)
@@ -120,8 +120,7 @@ class Episodes:
         records = float(episode.changed.sum())
         if records - episode.fresh < CHANCE_WINDOWS * self.window:
             return False
-        expected = np.maximum(episode.changed, records * self.materiality.shares[stream])
-        return episode.evidence < chance(max(1, int((expected >= 1).sum()) - 1))
+        return episode.evidence < chance(self.materiality.freedom(stream, episode.changed))
 
     def is_rate_material(self, stream: int) -> bool:
         """Return whether the rate of a value or category exceeds the limits since the beginning."""

@@ -171,8 +171,8 @@ class AlarmEvaluator:
             psi = change_psi[stream] = float(size.psi[stream])
             if alarm is not None and self.policy.holds(significant, psi):
                 alarm.last_found = record
-            if alarm is not None or significant:
-                counts = size.sample.bin_counts[0, stream]
+            if stream not in self.episodes.by_stream and (alarm is not None or significant):
+                counts = self.baseline.fine_counts(size.sample.cell_counts[:1])[0, stream]
                 self.episodes.begin(stream, record, counts, has_alarm=alarm is not None)
             found = self._severity(stream, psi, record) if significant else None
             change = self._transition(stream, found, record)

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from detectors.arrays import Bools, Floats
-from detectors.baseline import Baseline
+from detectors.baseline import Baseline, sum_by_bin
+from detectors.categorical_stream import CategoricalStream
 from detectors.kinds import Kind
+from detectors.parts import moved_cells
 from monitor.config.sections.detection import AlarmsConfig
 
 CONFIDENCE = 0.95
-"""One-sided confidence that a rate exceeds the limits."""
+"""One-sided confidence that the rate of a bin exceeds the limits."""
 TILTS: Floats = np.geomspace(1 / 16, 1, 25)
 """Parts of a change that are compared with the limits, to find the smallest material one."""
 
@@ -52,10 +54,12 @@ class RateLimits:
 
 
 class Materiality:
-    """Compares the bins of a stream with those of the reference.
+    """Compares the bins of a stream with those of the reference, and its rare categories.
 
-    shares: expected shares by stream and bin, shape (S, B), all above 0 in a stream's own bins.
-    rated: bins whose share is compared as a rate, shape (S, B): all of a binary or categorical
+    Counts are by bin, or by cell of a categorical stream (`Baseline.fine_counts`).
+
+    shares: expected shares, shape (S, P), all above 0 in a stream's own bins or cells.
+    rated: those whose share is compared as a rate, shape (S, P): all of a binary or categorical
         stream. A change of the mix of strata can multiply a rare rate of a conditional stream.
         The bins of a numeric stream divide its values arbitrarily.
     """
@@ -64,31 +68,41 @@ class Materiality:
         self.limits = limits
         self.records = max(1, baseline.records)
         self.inflation = baseline.inflation
-        own = np.zeros(baseline.bin_counts.shape, bool)
-        for row, stream in zip(own, baseline.streams, strict=True):
-            row[: len(stream.bin_names())] = True
+        self.streams = baseline.streams
+        self.width = baseline.fine_width
+        own = np.zeros((len(baseline.streams), self.width), bool)
+        expected = np.zeros(own.shape)
+        for mask, row, stream in zip(own, expected, baseline.streams, strict=True):
+            categorical = isinstance(stream, CategoricalStream)
+            counts = stream.cell_counts() if categorical else stream.bin_counts()
+            mask[: len(counts)], row[: len(counts)] = True, counts
         unrated = Kind.NUMERIC, Kind.CONDITIONAL
         kinds = np.array([stream.kind not in unrated for stream in baseline.streams], bool)
         self.own: NDArray[np.bool_] = own
         self.rated: NDArray[np.bool_] = own & kinds[:, None]
-        counts = np.where(own, np.maximum(baseline.bin_counts, 0.5), 0.0)
+        counts = np.where(own, np.maximum(expected, 0.5), 0.0)
         self.shares: Floats = counts / np.maximum(counts.sum(axis=1, keepdims=True), 0.5)
 
     def is_rate_material(self, stream: int, counts: Floats) -> bool:
-        """Return whether the rate of a bin exceeds the limits with CONFIDENCE.
+        """Return whether the rate of a bin or of a rare category exceeds the limits.
 
-        counts: records by bin, shape (B,).
+        It does with CONFIDENCE; that of each rare category is higher, by Bonferroni.
+
+        counts: records, shape (P,).
         """
         rated, inflation = self.rated[stream], float(self.inflation[stream])
         records = float(counts.sum())
         if not rated.any() or records <= 0:
             return False
-        before = wilson_interval(self.shares[stream, rated], self.records / inflation)
-        now = wilson_interval(counts[rated] / records, records / inflation)
+        confidence = self._confidence(stream)
+        expected = self._rates(stream, self.shares[stream, rated])
+        found = self._rates(stream, counts[rated] / records)
+        before = wilson_interval(expected, self.records / inflation, confidence)
+        now = wilson_interval(found, records / inflation, confidence)
         return bool(self.limits.exceeded(*now, before).any())
 
     def log_ratios(self, stream: int, counts: Floats) -> Floats:
-        """Return ln(p / q) by bin, shape (B,): the evidence of a record that the change is over.
+        """Return ln(p / q), shape (P,): the evidence of a record that the change is over.
 
         p are the shares of the reference and c those of the change, estimated from `counts`. q is
         between them, of the family q ~ p^(1 - t) c^t: at t = 1, if the change is not material; else
@@ -99,8 +113,8 @@ class Materiality:
         they are. So t is at most 1 - k / (2 E), with the evidence E and k degrees of freedom (James
         & Stein 1961).
         """
-        p, direction = self._direction(stream, counts)
-        noise = (len(p) - 1) / (2 * max(self.evidence(stream, counts), 1e-9))
+        p, direction, freedom = self._direction(stream, counts)
+        noise = freedom / (2 * max(self.evidence(stream, counts), 1e-9))
         direction = direction * max(MIN_TILT, 1 - noise)
         q = tilted(p, TILTS[:, None] * direction)
         smallest = TILTS[self._is_material(stream, p, q).argmax()]
@@ -110,30 +124,78 @@ class Materiality:
 
     def evidence(self, stream: int, counts: Floats) -> float:
         """Return the log likelihood ratio of the shares of `counts` to those of the reference."""
-        p, direction = self._direction(stream, counts)
+        p, direction, _ = self._direction(stream, counts)
         return float(counts.sum() * ((p * np.exp(direction)) @ direction)) / float(
             self.inflation[stream]
         )
 
-    def _direction(self, stream: int, counts: Floats) -> tuple[Floats, Floats]:
-        """Return p and ln(c / p) of a stream's own bins.
+    def freedom(self, stream: int, counts: Floats) -> int:
+        """Return the degrees of freedom of `evidence`: of groups that expect or hold a record."""
+        groups = self._groups(stream, counts)
+        own = self.own[stream]
+        held = np.maximum(
+            np.bincount(groups, counts[own]),
+            np.bincount(groups, self.shares[stream, own]) * float(counts.sum()),
+        )
+        return max(1, int((held >= 1).sum()) - 1)
+
+    def _direction(self, stream: int, counts: Floats) -> tuple[Floats, Floats, int]:
+        """Return p and ln(c / p) of a stream's own bins or cells, and the degrees of freedom.
 
         A record is added to what a bin is expected to hold and holds, if it holds less: an empty
-        bin that expects a fraction of a record has not become impossible.
+        bin that expects a fraction of a record has not become impossible. Rare categories that have
+        not certainly moved have the same c / p.
         """
-        own = self.own[stream]
+        own, groups = self.own[stream], self._groups(stream, counts)
         p, records = self.shares[stream, own], float(counts[own].sum())
-        grown = (counts[own] + 0.5 * p) / ((records + 0.5) * p)
-        shrunk = (counts[own] + 1) / (records * p + 1)
-        c = np.where(grown < 1, shrunk, grown) * p
-        return p, np.log(c / (p * c.sum()))
+        expected, held = np.bincount(groups, p), np.bincount(groups, counts[own])
+        grown = (held + 0.5 * expected) / ((records + 0.5) * expected)
+        shrunk = (held + 1) / (records * expected + 1)
+        ratios = np.where(grown < 1, shrunk, grown)[groups]
+        return p, np.log(ratios / (p @ ratios)), len(expected) - 1
+
+    def _groups(self, stream: int, counts: Floats) -> NDArray[np.intp]:
+        """Return the group of each of a stream's own bins or cells, from 0 on.
+
+        Rare categories are one group, except those that have certainly moved.
+        """
+        reference, width = self.streams[stream], int(self.own[stream].sum())
+        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+            return np.arange(width)
+        apart = np.ones(width, np.bool_)
+        apart[reference.frequent : -2] = moved_cells(reference, counts[:width])
+        groups = np.cumsum(apart) - 1
+        groups[~apart] = groups[-1] + 1
+        return groups
+
+    def _rates(self, stream: int, shares: Floats) -> Floats:
+        """Return the shares of bins, then those of rare categories, shape (..., rates).
+
+        shares: of the stream's own bins or cells, shape (..., width).
+        """
+        reference = self.streams[stream]
+        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+            return shares
+        by_bin = sum_by_bin(shares, reference)
+        return np.concatenate((by_bin, shares[..., reference.frequent : -2]), axis=-1)
+
+    def _confidence(self, stream: int) -> Floats:
+        """Return the one-sided confidence required of each rate."""
+        reference = self.streams[stream]
+        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+            return np.full(int(self.rated[stream].sum()), CONFIDENCE)
+        rare = reference.divisions
+        each = 1 - (1 - CONFIDENCE) / rare
+        return np.concatenate((np.full(reference.bins, CONFIDENCE), np.full(rare, each)))
 
     def _is_material(self, stream: int, p: Floats, q: Floats) -> Bools:
-        """Return which rows of q, shape (T, bins), are material; the last one always."""
-        psi = ((q - p) * np.log(q / p)).sum(axis=1)
-        rated = self.rated[stream, self.own[stream]]
-        rates = self.limits.exceeded(q, q, (p, p)) & rated
-        material = (psi >= self.limits.min_psi) | rates.any(axis=1)
+        """Return which rows of q, shape (T, own), are material; the last one always."""
+        before, after = self._rates(stream, p), self._rates(stream, q)
+        bins = slice(None, len(self.streams[stream].bin_names()))
+        terms = (after - before) * np.log(after / before)
+        material = terms[:, bins].sum(axis=1) >= self.limits.min_psi
+        if self.rated[stream].any():
+            material |= self.limits.exceeded(after, after, (before, before)).any(axis=1)
         material[-1] = True
         return np.asarray(material)
 
@@ -144,9 +206,11 @@ def tilted(p: Floats, direction: Floats) -> Floats:
     return np.asarray(q / q.sum(axis=-1, keepdims=True))
 
 
-def wilson_interval(share: Floats, records: float) -> tuple[Floats, Floats]:
+def wilson_interval(
+    share: Floats, records: float, confidence: float | Floats = CONFIDENCE
+) -> tuple[Floats, Floats]:
     """Return the one-sided confidence limits of shares of `records` records (Wilson 1927)."""
-    z = float(ndtri(CONFIDENCE))
+    z = ndtri(confidence)
     middle = (share + z**2 / (2 * records)) / (1 + z**2 / records)
     half = np.sqrt(share * (1 - share) / records + (z / (2 * records)) ** 2) * z
     half = half / (1 + z**2 / records)

@@ -36,9 +36,9 @@ class WindowSizes:
         return ChangeSize(DriftSize(self._drift.values[index], self._drift.missing[index]), window)
 
     def newest(self, index: int) -> Floats:
-        """Return the records of a window's newest stride by stream and bin, shape (S, B)."""
+        """Return the records of a window's newest stride (`Baseline.fine_counts`), (S, P)."""
         if self._newest is None:
-            self._newest = self.meter.baseline.sum_by_bin(self.windows.newest_counts)
+            self._newest = self.meter.baseline.fine_counts(self.windows.newest_counts)
         newest: Floats = self._newest[index]
         return newest
 

@@ -42,7 +42,7 @@ class _Alarm(msgspec.Struct, array_like=True):
 
 
 class _Episode(msgspec.Struct, array_like=True):
-    """An episode of a stream. changed, pending, log_ratios: by bin, as floats."""
+    """An episode of a stream. changed, pending, log_ratios: as floats."""
 
     stream: int
     start: int
@@ -188,9 +188,9 @@ def _restore_detectors(track: Track, saved: TrackState) -> list[str]:
 
 def _restore_episodes(track: Track, saved: Iterable[_Episode]) -> bool:
     """Restore the episodes; return False if they start anew."""
-    bins = track.group.baseline.bin_counts.shape[1]
+    width = track.group.baseline.fine_width
     try:
-        episodes: Mapping[int, Episode] = {e.stream: _episode(e, bins) for e in saved}
+        episodes: Mapping[int, Episode] = {e.stream: _episode(e, width) for e in saved}
     except UNREADABLE:
         return False
     track.evaluator.episodes.by_stream.update(episodes)
@@ -210,9 +210,9 @@ def _encode_episode(stream: int, episode: Episode) -> _Episode:
     )
 
 
-def _episode(saved: _Episode, bins: int) -> Episode:
+def _episode(saved: _Episode, width: int) -> Episode:
     changed, pending = (
-        np.frombuffer(counts).reshape(bins).copy() for counts in (saved.changed, saved.pending)
+        np.frombuffer(counts).reshape(width).copy() for counts in (saved.changed, saved.pending)
     )
     ratios = np.frombuffer(saved.log_ratios).copy()
     return Episode(saved.start, changed, pending, saved.quiet, ratios, saved.evidence, saved.fresh)

@@ -1,4 +1,4 @@
-"""Bins of a stream: counts by bin, the bin of each record, and the bins that changed most."""
+"""Parts of a stream: the part of each record, and the parts that changed most."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from detectors.arrays import Floats, Ints
 from detectors.baseline import Stream
 from detectors.conditional_stream import ConditionalStream
 from detectors.numeric_stream import NumericStream
+from detectors.parts import Parts
 from monitor.ingest.chunks.columns import Columns
 
 MAX_BINS = 3
@@ -16,15 +17,15 @@ MIN_PSI_SHARE = 0.05
 """Share of the PSI from which on a bin is reported."""
 
 
-def bins_of(stream: Stream, columns: Columns) -> Ints:
-    """Return the bin of each record, shape (n,)."""
+def parts_of_records(stream: Stream, parts: Parts, columns: Columns) -> Ints:
+    """Return the part of each record, shape (n,). parts: those of the stream."""
     if isinstance(stream, NumericStream):
         return stream.bin_of_cell()[stream.cell_of(columns.row(stream.name))]
     if isinstance(stream, ConditionalStream):
         return stream.bin_of_cell()[stream.cells_of(columns.row, len(columns))]
     column = columns.category(stream.name)
-    bins: Ints = stream.bins_by_code(column.vocabulary)[column.codes]
-    return bins
+    found: Ints = parts.of_code(stream, column.vocabulary)[column.codes]
+    return found
 
 
 def changed_bins(expected: Floats, counts: Floats) -> tuple[Ints, Ints]:

@@ -9,16 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from detectors.arrays import Floats
-from detectors.baseline import Stream, sum_by_bin
-from detectors.window import Windows
+from detectors.parts import Parts
 from monitor.events.types import DriftEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Shares of records by bin, in the reference and among the measured records.
+    """Shares of records by part, in the reference and among the measured records.
 
-    bins: display names, in order; before, after: shape (B,), each with the sum 1.
+    bins: display names, in order; before, after: shape (P,), each with the sum 1.
     """
 
     bins: tuple[str, ...]
@@ -30,11 +29,7 @@ Observer = Callable[[DriftEvent, Distribution], None]
 """Called with each event and the distribution of its stream."""
 
 
-def distribution(stream: Stream, index: int, sample: Windows) -> Distribution:
-    """Return the distribution of a stream.
-
-    index: of the stream in its baseline. sample: the measured records, of which it has some.
-    """
-    expected = stream.bin_counts()
-    counts = sum_by_bin(sample.cell_counts[0, index], stream)
-    return Distribution(stream.bin_names(), expected / expected.sum(), counts / counts.sum())
+def distribution(parts: Parts) -> Distribution:
+    """Return the distribution of a stream by its parts, which have some records."""
+    before, after = parts.expected, parts.counts
+    return Distribution(parts.names, before / before.sum(), after / after.sum())

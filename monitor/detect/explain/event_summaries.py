@@ -8,11 +8,13 @@ import numpy as np
 from msgspec import structs
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline, BinnedStream, sum_by_bin
+from detectors.baseline import Baseline
 from detectors.categorical_stream import CategoricalStream
 from detectors.conditional_stream import ConditionalStream
 from detectors.intervals import certain_moves, moved_shares
 from detectors.kinds import Kind
+from detectors.numeric_stream import NumericStream
+from detectors.parts import Parts, parts_of
 from detectors.window import Windows
 from monitor.detect.reference.summary import (
     MAX_CATEGORIES,
@@ -24,17 +26,21 @@ from monitor.detect.reference.summary import (
 from monitor.events.types import Summary
 
 
-def event_summaries(baseline: Baseline, index: int, window: Windows) -> tuple[Summary, Summary]:
+def event_summaries(
+    baseline: Baseline, index: int, window: Windows, parts: Parts | None = None
+) -> tuple[Summary, Summary]:
     """Return the summaries of reference and window for one stream.
 
     index: of the stream in the baseline. window: its first window is used, which must be full.
+    parts: of the stream for this window; by default `parts_of` it.
     """
     stream = baseline.streams[index]
     reference = reference_summary(baseline, index)
-    if isinstance(stream, ConditionalStream):
-        return _conditional(stream, reference, sum_by_bin(window.cell_counts[0, index], stream))
-    if isinstance(stream, CategoricalStream):
-        return _categorical(stream, reference, window.cell_counts[0, index, : stream.bins])
+    if not isinstance(stream, NumericStream):
+        parts = parts or parts_of(stream, window.cell_counts[0, index])
+        if isinstance(stream, ConditionalStream) and stream.of is Kind.BINARY:
+            return _conditional(reference, parts.counts)
+        return _categorical(reference, parts)
     values = window.values(index)
     present = np.sort(values[~np.isnan(values)])
     missing = 1 - len(present) / len(values)
@@ -59,7 +65,7 @@ def event_summaries(baseline: Baseline, index: int, window: Windows) -> tuple[Su
 
 
 def stated_summaries(
-    baseline: Baseline, index: int, window: Windows
+    baseline: Baseline, index: int, window: Windows, parts: Parts
 ) -> tuple[Summary, Summary, dict[str, float]]:
     """Return both summaries, and the least certain move of every statistic (`certain_moves`).
 
@@ -67,12 +73,11 @@ def stated_summaries(
     that of a few records is mostly noise. The move of a category is 1 or 0.
     """
     stream = baseline.streams[index]
-    reference, current = event_summaries(baseline, index, window)
+    reference, current = event_summaries(baseline, index, window, parts)
     if isinstance(stream, CategoricalStream):
-        counts = window.cell_counts[0, index, : stream.bins]
-        moved = moved_shares(stream.bin_counts(), counts, stream.inflation, MAX_CATEGORIES)
-        names = stream.bin_names()[:-1]
-        return reference, current, dict(zip(names, moved.astype(float).tolist(), strict=False))
+        moved = moved_shares(parts.expected, parts.counts, stream.inflation, MAX_CATEGORIES)
+        moves = dict(zip(parts.names[:-1], moved.astype(float).tolist(), strict=False))
+        return reference, current, moves
     if isinstance(stream, ConditionalStream):
         return reference, current, {}
     values = window.values(index)
@@ -90,28 +95,21 @@ _FIELDS = {"median": "p50", "p95": "p95", "p99": "p99", "p05": "p05", "mean": "m
 """Field of a summary by the name of its statistic."""
 
 
-def _conditional(
-    stream: ConditionalStream, reference: Summary, counts: Floats
-) -> tuple[Summary, Summary]:
+def _conditional(reference: Summary, counts: Floats) -> tuple[Summary, Summary]:
     """Return both summaries; that of the window as if its mix of strata were the reference's.
 
-    counts: adjusted records of the window by bin, shape (bins,).
+    counts: adjusted records of the window by bin, shape (bins,), of a binary stream.
     """
-    if stream.of is not Kind.BINARY:
-        return _categorical(stream, reference, counts)
     records, values = float(counts.sum()), float(counts[:-1].sum())
     share = share_of_one(counts)
     return reference, Summary(n=round(values), missing=1 - values / records, mean=share)
 
 
-def _categorical(
-    stream: BinnedStream, reference: Summary, counts: Floats
-) -> tuple[Summary, Summary]:
-    """Return both summaries with the shares of the same categories: those that changed most.
-
-    counts: records of the window by bin, shape (bins,).
-    """
-    before, after = category_shares(stream, stream.bin_counts()), category_shares(stream, counts)
+def _categorical(reference: Summary, parts: Parts) -> tuple[Summary, Summary]:
+    """Return both summaries with the shares of the same categories: those that changed most."""
+    expected, counts = parts.expected, parts.counts
+    before = category_shares(parts.names, expected, expected)
+    after = category_shares(parts.names, counts, expected)
     names = sorted(after, key=lambda name: -abs(after[name] - before.get(name, 0.0)))
     names = names[:MAX_CATEGORIES]
     missing, records = int(counts[-1]), int(counts.sum())

@@ -14,6 +14,7 @@ from detectors.arrays import Floats
 from detectors.baseline import Baseline, sum_by_bin
 from detectors.categorical_stream import CategoricalStream
 from detectors.intervals import moved_shares
+from detectors.parts import Parts, parts_of
 from detectors.window import STRIDES_PER_BATCH, Windows
 from monitor.detect.alarms.evaluator import AlarmTransition
 from monitor.detect.explain.bins import MAX_BINS
@@ -72,14 +73,15 @@ class Explainer:
     def explain(
         self,
         transition: AlarmTransition,
+        parts: Parts,
         reference: Summary,
         current: Summary,
         moves: Mapping[str, float],
     ) -> Explanation:
         """Return the explanation of a transition.
 
-        reference, current: summaries of the reference and of the measured records. moves: as in
-        `stated_summaries`.
+        parts: those of its stream. reference, current: summaries of the reference and of the
+        measured records. moves: as in `stated_summaries`.
         """
         stream, size, incident = transition.stream, transition.size, transition.alarm.incident
         newest = transition.window.stride_number
@@ -95,7 +97,7 @@ class Explainer:
         last = self.number(newest, newest)
         explanation = explain(
             self.baseline.streams[stream],
-            sum_by_bin(size.sample.cell_counts[0, stream], self.baseline.streams[stream]),
+            parts,
             reference,
             current,
             moves,
@@ -114,12 +116,22 @@ class Explainer:
             ),
         )
 
+    def parts(self, transition: AlarmTransition) -> Parts:
+        """Return the parts of the transition's stream for the measured records."""
+        stream, sample = self.baseline.streams[transition.stream], transition.size.sample
+        shared = dict[str, int]()
+        if isinstance(stream, CategoricalStream):
+            newest = transition.window.stride_number
+            strides = range(newest - sample.records // sample.stride + 1, newest + 1)
+            shared = self.new_categories.shared(stream.name, strides)
+        return parts_of(stream, sample.cell_counts[0, transition.stream], shared)
+
     def _new_categories(self, stream: int, sample: Windows, newest: int) -> dict[str, float]:
         """Return the most frequent unknown categories of the measured records, if they grew."""
         reference = self.baseline.streams[stream]
         if not isinstance(reference, CategoricalStream):
             return {}
-        counts = sample.cell_counts[0, stream, : reference.bins]
+        counts = sum_by_bin(sample.cell_counts[0, stream], reference)
         expected = reference.bin_counts()
         moved = moved_shares(expected, counts, reference.inflation, 2 * MAX_BINS)[-2]
         if not moved or counts[-2] / counts.sum() < expected[-2] / expected.sum():

@@ -18,9 +18,10 @@ from detectors.conditional_stream import ConditionalStream
 from detectors.intervals import PAGE_LEVEL, moved_shares
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
+from detectors.parts import Parts
 from detectors.psi import MIN_EXPECTED, drift_size, expected_noise, filled_bins, psi_by_stream
 from detectors.window import Windows
-from monitor.detect.explain.bins import MAX_BINS, bins_of, changed_bins
+from monitor.detect.explain.bins import MAX_BINS, changed_bins, parts_of_records
 from monitor.events.drift_types import MISSING_PREFIX
 from monitor.events.types import BinShift, Effect, Explanation, Moved, Summary
 from monitor.events.wording.comparison import (
@@ -42,7 +43,7 @@ MARKERS = 100
 
 def explain(
     stream: Stream,
-    counts: Floats,
+    parts: Parts,
     reference: Summary,
     current: Summary,
     moves: Mapping[str, float],
@@ -50,16 +51,16 @@ def explain(
 ) -> Explanation:
     """Return bins, effect and examples of the change of one stream.
 
-    counts: records of the window by bin, shape (B,). reference, current: summaries of the event.
+    parts: of the stream, for the measured records. reference, current: summaries of the event.
     moves: the least certain move of every statistic (`stated_summaries`).
     examples: records of the window since the change with request ids, newest piece first.
     """
-    expected = stream.bin_counts()
+    expected, counts = parts.expected, parts.counts
     grew, shrank = changed_bins(expected, counts)
     moved = moved_shares(expected, counts, stream.inflation, 2 * MAX_BINS)
     grew, shrank = grew[moved[grew]] if moved[grew].any() else grew[:1], shrank[moved[shrank]]
     before, after = expected / expected.sum(), counts / counts.sum()
-    names = stream.bin_names()
+    names = parts.names
     shifts = [
         BinShift(bin=names[b], before=float(before[b]), after=float(after[b]))
         for b in [*grew.tolist(), *shrank.tolist()]
@@ -68,7 +69,7 @@ def explain(
         effect=_effect(stream, shifts, reference, current, moves),
         bins=tuple(shifts),
         unmoved=tuple(name for name, move in moves.items() if not move),
-        examples=tuple(islice(_request_ids(examples, stream, grew), MAX_EXAMPLES)),
+        examples=tuple(islice(_request_ids(examples, stream, parts, grew), MAX_EXAMPLES)),
     )
 
 
@@ -169,8 +170,10 @@ def _effect(
     return Effect(of=name, before=common[name][0], after=common[name][1], unit=unit_of(stream.name))
 
 
-def _request_ids(pieces: Iterable[Columns], stream: Stream, bins: Ints) -> Iterator[str]:
-    """Yield the request ids of the examples in one of the bins, newest first."""
+def _request_ids(
+    pieces: Iterable[Columns], stream: Stream, parts: Parts, chosen: Ints
+) -> Iterator[str]:
+    """Yield the request ids of the examples in one of the chosen parts, newest first."""
     for piece in pieces:
-        inside = np.isin(bins_of(stream, piece), bins)
+        inside = np.isin(parts_of_records(stream, parts, piece), chosen)
         yield from (piece.examples.ids[i] for i in np.flatnonzero(inside)[::-1].tolist())

@@ -1,4 +1,4 @@
-"""Names of categories that the reference lacks, counted by stride, for the events about them."""
+"""Names of categories without a cell of their own, by stride, for the events about them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ SavedNames = dict[str, dict[int, dict[str, int]]]
 
 
 class NewCategories:
-    """Counts unknown categories in the strides that a window can hold.
+    """Counts unknown categories in the strides that a window can hold, and rare ones.
+
+    Rare ones are those that share a cell: see `CategoricalStream.rare_cells`.
 
     The counts depend on the order of the records only, not on chunk borders: names are dropped when
     a stride is complete. Strides are numbered from 1.
@@ -29,7 +31,10 @@ class NewCategories:
 
     def __init__(self, baseline: Baseline, stride: int) -> None:
         self.stride = stride
-        self._known = {s.name: frozenset(s.categories) for s in baseline.categorical}
+        self._shared = {s.name: s.shared() for s in baseline.categorical}
+        self._known = {
+            s.name: frozenset(s.categories) - self._shared[s.name] for s in baseline.categorical
+        }
         self._counts: dict[str, dict[int, Counter[str]]] = {name: {} for name in self._known}
 
     def add(self, columns: Columns, first: int) -> None:
@@ -56,21 +61,41 @@ class NewCategories:
 
         newest: the newest complete stride.
         """
-        for by_stride in self._counts.values():
+        for name, by_stride in self._counts.items():
             for stride in [each for each in by_stride if each <= newest]:
                 if stride <= newest - kept:
                     del by_stride[stride]
                 elif len(by_stride[stride]) > MAX_NAMES:
-                    by_stride[stride] = Counter(dict(_most_frequent(by_stride[stride], MAX_NAMES)))
+                    by_stride[stride] = Counter(
+                        self._kept(name, stride, new=True) | self._kept(name, stride, new=False)
+                    )
 
     def most_frequent(self, feature: str, strides: Iterable[int]) -> dict[str, int]:
         """Return the records of the most frequent unknown categories in some complete strides."""
         total = Counter[str]()
         for stride in strides:
-            # as in `trim`: the result must not depend on whether the stride was trimmed before
-            counts = self._counts.get(feature, {}).get(stride, Counter())
-            total.update(dict(_most_frequent(counts, MAX_NAMES)))
+            total.update(self._kept(feature, stride, new=True))
         return dict(_most_frequent(total, MAX_REPORTED))
+
+    def shared(self, feature: str, strides: Iterable[int]) -> dict[str, int]:
+        """Return the records of rare categories that share a cell in some complete strides.
+
+        Of each stride, only its most frequent ones are counted.
+        """
+        total = Counter[str]()
+        for stride in strides:
+            total.update(self._kept(feature, stride, new=False))
+        return dict(total)
+
+    def _kept(self, feature: str, stride: int, *, new: bool) -> dict[str, int]:
+        """Return the most frequent unknown, or else rare, categories of a complete stride.
+
+        The result does not depend on whether the stride was trimmed before.
+        """
+        shared = self._shared.get(feature, frozenset())
+        counts = self._counts.get(feature, {}).get(stride, Counter())
+        chosen = Counter({name: n for name, n in counts.items() if (name not in shared) == new})
+        return dict(_most_frequent(chosen, MAX_NAMES))
 
     def snapshot(self) -> SavedNames:
         """Return the state, for `restore`."""

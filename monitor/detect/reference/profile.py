@@ -163,11 +163,13 @@ class Profile:
     def encode(self) -> bytes:
         """Return the serialised profile.
 
-        Conditional streams are its last field. It is absent without any, as in earlier versions, so
-        that the id of such a profile is the same.
+        The last fields of a profile and of a categorical stream are absent if they are empty, as in
+        earlier versions, so that the id of such a profile is the same.
         """
         data = self._data
-        return msgspec.msgpack.encode(data if data.conditional else structs.astuple(data)[:-1])
+        categorical = [s if s.rare_cells else structs.astuple(s)[:-1] for s in data.categorical]
+        fields = [*structs.astuple(data)[:-2], categorical]
+        return msgspec.msgpack.encode([*fields, data.conditional] if data.conditional else fields)
 
     @classmethod
     def decode(cls, payload: bytes) -> Profile:

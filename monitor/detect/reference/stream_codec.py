@@ -31,7 +31,10 @@ class NumericData(msgspec.Struct, array_like=True, frozen=True):
 
 
 class CategoricalData(msgspec.Struct, array_like=True, frozen=True):
-    """A categorical stream; arrays are little-endian bytes."""
+    """A categorical stream; arrays are little-endian bytes.
+
+    rare_cells: absent in earlier versions, and if rare categories share one cell.
+    """
 
     name: str
     categories: tuple[str, ...]
@@ -40,6 +43,7 @@ class CategoricalData(msgspec.Struct, array_like=True, frozen=True):
     other: int
     blocks: bytes
     inflation: float
+    rare_cells: bytes = b""
 
 
 class ConditionalData(msgspec.Struct, array_like=True, frozen=True):
@@ -113,9 +117,12 @@ def categorical_fits(s: CategoricalData) -> bool:
     """Return whether the lengths of the arrays are consistent."""
     if len(s.counts) != 8 * len(s.categories):
         return False
-    bins, blocks = _bins(s), _blocks(s)
-    least = _without_blocks(s).bins - _without_blocks(s).frequent
-    return len(s.blocks) == blocks * bins and least <= bins <= len(s.categories) + least
+    stream, cells, blocks = _without_blocks(s), _cells(s), _blocks(s)
+    if len(s.rare_cells) not in {0, len(s.categories) - stream.frequent}:
+        return False
+    least = stream.cells - stream.frequent
+    most = stream.cells if s.rare_cells else len(s.categories) + least
+    return len(s.blocks) == blocks * cells and least <= cells <= most
 
 
 def encode_numeric(s: NumericStream) -> NumericData:
@@ -158,13 +165,14 @@ def encode_categorical(s: CategoricalStream) -> CategoricalData:
         s.other,
         s.blocks.tobytes(),
         s.inflation,
+        s.rare_cells.tobytes(),
     )
 
 
 def decode_categorical(s: CategoricalData) -> CategoricalStream:
     """Return the stream from its serialised form."""
     stream = _without_blocks(s)
-    return replace(stream, blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, _bins(s)))
+    return replace(stream, blocks=np.frombuffer(s.blocks, np.uint8).reshape(-1, _cells(s)))
 
 
 def _blocks(s: CategoricalData) -> int:
@@ -173,10 +181,10 @@ def _blocks(s: CategoricalData) -> int:
     return (stream.count + stream.missing) // BLOCK_SIZE
 
 
-def _bins(s: CategoricalData) -> int:
-    """Return the number of bins: that of the blocks, which may be of an earlier version."""
+def _cells(s: CategoricalData) -> int:
+    """Return the number of cells: that of the blocks, which may be of an earlier version."""
     blocks = _blocks(s)
-    return len(s.blocks) // blocks if blocks else _without_blocks(s).bins
+    return len(s.blocks) // blocks if blocks else _without_blocks(s).cells
 
 
 def _without_blocks(s: CategoricalData) -> CategoricalStream:
@@ -189,6 +197,7 @@ def _without_blocks(s: CategoricalData) -> CategoricalStream:
         other=s.other,
         blocks=np.zeros((0, 0), np.uint8),
         inflation=s.inflation,
+        rare_cells=np.frombuffer(s.rare_cells, np.uint8),
     )
 
 

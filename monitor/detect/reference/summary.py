@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from detectors.arrays import Floats
-from detectors.baseline import Baseline, BinnedStream, Stream
+from detectors.baseline import Baseline, Stream
 from detectors.conditional_stream import ConditionalStream
 from detectors.kinds import Kind as StreamKind
 from detectors.numeric_stream import NumericStream
@@ -31,7 +33,8 @@ def reference_summary(baseline: Baseline, index: int) -> Summary:
         )
     if isinstance(stream, ConditionalStream) and stream.of is StreamKind.BINARY:
         return Summary(n=stream.count, missing=missing, mean=share_of_one(stream.bin_counts()))
-    shares = category_shares(stream, stream.bin_counts())
+    counts = stream.bin_counts()
+    shares = category_shares(stream.bin_names(), counts, counts)
     largest = sorted(shares.items(), key=lambda item: -item[1])[:MAX_CATEGORIES]
     return Summary(n=stream.count, missing=missing, shares=dict(largest))
 
@@ -50,19 +53,15 @@ def share_of_one(counts: Floats) -> float | None:
     return float(counts[1]) / values if values else None
 
 
-def category_shares(stream: BinnedStream, counts: Floats) -> dict[str, float]:
-    """Return the share of each category among the records with a value.
+def category_shares(names: Sequence[str], counts: Floats, expected: Floats) -> dict[str, float]:
+    """Return the share of each category among the records with a value, by its name.
 
-    counts: records by bin of the stream, shape (bins,). The keys are the names of the bins; a bin
-    that is empty in the reference and in `counts` is left out.
+    names: of the bins or parts of a stream, shape (P,), the last one that of missing values.
+    counts: records by part; expected: those of the reference. One that is empty in both is left
+    out.
     """
     total = max(1.0, float(counts[:-1].sum()))
-    rows = zip(
-        stream.bin_names()[:-1],
-        counts[:-1].tolist(),
-        stream.bin_counts()[:-1].tolist(),
-        strict=True,
-    )
+    rows = zip(names[:-1], counts[:-1].tolist(), expected[:-1].tolist(), strict=True)
     return {name: count / total for name, count, before in rows if count or before}
 
 

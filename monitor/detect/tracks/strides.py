@@ -19,7 +19,7 @@ from monitor.ingest.chunks.columns import Columns
 class Strides:
     """Full strides for `Window.extend`, with position, number and time of the last record of each.
 
-    values: shape (F, m * stride). categories: bins, shape (C, m * stride).
+    values: shape (F, m * stride). categories: cells, shape (C, m * stride).
     positions, numbers, times: shape (m,). A number is that among the records of the model.
     """
 
@@ -130,7 +130,7 @@ class StrideBuffer:
             elif (column.codes >= 0).any():
                 self.unwatched.add(column.name)
         for row in absent:
-            binned[row] = self.baseline.categorical[row].bins - 1
+            binned[row] = self.baseline.categorical[row].cells - 1
         if self.baseline.conditional:
             self._assign_cells(columns, binned[len(self.baseline.categorical) :])
         return binned
@@ -146,10 +146,10 @@ class StrideBuffer:
         out[:] = self._cells.cells(values)
 
     def _table(self, row: int, vocabulary: tuple[str, ...]) -> NDArray[np.uint8]:
-        """Return `CategoricalStream.bins_by_code` from a cache."""
+        """Return `CategoricalStream.cells_by_code` from a cache."""
         table = self._tables.get((row, vocabulary))
         if table is None:
-            table = self.baseline.categorical[row].bins_by_code(vocabulary).astype(np.uint8)
+            table = self.baseline.categorical[row].cells_by_code(vocabulary).astype(np.uint8)
             if len(self._tables) < _CACHE_SIZE:
                 self._tables[row, vocabulary] = table
         return table

@@ -9,6 +9,7 @@ import numpy as np
 from msgspec import structs
 from numpy.typing import NDArray
 
+from detectors.parts import Parts
 from detectors.psi import missing_psi
 from detectors.trends import Trend, trend
 from monitor.config.schema import Config
@@ -117,9 +118,7 @@ class Track:
     def _observe(self, event: DriftEvent, transition: AlarmTransition) -> None:
         """Call the observer, if there is one."""
         if self.subject.observer is not None:
-            stream = self.group.baseline.streams[transition.stream]
-            whole = distribution(stream, transition.stream, transition.size.sample)
-            self.subject.observer(event, whole)
+            self.subject.observer(event, distribution(self.explainer.parts(transition)))
 
     def _number(self, records: int, transition: AlarmTransition | None) -> int:
         """Return the number of the last record before the newest `records` of the group.
@@ -143,7 +142,8 @@ class Track:
             time=time,
             source=subject.source,
         )
-        reference, current, moves = self._summaries(transition, record)
+        parts = self.explainer.parts(transition)
+        reference, current, moves = self._summaries(transition, parts, record)
         stream, drift = transition.stream, transition.size.drift
         values, missing = float(drift.values[stream]), float(drift.missing[stream])
         if best.feature.startswith(MISSING_PREFIX):
@@ -174,21 +174,21 @@ class Track:
             reference=reference,
             current=current,
             kind=shown_kind(self.group.baseline.streams[stream]),
-            explanation=self.explainer.explain(transition, reference, current, moves),
+            explanation=self.explainer.explain(transition, parts, reference, current, moves),
             source=subject.source,
         )
 
     def _summaries(
-        self, transition: AlarmTransition, record: int
+        self, transition: AlarmTransition, parts: Parts, record: int
     ) -> tuple[Summary, Summary, dict[str, float]]:
         """Return the summaries of reference and measured records, with the shares missing.
 
         The third value is that of `stated_summaries`; a resolved alarm states no move.
         """
         stream, sample = transition.stream, transition.size.sample
-        reference, current, moves = stated_summaries(self.group.baseline, stream, sample)
+        reference, current, moves = stated_summaries(self.group.baseline, stream, sample, parts)
         if transition.change == "resolved":
-            reference, current = event_summaries(self.group.baseline, stream, sample)
+            reference, current = event_summaries(self.group.baseline, stream, sample, parts)
         if self.group.feature:
             among = record - self._number(sample.records, transition)
             missing = 1 - sample.records / max(sample.records, among)

@@ -88,7 +88,7 @@ def categorical_run(
     codes = np.concatenate(
         [rng.choice(len(before), n, p=p) for p, n in ((before, QUIET), (after, records))]
     )
-    bins = stream.bins_by_code(names)[codes].astype(np.uint8)
+    bins = stream.cells_by_code(names)[codes].astype(np.uint8)
     return run(evaluator(Baseline(REFERENCE, (), (stream,))), bins=bins)
 
 

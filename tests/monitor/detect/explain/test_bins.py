@@ -10,7 +10,8 @@ from detectors.baseline import sum_by_bin
 from detectors.categorical_stream import build_categorical_stream
 from detectors.kinds import Kind
 from detectors.numeric_stream import build_numeric_stream
-from monitor.detect.explain.bins import bins_of, changed_bins
+from detectors.parts import parts_of
+from monitor.detect.explain.bins import changed_bins, parts_of_records
 from tests.monitor import synthetic
 from tests.monitor.synthetic import WINDOW
 
@@ -32,15 +33,17 @@ def test_bins_of_records_agree_with_the_counts() -> None:
     columns = synthetic.stream(500, seed=3)
     values = columns.values[0]
     numeric = build_numeric_stream("latency_ms", Kind.NUMERIC, values, WINDOW)
-    counts = np.bincount(bins_of(numeric, columns), minlength=len(numeric.bin_counts()))
+    parts = parts_of(numeric, numeric.cell_counts())
+    counts = np.bincount(parts_of_records(numeric, parts, columns), minlength=len(parts.names))
     assert counts.tolist() == numeric.bin_counts().tolist()
     assert sum_by_bin(numeric.cell_counts(), numeric).tolist() == numeric.bin_counts().tolist()
     category = columns.categories[0]
     stream = build_categorical_stream(
         category.name, category.vocabulary, category.codes.astype(np.intp), WINDOW
     )
-    counts = np.bincount(bins_of(stream, columns), minlength=stream.bins)
+    whole = parts_of(stream, stream.cell_counts())
+    counts = np.bincount(parts_of_records(stream, whole, columns), minlength=stream.bins)
     assert counts.tolist() == stream.bin_counts().tolist()
     bare = replace(columns, numeric=(), binary=(), values=columns.values[:0], categories=())
-    assert set(bins_of(numeric, bare).tolist()) == {len(numeric.bin_counts()) - 1}
-    assert set(bins_of(stream, bare).tolist()) == {stream.bins - 1}
+    assert set(parts_of_records(numeric, parts, bare).tolist()) == {len(numeric.bin_counts()) - 1}
+    assert set(parts_of_records(stream, whole, bare).tolist()) == {stream.bins - 1}

@@ -124,7 +124,7 @@ def test_decoding_restores_the_profile(
     for first, second in zip(baseline.categorical, decoded.categorical, strict=True):
         np.testing.assert_array_equal(second.counts, first.counts)
         np.testing.assert_array_equal(second.blocks, first.blocks)
-        assert second.blocks.shape == (n // BLOCK_SIZE, first.bins)
+        assert second.blocks.shape == (n // BLOCK_SIZE, first.cells)
         assert second.inflation == first.inflation
         assert (second.categories, second.missing, second.other) == (
             first.categories,

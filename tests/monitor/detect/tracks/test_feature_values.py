@@ -40,7 +40,7 @@ def values(
     )
     window = Window(reference, WINDOW, STRIDE)
     count = len(numbers) if full else STRIDE
-    bins = reference.categorical[0].bins_by_code((*VOCABULARY, "new"))[codes.astype(np.intp)]
+    bins = reference.categorical[0].cells_by_code((*VOCABULARY, "new"))[codes.astype(np.intp)]
     window.extend(np.array([numbers, flags])[:, :count], bins[None, :count].astype(np.uint8))
     found = FeatureValues(reference).of(window)
     return {(v.feature, v.statistic): (v.reference, v.current) for v in found}
