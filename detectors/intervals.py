@@ -19,6 +19,11 @@ PAGE_LEVEL = 0.01
 QUANTILES = {"median": 0.5, "p95": 0.95, "p99": 0.99, "p05": 0.05}
 """Quantiles stated on a page."""
 _STATEMENTS = len(QUANTILES) + 1
+HELD_TAIL = 0.05
+"""Probability that a statistic said to be held is beyond one end of its interval."""
+HELD_WITHIN = 0.1
+"""Largest move of a statistic that is said to be held, as part of its value. Values of both signs
+have no meaningful ratio: then it is part of the distance from median to p95, if that is larger."""
 
 
 def certain_moves(stream: NumericStream, values: Floats) -> dict[str, float]:
@@ -37,6 +42,32 @@ def certain_moves(stream: NumericStream, values: Floats) -> dict[str, float]:
         for name, q in QUANTILES.items()
     }
     return moves | {"mean": _distance(stream.mean, *_mean_interval(stream, values, tail))}
+
+
+def held_statistics(stream: NumericStream, values: Floats) -> frozenset[str]:
+    """Return which quantiles, and whether the mean, are certainly as in the reference.
+
+    An interval that includes the reference's value is no evidence of that: the one of the 95th
+    percentile of a hundred records includes half and twice the value. So both ends must be within
+    HELD_WITHIN of it (two one-sided tests, Schuirmann 1987).
+
+    values: as in `certain_moves`.
+    """
+    effective = effective_records(len(values), stream.count, stream.inflation)
+    intervals = {
+        name: (stream.quantile(q), *quantile_interval(values, q, effective, HELD_TAIL))
+        for name, q in QUANTILES.items()
+    }
+    intervals["mean"] = (stream.mean, *_mean_interval(stream, values, HELD_TAIL))
+    tail = 0.0
+    if stream.support[0] < 0 < stream.support[-1]:
+        tail = stream.quantile(QUANTILES["p95"]) - stream.quantile(QUANTILES["median"])
+    return frozenset(
+        name
+        for name, (before, low, high) in intervals.items()
+        if math.isfinite(before)
+        and max(high - before, before - low) <= HELD_WITHIN * max(abs(before), tail)
+    )
 
 
 def effective_records(records: int, reference: int, inflation: float) -> float:

@@ -82,8 +82,8 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     bins: the bins that changed most, those that grew first.
     examples: request ids of records since the change that are in bins that grew, newest first.
     together: other features of the model (or segment) that changed too -> PSI, largest first.
-    unmoved: statistics whose interval includes the reference's value: quantiles and mean, which
-        then have this value in `current`, or categories.
+    unmoved: statistics that are certainly within a tenth of the reference's value (in events of
+        earlier versions, whose interval includes it); or categories whose interval includes it.
     new_categories: of a categorical feature with more records of categories that the reference
         lacks: the most frequent of these -> share of the values, largest first.
     markers: of an event about style, the markers that moved, that of the event first.
@@ -109,7 +109,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     n: number of records with a value; missing: share of records without one.
     mean, p05 to p99: for numeric and binary features; shares: of some categories, for categorical
-    features. None if they do not apply.
+    features. None if they do not apply; in the current window of an event other than "resolved",
+    also if too few records were measured to say whether they have moved.
     """
 
     n: int

@@ -13,6 +13,7 @@ from detectors.intervals import (
     PAGE_LEVEL,
     certain_moves,
     effective_records,
+    held_statistics,
     moved_shares,
     quantile_interval,
 )
@@ -46,6 +47,28 @@ def test_few_pages_state_a_move_that_is_none(name: str, n: int) -> None:
             moves["mean"] = 0.0
         false += any(moves.values())
     assert false <= stats.poisson.ppf(0.999, PAGE_LEVEL * pages)
+
+
+@pytest.mark.parametrize("n", [50, 200, 1000, 4000])
+@pytest.mark.parametrize("factor", [0.85, 1.15, 1.4])
+def test_a_statistic_that_moved_is_rarely_held(factor: float, n: int) -> None:
+    """A move of more than a tenth is called none in one of twenty pages at most."""
+    rng, held = np.random.default_rng(n), dict[str, int]()
+    stream = build_numeric_stream("x", Kind.NUMERIC, rng.lognormal(6.5, 0.5, 50_000), 1000)
+    for _ in range(400):
+        for name in held_statistics(stream, np.sort(rng.lognormal(6.5, 0.5, n) * factor)):
+            held[name] = held.get(name, 0) + 1
+    assert max(held.values(), default=0) <= stats.binom.ppf(0.999, 400, 0.05)
+
+
+def test_many_records_hold_what_has_not_moved() -> None:
+    """The median of a thousand records is certainly as before; the p95 of a hundred never is."""
+    rng, held = np.random.default_rng(2), {100: list[frozenset[str]](), 1000: []}
+    stream = build_numeric_stream("x", Kind.NUMERIC, rng.lognormal(6.5, 0.5, 50_000), 1000)
+    for n, found in held.items():
+        found += [held_statistics(stream, np.sort(rng.lognormal(6.5, 0.5, n))) for _ in range(100)]
+    assert sum("median" in each for each in held[1000]) >= 95
+    assert not any("p95" in each for each in held[100])
 
 
 @pytest.mark.parametrize("q", [0.05, 0.5, 0.95, 0.99])

@@ -11,7 +11,7 @@ from detectors.arrays import Floats
 from detectors.baseline import Baseline
 from detectors.categorical_stream import CategoricalStream
 from detectors.conditional_stream import ConditionalStream
-from detectors.intervals import certain_moves, moved_shares
+from detectors.intervals import certain_moves, held_statistics, moved_shares
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.parts import Parts, parts_of
@@ -67,9 +67,10 @@ def event_summaries(
 def stated_summaries(
     baseline: Baseline, index: int, window: Windows, parts: Parts
 ) -> tuple[Summary, Summary, dict[str, float]]:
-    """Return both summaries, and the least certain move of every statistic (`certain_moves`).
+    """Return both summaries, and the least certain move of statistics (`certain_moves`).
 
-    A quantile or mean of the window that has not certainly moved has the reference's value, because
+    It is 0 for those that are certainly as in the reference (`held_statistics`). A quantile or mean
+    that is neither is not known: it has no move, and None in the summary of the window, because
     that of a few records is mostly noise. The move of a category is 1 or 0.
     """
     stream = baseline.streams[index]
@@ -84,11 +85,10 @@ def stated_summaries(
     present = np.sort(values[~np.isnan(values)])
     if stream.kind is Kind.BINARY or not len(present):
         return reference, current, {}
-    moves = certain_moves(stream, present)
-    held = {
-        _FIELDS[name]: getattr(reference, _FIELDS[name]) for name, move in moves.items() if not move
-    }
-    return reference, structs.replace(current, **held), moves
+    moves, held = certain_moves(stream, present), held_statistics(stream, present)
+    known = {name: move for name, move in moves.items() if move or name in held}
+    unknown = {_FIELDS[name]: None for name in moves if name not in known}
+    return reference, structs.replace(current, **unknown), known
 
 
 _FIELDS = {"median": "p50", "p95": "p95", "p99": "p99", "p05": "p05", "mean": "mean"}

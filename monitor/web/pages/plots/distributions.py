@@ -52,8 +52,9 @@ def _categories(event: DriftEvent) -> list[BinShift]:
 def ranges(event: DriftEvent) -> Markup | None:
     """Return the quantiles of a numeric feature, before and after: p05 to p95, median and p99."""
     pair = event.reference, event.current
-    values = [q for s in pair for q in (s.p05, s.p50, s.p95, s.p99)]
-    if event.kind != "numeric" or any(value is None for value in values):
+    known = [[q for q in (s.p05, s.p50, s.p95, s.p99) if q is not None] for s in pair]
+    values = [*known[0], *known[1]]
+    if event.kind != "numeric" or len(known[0]) < 4 or not known[1]:
         return None
     scale = scale_of(values, 70.0, WIDTH - 20)
     parts: list[Markup] = []
@@ -74,15 +75,21 @@ def ranges(event: DriftEvent) -> Markup | None:
 
 
 def _range(summary: Summary, scale: Scale, middle: float, kind: str) -> list[Markup]:
+    """Draw the quantiles that are known: a box needs both of its ends."""
     low, median, high, tail = (
-        scale(q or 0.0) for q in (summary.p05, summary.p50, summary.p95, summary.p99)
+        None if q is None else scale(q)
+        for q in (summary.p05, summary.p50, summary.p95, summary.p99)
     )
-    return [
-        line(high, middle, tail, middle, f"tail {kind}"),
-        line(tail, middle - 5, tail, middle + 5, f"tail {kind}"),
-        rectangle(low, middle - 8, max(1.0, high - low), 16, kind),
-        line(median, middle - 11, median, middle + 11, "median"),
-    ]
+    parts: list[Markup] = []
+    if tail is not None:
+        if high is not None:
+            parts.append(line(high, middle, tail, middle, f"tail {kind}"))
+        parts.append(line(tail, middle - 5, tail, middle + 5, f"tail {kind}"))
+    if low is not None and high is not None:
+        parts.append(rectangle(low, middle - 8, max(1.0, high - low), 16, kind))
+    if median is not None:
+        parts.append(line(median, middle - 11, median, middle + 11, "median"))
+    return parts
 
 
 def _n(value: float | None) -> str:
