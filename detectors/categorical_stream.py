@@ -203,10 +203,11 @@ class CategoricalStream:
     def bin_names(self) -> tuple[str, ...]:
         """Return the display names of the bins: no two are the same.
 
-        A category that is really named like a catch-all bin is "missing (named)", and so on.
+        A category that is really named like a catch-all bin is "missing (named)", and so on. The
+        bin of a single rare category has its name.
         """
         own = map(shown_name, self.categories[: self.frequent])
-        rare = rare_name(len(self.categories) - self.frequent)
+        rare = rare_name(self.categories[self.frequent :])
         return (*own, rare, BEYOND_LIMIT if self.other else UNSEEN, MISSING)
 
     def cell_names(self) -> tuple[str, ...]:
@@ -214,11 +215,12 @@ class CategoricalStream:
         names, rare = self.bin_names(), self.categories[self.frequent :]
         if self.divisions == 1:
             return names
-        held = np.bincount(self.rare_cells, minlength=self.divisions).tolist()
-        single = dict(zip(self.rare_cells.tolist(), rare, strict=True))
+        inside: list[list[str]] = [[] for _ in range(self.divisions)]
+        for name, cell in zip(rare, self.rare_cells.tolist(), strict=True):
+            inside[cell].append(name)
         shown = (
-            shown_name(single[cell]) if held[cell] == 1 else f"{rare_name(held[cell])} in {cell}"
-            for cell in range(self.divisions)
+            rare_name(each) if len(each) == 1 else f"{rare_name(each)} in {cell}"
+            for cell, each in enumerate(inside)
         )
         return (*names[: self.frequent], *shown, *names[-2:])
 
@@ -228,9 +230,11 @@ def shown_name(category: str) -> str:
     return f"{category} (named)" if _reserved(category) else category
 
 
-def rare_name(categories: int) -> str:
-    """Return the display name of several rare categories."""
-    return f"rare ({categories} {'category' if categories == 1 else 'categories'})"
+def rare_name(categories: Sequence[str]) -> str:
+    """Return the display name of rare categories: of one, its own."""
+    if len(categories) == 1:
+        return shown_name(categories[0])
+    return f"rare ({len(categories)} categories)"
 
 
 def build_categorical_stream(

@@ -78,7 +78,8 @@ def parts_of(
     for part, each in enumerate(own, first):
         if each.cell is not None:
             of_cell[each.cell] = part
-    left = len(stream.categories) - rest
+    apart = {each.category for each in own}
+    left = [name for name in stream.categories[first:] if name not in apart]
     return Parts(
         (
             *names[:first],
