@@ -70,6 +70,23 @@ def held_statistics(stream: NumericStream, values: Floats) -> frozenset[str]:
     )
 
 
+def statistic_margin(stream: NumericStream, values: Floats, name: str) -> float | None:
+    """Return half of the 95 % interval of a quantile or mean; None if it is infinite.
+
+    values: as in `certain_moves`. The reference counts as exact.
+    """
+    if not len(values):
+        return None
+    if name == "mean":
+        low, high = _mean_interval(stream, values, 0.025)
+    else:
+        low, high = quantile_interval(
+            values, QUANTILES[name], max(1.0, len(values) / stream.inflation), 0.025
+        )
+    margin = high / 2 - low / 2
+    return margin if math.isfinite(margin) else None
+
+
 def effective_records(records: int, reference: int, inflation: float) -> float:
     """Return how many independent records have the error of a difference to a reference's value.
 

@@ -88,8 +88,9 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
         lacks: the most frequent of these -> share of the values, largest first.
     markers: of an event about style, the markers that moved, that of the event first.
     bet: the kind of change that the e-detector found, if it is among the detectors that found it.
-    final: of an alarm that resolved, the largest size that a full window showed since the change
-        began; if it ended sooner, the size that was reported last.
+    final: of an alarm that resolved, the mean size of full windows since the change began; if it
+        ended sooner, the size that was reported last.
+    further: of an escalation, whether a later step caused it, at which the change then begins.
     """
 
     since: ChangePoint | None = None
@@ -102,6 +103,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     final: Size | None = None
     new_categories: dict[str, float] = {}
     markers: tuple[Moved, ...] = ()
+    further: bool = False
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,8 +128,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 class DriftEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A transition of an alarm of a stream: it opens, becomes more severe, or resolves.
 
-    An alarm is "updated" at most once per severity: when a full window has been measured since the
-    change began, and shows another size than was reported.
+    An alarm is "updated" at most once per severity: when full windows since the change began
+    certainly have another size than was reported.
 
     id: deterministic; the same finding has the same id after a restart, see `event_id`.
     alarm: id of the event that opened the alarm; it identifies the incident.

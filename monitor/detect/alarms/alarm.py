@@ -8,8 +8,8 @@ import msgspec
 
 from monitor.events.types import ChangePoint, Severity, Size, Transition, pages, rank
 
-SETTLED_GROWTH = 1.1
-"""Least ratio between two successive settled sizes, in PSI: noise is not growth."""
+SETTLING_WINDOWS = 10
+"""Windows after each of which the size is settled anew; later, after each so many windows."""
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,8 +18,11 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     level: start of the present level, which is later than that of the alarm if the change has
     become larger; first: its first record among those of the stream. paged: records of the model
     up to the last one at which the alarm opened or escalated. reported: size in the last event.
-    settled: largest size of a full window since the present level began. updated: whether an event
-    has corrected the size since the alarm opened or escalated.
+    step: first record of the stream after the last step that was found since; 0 without one.
+    settled: size of the change, from `windows` full windows since the level or the step began, the
+    newest of which ended at the record `settled_at` of the stream; until there is one, what it was
+    before the step. margin: half of the 95 % interval of its effect.
+    updated: whether an event has corrected the size since the alarm opened or escalated.
     """
 
     level: ChangePoint | None = None
@@ -28,6 +31,10 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     reported: Size | None = None
     settled: Size | None = None
     updated: bool = False
+    step: int = 0
+    windows: int = 0
+    settled_at: int = 0
+    margin: float = 0.0
 
 
 @dataclass(slots=True)
@@ -48,19 +55,30 @@ class Alarm:
     since: ChangePoint | None = None
     incident: Incident = field(default_factory=Incident)
 
-    def settles(self, record: int, psi: float, window: int) -> bool:
-        """Return whether a window shows a new largest size of the change.
+    def settles(self, record: int, window: int) -> bool:
+        """Return whether the size of the change is settled (anew) with a window.
 
-        It is full of records since the present level began, and the alarm holds.
+        It is full of records since the present level or step began, none of which was in the window
+        before. The largest size of all windows would be the largest noise.
 
-        record: of the stream at the end of the window. psi: of the window. window: its records.
+        record: of the stream at the end of the window. window: its records.
         """
-        incident, settled = self.incident, self.incident.settled
-        if incident.level is None or self.last_found < record:
+        incident = self.incident
+        if incident.level is None:
             return False
-        if record - incident.first + 1 < window:
+        if record - max(incident.first, incident.step) + 1 < window:
             return False
-        return settled is None or psi > SETTLED_GROWTH * settled.psi
+        wait = window if incident.windows < SETTLING_WINDOWS else SETTLING_WINDOWS * window
+        return not incident.windows or record - incident.settled_at >= wait
+
+    def add_step(self, first: int) -> None:
+        """Begin another mean size if a tested step is later than the level and the last step.
+
+        first: first record of the stream after the step.
+        """
+        incident = self.incident
+        if incident.level is not None and first > max(incident.first, incident.step):
+            self.incident = msgspec.structs.replace(incident, step=first, windows=0, margin=0.0)
 
 
 @dataclass(frozen=True, slots=True)

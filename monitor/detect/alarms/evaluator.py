@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,8 @@ from monitor.config.schema import Config
 from monitor.detect.alarms import budget
 from monitor.detect.alarms.alarm import Alarm, AlarmPolicy
 from monitor.detect.alarms.change_size import ChangeMeter, ChangeSize
-from monitor.detect.alarms.episode import Episodes
+from monitor.detect.alarms.episode import MEMORY_WINDOWS, Episodes
+from monitor.detect.alarms.lasting_size import LastingSize
 from monitor.detect.alarms.materiality import Materiality, RateLimits
 from monitor.detect.alarms.window_sizes import WindowSizes
 from monitor.events.types import Severity, Transition, pages
@@ -45,7 +47,7 @@ class AlarmTransition:
     the code that builds the event sets its id and its detector (`AlarmEvaluator.best_reading`).
     found_by: detectors that found a change in the stream. first_page: whether the alarm reaches a
     severity that pages, for the first time. found: all streams in which an alarming detector found
-    a change at that time.
+    a change at that time. lasting: size of the change over the records of its episode.
     """
 
     change: Transition
@@ -58,6 +60,7 @@ class AlarmTransition:
     size: ChangeSize
     first_page: bool = False
     found: frozenset[int] = frozenset()
+    lasting: LastingSize | None = None
 
 
 def incident_of_stream(baseline: Baseline) -> dict[int, str]:
@@ -169,30 +172,35 @@ class AlarmEvaluator:
             is_whole = sizes.is_whole(stream, names, level_start, window, index)
             size = whole if is_whole else self.meter.measure(stream, names, whole, level_start)
             psi = change_psi[stream] = float(size.psi[stream])
-            if alarm is not None and self.policy.holds(significant, psi):
-                alarm.last_found = record
-            if stream not in self.episodes.by_stream and (alarm is not None or significant):
-                counts = self.baseline.fine_counts(size.sample.cell_counts[:1])[0, stream]
-                self.episodes.begin(stream, record, counts, has_alarm=alarm is not None)
+            if alarm is not None or significant:
+                self._add(stream, record, size, significant=significant)
             found = self._severity(stream, psi, record) if significant else None
             change = self._transition(stream, found, record)
-            settles = change is None and self._settles(alarm, stream, record, whole)
+            settles = change is None and self._settles(alarm, stream, record)
+            ends = settles or change == "resolved"
+            lasting = self._lasting(alarm, stream, record) if ends else None
             if is_whole and (settles or change is not None):
                 size = self.meter.measure(stream, names, whole, level_start)  # with the bet
+            made = partial(
+                AlarmTransition,
+                stream=stream,
+                index=index,
+                record=record,
+                window=window,
+                found_by=names,
+                found=changed,
+                lasting=lasting,
+            )
             if settles and alarm is not None:
                 size = replace(whole, leading_bet=size.leading_bet)
-                yield AlarmTransition(
-                    "updated", stream, index, record, window, alarm, names, size, found=changed
-                )
+                yield made(change="updated", alarm=alarm, size=size)
             if change is not None:
                 first_page = found is not None and not (alarm and pages(alarm.severity))
                 alarm = self._apply(change, stream, found, record)
                 first_page = first_page and pages(alarm.severity)
                 if change == "resolved":
                     self.meter.set_quiet(stream, window.stride_number)
-                yield AlarmTransition(
-                    change, stream, index, record, window, alarm, names, size, first_page, changed
-                )
+                yield made(change=change, alarm=alarm, size=size, first_page=first_page)
         self.change_psi = change_psi  # a new dict: other threads may iterate over the old one
 
     def _level_start(self, alarm: Alarm | None, window: Windows, record: int) -> int | None:
@@ -201,10 +209,43 @@ class AlarmEvaluator:
             return None
         return window.stride_number - -(-(record - alarm.incident.first + 1) // window.stride)
 
-    def _settles(self, alarm: Alarm | None, stream: int, record: int, whole: ChangeSize) -> bool:
-        """Return whether the window shows a new largest size of the change of an open alarm."""
-        psi = float(whole.psi[stream])
-        return alarm is not None and alarm.settles(record, psi, self.window.records)
+    def _settles(self, alarm: Alarm | None, stream: int, record: int) -> bool:
+        """Return whether the size of an open alarm is settled with the window.
+
+        Quantiles are those of windows, which must hold no record from after the change. Shares are
+        those of the episode, and the windows of a rare rate seldom hold.
+        """
+        if alarm is None or not alarm.settles(record, self.window.records):
+            return False
+        episode = self.episodes.by_stream.get(stream)
+        if episode is None or self.baseline.streams[stream].kind is not Kind.NUMERIC:
+            return episode is not None
+        return episode.quiet == 0 and alarm.last_found >= record
+
+    def _add(self, stream: int, record: int, size: ChangeSize, *, significant: bool) -> None:
+        """Add the size of a change to its alarm and episode. significant: whether it was found."""
+        alarm, sample = self.alarms.get(stream), size.sample
+        if alarm is not None and self.policy.holds(significant, float(size.psi[stream])):
+            alarm.last_found = record
+        if alarm is not None and size.since is not None:
+            strides = sample.stride_number - size.since
+            alarm.add_step(record - strides * sample.stride + 1)
+        if stream not in self.episodes.by_stream:
+            counts = self.baseline.fine_counts(sample.cell_counts[:1])[0, stream]
+            self.episodes.begin(stream, record, counts, has_alarm=alarm is not None)
+
+    def _lasting(self, alarm: Alarm | None, stream: int, record: int) -> LastingSize | None:
+        """Return the size of an alarm's change over the records of its episode.
+
+        None if the episode remembers records from before a later step.
+        """
+        episode = self.episodes.by_stream.get(stream)
+        if alarm is None or episode is None:
+            return None
+        begun = max(alarm.incident.first, alarm.incident.step)
+        if begun > episode.start and record - begun < MEMORY_WINDOWS * self.window.records:
+            return None
+        return LastingSize.of(self.baseline.streams[stream], episode.changed)
 
     def _severity(self, stream: int, psi: float, record: int) -> Severity | None:
         """Return the severity of a significant change; None if it is too early to report it."""

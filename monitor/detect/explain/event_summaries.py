@@ -11,7 +11,7 @@ from detectors.arrays import Floats
 from detectors.baseline import Baseline
 from detectors.categorical_stream import CategoricalStream
 from detectors.conditional_stream import ConditionalStream
-from detectors.intervals import certain_moves, held_statistics, moved_shares
+from detectors.intervals import certain_moves, held_statistics, moved_shares, statistic_margin
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.parts import Parts, parts_of
@@ -89,6 +89,15 @@ def stated_summaries(
     known = {name: move for name, move in moves.items() if move or name in held}
     unknown = {_FIELDS[name]: None for name in moves if name not in known}
     return reference, structs.replace(current, **unknown), known
+
+
+def margin(baseline: Baseline, index: int, window: Windows, of: str) -> float | None:
+    """Return half of the 95 % interval of a statistic of the first window (`Effect.of`)."""
+    stream = baseline.streams[index]
+    if not isinstance(stream, NumericStream) or of not in _FIELDS:
+        return None
+    values = window.values(index)
+    return statistic_margin(stream, np.sort(values[~np.isnan(values)]), of)
 
 
 _FIELDS = {"median": "p50", "p95": "p95", "p99": "p99", "p05": "p05", "mean": "mean"}

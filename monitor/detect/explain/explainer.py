@@ -21,6 +21,7 @@ from monitor.detect.explain.bins import MAX_BINS
 from monitor.detect.explain.change_point import change_point
 from monitor.detect.explain.example_buffer import ExampleBuffer
 from monitor.detect.explain.explanation import changed_together, explain, moved_markers
+from monitor.detect.explain.incident import final_size
 from monitor.detect.explain.new_categories import NewCategories, SavedNames
 from monitor.events.types import ChangePoint, Explanation, Summary
 
@@ -83,11 +84,11 @@ class Explainer:
         parts: those of its stream. reference, current: summaries of the reference and of the
         measured records. moves: as in `stated_summaries`.
         """
-        stream, size, incident = transition.stream, transition.size, transition.alarm.incident
+        stream, size = transition.stream, transition.size
         newest = transition.window.stride_number
         since = self._not_after(self._start(transition), newest)
         if transition.change == "resolved":
-            return Explanation(since=since, final=incident.settled or incident.reported)
+            return Explanation(since=since, final=final_size(transition.alarm, transition.lasting))
         assert since is not None
         before_sample = newest - size.sample.records // size.sample.stride
         first = max(since.record, self.number(before_sample, newest) + 1)
@@ -106,6 +107,7 @@ class Explainer:
         return structs.replace(
             explanation,
             since=since,
+            further=self._step(transition) is not None,
             new_categories=self._new_categories(stream, size.sample, newest),
             together=changed_together(
                 self.baseline, stream, size.sample, self.min_psi, transition.found
@@ -151,10 +153,20 @@ class Explainer:
             return alarm.since
         if change == "opened" or level is None:
             return self._since(transition)
-        if change == "escalated" and alarm.incident.paged:
-            newest = self._since(transition)
-            return newest if newest.record > alarm.incident.paged else level
-        return level
+        step = self._step(transition)
+        return level if step is None else step
+
+    def _step(self, transition: AlarmTransition) -> ChangePoint | None:
+        """Return the start of a later step by which an alarm escalates; None if there is none.
+
+        Only a step that was tested has begun after the last page (`ChangeMeter.measure`): within
+        the window, the most likely start of the same change can be anywhere.
+        """
+        paged = transition.alarm.incident.paged
+        if transition.change != "escalated" or not paged or transition.size.since is None:
+            return None
+        newest = self._since(transition)
+        return newest if newest.record > paged else None
 
     def _since(self, transition: AlarmTransition) -> ChangePoint:
         """Return the start of the change, by default the most likely one within the window."""

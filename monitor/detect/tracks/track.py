@@ -15,9 +15,10 @@ from detectors.trends import Trend, trend
 from monitor.config.schema import Config
 from monitor.detect.alarms.alarm import Alarm
 from monitor.detect.alarms.evaluator import AlarmEvaluator, AlarmTransition, Reading
+from monitor.detect.alarms.lasting_size import LastingSize
 from monitor.detect.explain import incident
 from monitor.detect.explain.distribution import Observer, distribution
-from monitor.detect.explain.event_summaries import event_summaries, stated_summaries
+from monitor.detect.explain.event_summaries import event_summaries, margin, stated_summaries
 from monitor.detect.explain.explainer import Explainer
 from monitor.detect.explain.incident import Extent
 from monitor.detect.reference.groups import StreamGroup
@@ -109,7 +110,8 @@ class Track:
         events = list[DriftEvent]()
         for each in self.evaluator.transitions(windows, detected, self.records):
             event = self._event(each, strides)
-            if incident.report(each.alarm, event, self._extent(each, event), self.window.records):
+            extent = self._extent(each, event)
+            if incident.report(each.alarm, event, extent, self.window.records):
                 events.append(event)
                 self._observe(event, each)
         self.records += len(strides) * self.window.stride
@@ -200,10 +202,20 @@ class Track:
         """Return on how many records of the group an event rests."""
         since, newest = event.explanation.since, transition.window.stride_number
         strides = self.explainer.strides_since(since.record, newest) if since else 0
+        baseline, stream, sample = self.group.baseline, transition.stream, transition.size.sample
+
+        def of(name: str) -> float | None:
+            counts = baseline.fine_counts(sample.cell_counts[:1])[0, stream]
+            share = LastingSize.of(baseline.streams[stream], counts).share(name)
+            return share[1] if share else margin(baseline, stream, sample, name)
+
         return Extent(
             record=transition.record,
             since=strides * self.window.stride,
-            measured=transition.size.sample.records,
+            measured=sample.records,
+            inflation=baseline.streams[stream].inflation,
+            margin=of,
+            lasting=transition.lasting,
         )
 
     def readings(self) -> list[Reading]:

@@ -60,9 +60,7 @@ def sentence(event: DriftEvent) -> str:
         return printable(f"{subject}: alarm closed because {event.reason}{last}")
     if event.change == "resolved":
         return printable(f"{subject} is quiet again{_past(event)}: {_current_level(event)}; {psi}")
-    further = event.change == "escalated" and event.escalated_from != "info"
-    drifted = "has drifted further" if further else "has drifted"
-    corrected = ", corrected size" if event.change == "updated" else ""
+    drifted = _drifted(event)
     if event.explanation.markers:
         drifted = drifted.replace("drifted", "changed")
         segment = f" [{event.segment}]" if event.segment else ""
@@ -70,7 +68,22 @@ def sentence(event: DriftEvent) -> str:
         details = _markers(event) + _since(event)
     else:
         details = _change(event) + _since(event) + _other_features(event)
-    return printable(f"{subject} {drifted} ({event.severity}{corrected}): {details}; {psi}")
+    return printable(f"{subject} {drifted}: {details}; {psi}")
+
+
+def _drifted(event: DriftEvent) -> str:
+    """Return the verb of an event, with the severity.
+
+    A feature has drifted further if a later step was found; the same change can also become more
+    severe, because more of it has been measured.
+    """
+    if event.change == "updated":
+        return f"has drifted ({event.severity}, corrected size)"
+    if event.change != "escalated" or event.escalated_from == "info":
+        return f"has drifted ({event.severity})"
+    if event.explanation.further:
+        return f"has drifted further ({event.severity})"
+    return f"has become {event.severity}"
 
 
 def _markers(event: DriftEvent) -> str:

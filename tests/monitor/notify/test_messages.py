@@ -89,7 +89,7 @@ def test_a_slack_message_describes_the_alarm() -> None:
         message["text"]
         == attachment["fallback"]
         == (
-            "latency_ms of chat has drifted further (critical): median 800 -&gt; 1,600 ms "
+            "latency_ms of chat has become critical: median 800 -&gt; 1,600 ms "
             "(x2), p95 1,600 -&gt; 3,200 ms (x2); PSI 0.41"
         )
     )
