@@ -15,6 +15,7 @@ from monitor.events.wording.drift import (
     numbers_text,
     ratio_text,
     sentence,
+    share_text,
     shares_text,
     since_text,
 )
@@ -152,7 +153,9 @@ def _evidence(incident: Incident) -> Element:
         ("evidence", _test(event)),
     ]
     if new := event.explanation.new_categories:
-        shares = ", ".join(f"{name} ({share:.1%} of the values)" for name, share in new.items())
+        shares = ", ".join(
+            f"{name} ({share_text(share)} of the values)" for name, share in new.items()
+        )
         entries.append(("new categories", shares))
     if together := event.explanation.together:
         others = ", ".join(f"{name} (PSI {psi:.2f})" for name, psi in together.items())

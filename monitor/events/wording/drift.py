@@ -240,7 +240,7 @@ def _values(event: DriftEvent) -> str:
 def _new_categories(event: DriftEvent) -> str:
     """Return the most frequent categories that the reference lacks, as a clause."""
     new = event.explanation.new_categories.items()
-    names = ", ".join(f"{_category(name)} {share:.1%}" for name, share in new)
+    names = ", ".join(f"{_category(name)} {share_text(share)}" for name, share in new)
     return f" (new: {names})" if names else ""
 
 
@@ -299,16 +299,17 @@ def _current_level(event: DriftEvent) -> str:
     """Return the level of a feature whose alarm resolved, and that of its reference."""
     before, after, words = event.reference, event.current, _WORDS[event.source]
     if _is_missing_flag(event):
-        share = f"{words.missing} in {after.mean or 0:.1%} of {words.many}"
-        return f"{share}, reference {before.mean or 0:.1%}"
+        share = f"{words.missing} in {share_text(after.mean or 0.0)} of {words.many}"
+        return f"{share}, reference {share_text(before.mean or 0.0)}"
     if after.n == 0:
         return f"no {words.one} has a {words.value}"
     if event.kind == "categorical":
         new, old = after.shares or {}, before.shares or {}
         name = max(new, key=lambda each: new[each], default="")
-        return f"{_category(name)} {new.get(name, 0):.1%}, reference {old.get(name, 0):.1%}"
+        now, then = share_text(new.get(name, 0.0)), share_text(old.get(name, 0.0))
+        return f"{_category(name)} {now}, reference {then}"
     if event.kind == "binary" and before.mean is not None and after.mean is not None:
-        return f"{after.mean:.1%} of {words.many}, reference {before.mean:.1%}"
+        return f"{share_text(after.mean)} of {words.many}, reference {share_text(before.mean)}"
     if before.p50 is None or after.p50 is None:
         return "its values are as in the reference"
     unit = _unit(event)
@@ -316,9 +317,24 @@ def _current_level(event: DriftEvent) -> str:
 
 
 def shares_text(before: float, after: float) -> str:
-    """Return two shares, with as many digits as are needed to show that they differ."""
-    digits = next((d for d in (1, 2, 3) if f"{before:.{d}%}" != f"{after:.{d}%}"), 1)
-    return f"{before:.{digits}%} -> {after:.{digits}%}"
+    """Return two shares, with as many digits as are needed to show that they differ.
+
+    Neither is shown as 0 or 100 % unless it is that.
+    """
+    texts = {d: (share_text(before, d), share_text(after, d)) for d in (1, 2, 3)}
+    shown = [d for d, both in texts.items() if both == (f"{before:.{d}%}", f"{after:.{d}%}")]
+    digits = next((d for d in shown if texts[d][0] != texts[d][1]), min(shown, default=3))
+    return " -> ".join(texts[digits])
+
+
+def share_text(share: float, digits: int = 1) -> str:
+    """Return a share in percent; one that is neither 0 nor 1 is not shown as such."""
+    text, least = f"{share:.{digits}%}", 10.0 ** -(digits + 2)
+    if share > 0 and float(text[:-1]) == 0:
+        return f"<{least:.{digits}%}"
+    if share < 1 and float(text[:-1]) == 100:
+        return f">{1 - least:.{digits}%}"
+    return text
 
 
 def numbers_text(before: float, after: float) -> str:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from monitor.events.types import BinShift, DriftEvent, Summary
 from monitor.events.wording.comparison import unit_of
-from monitor.events.wording.drift import number_text
+from monitor.events.wording.drift import number_text, share_text
 from monitor.experiments.decisions.result import Distribution
 from monitor.web.pages.plots.svg import Scale, element, line, picture, rectangle, scale_of, text
 
@@ -36,8 +36,10 @@ def shifts(event: DriftEvent) -> Markup | None:
         for share, offset, kind in ((each.before, 0.0, "before"), (each.after, 13.0, "after")):
             width = max(1.0, scale(share) - _LABELS)
             parts.append(rectangle(_LABELS, top + offset, width, 11, kind))
-            parts.append(text(_LABELS + width + 5, top + offset + 10, f"{share:.1%}", "small"))
-    label = "; ".join(f"{b.bin}: {b.before:.1%} before, {b.after:.1%} after" for b in bins)
+            parts.append(text(_LABELS + width + 5, top + offset + 10, share_text(share), "small"))
+    label = "; ".join(
+        f"{b.bin}: {share_text(b.before)} before, {share_text(b.after)} after" for b in bins
+    )
     return picture(WIDTH, len(bins) * _ROW + 4, f"Shares of records by bin. {label}", parts)
 
 

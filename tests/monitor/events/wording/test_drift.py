@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from monitor.events.types import ChangePoint, DriftEvent, Effect, Explanation, Size, Summary
-from monitor.events.wording.drift import effect_text, sentence
+from monitor.events.wording.drift import effect_text, sentence, share_text, shares_text
 from monitor.records import Source
 from tests.monitor.events.drift_events import EXPLANATION, event, numbers, shares
 
@@ -103,8 +103,11 @@ def test_long_category_is_shortened() -> None:
 
 
 def test_escalation_has_drifted_further() -> None:
-    """The sentence of an escalation differs from that of the first event."""
+    """The sentence of an escalation says whether another step or the same change caused it."""
     text = sentence(event(numbers(), numbers(75), change="escalated"))
+    assert text.startswith("latency_ms of chat has become critical: ")
+    step = Explanation(further=True)
+    text = sentence(event(numbers(), numbers(75), change="escalated", explanation=step))
     assert text.startswith("latency_ms of chat has drifted further (critical): ")
     first = event(numbers(), numbers(75), change="escalated", escalated_from="info")
     assert sentence(first).startswith("latency_ms of chat has drifted (critical): ")
@@ -355,3 +358,36 @@ def test_other_sources_count_their_own_samples(found: DriftEvent, text: str) -> 
     """Judged samples are scored or unscored; a sentence about them does not mention records."""
     assert text in sentence(found)
     assert " of records" not in sentence(found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        (0.991, 0.9996, "99.10% -> 99.96%"),
+        (0.004, 0.0004, "0.40% -> 0.04%"),
+        (0.9, 0.99951, "90.00% -> 99.95%"),
+        (0.25, 0.5, "25.0% -> 50.0%"),
+        (0.0, 1.0, "0.0% -> 100.0%"),
+        (0.0, 1e-9, "0.000% -> <0.001%"),
+        (1.0, 1 - 1e-9, "100.000% -> >99.999%"),
+    ],
+)
+def test_shares_have_the_digits_that_tell_them_apart(
+    before: float, after: float, text: str
+) -> None:
+    """Two shares that differ are shown to differ, and none is rounded to 0 or 100 %."""
+    assert shares_text(before, after) == text
+
+
+@PURE
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_only_zero_is_shown_as_zero(before: float, after: float) -> None:
+    """A share that is neither 0 nor 1 is not shown as such, alone or in a pair."""
+    for share, text in zip(
+        (before, after, before),
+        (*shares_text(before, after).split(" -> "), share_text(before)),
+        strict=True,
+    ):
+        bare = text.startswith(("<", ">"))
+        assert (float(text.strip("<>%")) == 0 and not bare) == (share == 0)
+        assert (float(text.strip("<>%")) == 100 and not bare) == (share == 1)
