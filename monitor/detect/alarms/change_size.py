@@ -7,15 +7,20 @@ from dataclasses import dataclass, replace
 
 from detectors.arrays import Floats
 from detectors.baseline import Baseline
+from detectors.categorical_stream import CategoricalStream
 from detectors.e_detector import EDetector, LeadingBet
 from detectors.psi import DriftSize, drift_size, usual_noise
 from detectors.window import Window, Windows
 from detectors.window_test import MIN_VALUES
-from monitor.detect.alarms.newest_level import is_new_level, newest_level
+from monitor.detect.alarms.newest_level import is_new_level, newest_level, newest_rare_level
 
 STEP_LEVEL = 1e-6
 """Significance level of the step by which an open alarm gets a later start. It is tested once per
 stride in which the alarm is found."""
+
+DATE_LEVEL = 1e-4
+"""Significance level of the step that dates a new alarm of a rare category: the change itself is
+significant, and the bet that found it may have begun to win long before, by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,11 @@ class ChangeMeter:
         since = self._since(stream, bet, whole.sample, level_start)
         measured = held if since is None else min(held, max(self.least, now - since))
         cells = whole.sample.cells_by_stride(stream)[-measured:]
-        step = newest_level(
-            self.baseline.streams[stream], cells, level=self.level, least=self.least
-        )
+        reference = self.baseline.streams[stream]
+        step = newest_level(reference, cells, level=self.level, least=self.least)
+        if step is None and isinstance(reference, CategoricalStream):
+            level = DATE_LEVEL if level_start is None else self.level
+            step = newest_rare_level(reference, cells, level=level, least=self.least)
         if step is not None:
             measured -= step
             since = now - measured

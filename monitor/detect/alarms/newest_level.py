@@ -8,7 +8,9 @@ from scipy.special import chdtrc, xlogy
 
 from detectors.arrays import Bools, Floats, Ints
 from detectors.baseline import Stream, sum_by_bin
+from detectors.categorical_stream import CategoricalStream
 from detectors.numeric_stream import NumericStream
+from detectors.parts import moved_cells
 from detectors.psi import population_stability_index
 
 GROWTH = 2.0
@@ -80,6 +82,39 @@ def newest_levels(
     p_values = np.minimum(p_values, _p_values_of_ranks(stream, cells, starts, best + 1, strides))
     found[grown] = np.where(p_values * splits <= level, best + 1, 0)
     return found
+
+
+def newest_rare_level(
+    stream: CategoricalStream, cells: Floats, *, level: float, least: int
+) -> int | None:
+    """Return the number of strides before a rare category got its newest level, None without one.
+
+    As in `newest_level`, for the category that moved most and all others as two bins: the bin of
+    all rare categories hardly has two levels. The level is divided by the number of rare cells.
+    """
+    splits, found = len(cells) - least, list[tuple[float, int]]()
+    own = cells[:, : stream.cells]
+    moved = np.flatnonzero(moved_cells(stream, own.sum(axis=0))) + stream.frequent
+    if splits < 1 or not len(moved):
+        return None
+    expected, records = stream.cell_counts(), own.sum(axis=1)
+    for cell in moved.tolist():
+        counts = np.stack((own[:, cell], records - own[:, cell]), axis=1)
+        upto = _sums_before(counts)
+        earlier, total = upto[1 : splits + 1], upto[-1]
+        later = total - earlier
+        gains = _log_likelihood(earlier) + _log_likelihood(later) - _log_likelihood(total)
+        best = int(gains.argmax())
+        tests = splits * stream.divisions
+        p_value = float(chdtrc(1, 2 * gains[best] / stream.inflation)) * tests
+        reference = np.array([expected[cell], expected.sum() - expected[cell]])
+        before, after = (
+            float(population_stability_index(reference, reference.sum(), each, each.sum()))
+            for each in (earlier[best], later[best])
+        )
+        if p_value <= level and after > GROWTH * before:
+            found.append((float(gains[best]), best + 1))
+    return max(found)[1] if found else None
 
 
 def _sums_before(counts: Floats) -> Floats:

@@ -137,3 +137,16 @@ def test_a_profile_without_rare_cells_is_that_of_earlier_versions() -> None:
     shared = Profile.decode(msgspec.msgpack.encode(data)).baseline.categorical[0]
     assert shared.divisions == 1
     assert shared.bins == own.cells
+
+
+@pytest.mark.parametrize(("rare", "share", "to"), [(30, 0.003, 0.05), (500, 0.0006, 0.05)])
+def test_the_change_of_a_rare_category_is_dated(rare: int, share: float, to: float) -> None:
+    """It is dated by its own step in the window, and its size is that of the records since then."""
+    before, after = many(rare, share, to)
+    found = []
+    for seed in range(4):
+        _, events = events_of(before, after, 2_000, seed)
+        assert events[0].explanation.since is not None
+        found.append(events[0].explanation.since.record - REFERENCE - 5_001)
+    assert max(found) <= 100
+    assert sum(late >= -300 for late in found) >= 3
