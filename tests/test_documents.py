@@ -211,7 +211,7 @@ def test_event_in_the_documents_is_valid() -> None:
         r"^\| `(\w+)` \| .* \| .* \|$", (ROOT / "docs" / "alarms.md").read_text(), re.M
     )
     assert set(Explanation.__struct_fields__) <= set(keys)
-    # of resolved events, of categorical features, and of style
-    others = {"final", "new_categories", "markers"}
+    # of resolved events and escalations, of categorical features, and of style
+    others = {"final", "further", "new_categories", "markers"}
     shown = set(Explanation.__struct_fields__) - others
     assert set(json.loads(text)["explanation"]) == shown

@@ -20,6 +20,8 @@ from monitor.records import Source
 _YEAR_9999 = datetime(9999, 1, 1, tzinfo=UTC).timestamp()
 """Event times before 1970 or from here on are errors in the log and are not shown."""
 _MAX_LABEL_CHARS = 40
+_ROUNDING = 1e-9
+"""Shares nearer to 0 or 1 are those: a share of so few records cannot be measured."""
 _MAX_MARKERS = 4
 """Markers of style in a sentence."""
 
@@ -328,11 +330,16 @@ def shares_text(before: float, after: float) -> str:
 
 
 def share_text(share: float, digits: int = 1) -> str:
-    """Return a share in percent; one that is neither 0 nor 1 is not shown as such."""
+    """Return a share in percent; one that is neither 0 nor 1 is not shown as such.
+
+    A mean of ones can differ from 1 by rounding.
+    """
     text, least = f"{share:.{digits}%}", 10.0 ** -(digits + 2)
-    if share > 0 and float(text[:-1]) == 0:
+    if min(share, 1 - share) < _ROUNDING:
+        return text
+    if float(text[:-1]) == 0:
         return f"<{least:.{digits}%}"
-    if share < 1 and float(text[:-1]) == 100:
+    if float(text[:-1]) == 100:
         return f">{1 - least:.{digits}%}"
     return text
 
