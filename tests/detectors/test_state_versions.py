@@ -38,9 +38,11 @@ CONSTANTS: dict[tuple[str, int], dict[str, Any]] = {
         "MAX_CUSUM": 100.0,
         "MAX_SCORE": 5.0,
         "MIN_IN_BIN": 50,
+        "MIN_IN_CELL": 10,
         "MIN_RECORDS": 500,
         "MISSING_ODDS": {0.4: 1.0, 1.5: 2.0, 4.0: 4.0, 16.0: 1.0},
         "NEW_SHARES": (0.003, 0.03),
+        "RARE_FACTOR": 3.0,
         "SCALES": (0.6, 0.85, 1.15, 1.4, 2.0),
         "SHIFTS": {0.1: 4.0, 0.2: 4.0, 0.5: 1.5, 1.0: 0.2},
         "TAILS": (0.001, 0.003, 0.01),
@@ -50,7 +52,11 @@ CONSTANTS: dict[tuple[str, int], dict[str, Any]] = {
     ("page_hinkley", 1): _DEPENDENCE | {"ALLOWANCE": 0.1},
     ("adwin", 1): {"BLOCKS_PER_STRIDE": 5, "STRETCH_SDS": 2.5},
 }
-"""Constants by detector and state version."""
+"""Constants by detector and state version.
+
+MIN_IN_CELL and RARE_FACTOR are those of bets on rare cells, which references of earlier versions do
+not have: saved states of those have the same bets as before.
+"""
 
 
 NO_CONSTANTS = {"_RIVER", "TYPE_CHECKING"}
