@@ -243,7 +243,17 @@ def test_symptoms_exist() -> None:
             *(t.split(".")[1] for t in Topics("p").settings(judged=True, experiments=True)),
         )
     }
-    other = {"grep", "/metrics", "/healthz", "other", "event", "exception", "error", "reason"}
+    other = {
+        "grep",
+        "/metrics",
+        "/healthz",
+        "/api/v1/quality",
+        "other",
+        "event",
+        "exception",
+        "error",
+        "reason",
+    }
     other |= {f"drift {change}" for change in get_args(Transition)}
     files = [path for folder in ("monitor", "judges") for path in (ROOT / folder).glob("**/*.py")]
     source = "\n".join(path.read_text() for path in files)

@@ -82,8 +82,10 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     bins: the bins that changed most, those that grew first.
     examples: request ids of records since the change that are in bins that grew, newest first.
     together: other features of the model (or segment) that changed too -> PSI, largest first.
-    unmoved: statistics that are certainly within a tenth of the reference's value (in events of
-        earlier versions, whose interval includes it); or categories whose interval includes it.
+    unmoved: statistics of which nothing suggests that they have moved: quantiles and mean, whose
+        interval of 80 % includes the reference's value, or categories.
+    uncertain: quantiles and mean that may have moved or not. These and those in `unmoved` have the
+        reference's value in `current`: that of a few records is mostly noise.
     new_categories: of a categorical feature with more records of categories that the reference
         lacks: the most frequent of these -> share of the values, largest first.
     markers: of an event about style, the markers that moved, that of the event first.
@@ -99,6 +101,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[str, ...] = ()
     together: dict[str, float] = {}
     unmoved: tuple[str, ...] = ()
+    uncertain: tuple[str, ...] = ()
     bet: str | None = None
     final: Size | None = None
     new_categories: dict[str, float] = {}
@@ -111,8 +114,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
     n: number of records with a value; missing: share of records without one.
     mean, p05 to p99: for numeric and binary features; shares: of some categories, for categorical
-    features. None if they do not apply; in the current window of an event other than "resolved",
-    also if too few records were measured to say whether they have moved.
+    features. None if they do not apply.
     """
 
     n: int

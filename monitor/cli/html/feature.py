@@ -139,6 +139,8 @@ def _statistic(event: DriftEvent, name: str) -> Sequence[Child]:
     before, after = _common(event)[name]
     if name in event.explanation.unmoved:
         return name, number_text(before, 3), "as before", "none that is certain"
+    if name in event.explanation.uncertain:
+        return name, number_text(before, 3), "not known", "too few records"
     return name, *numbers_text(before, after).split(" -> "), ratio_text(before, after).strip(" ()")
 
 

@@ -69,9 +69,10 @@ def stated_summaries(
 ) -> tuple[Summary, Summary, dict[str, float]]:
     """Return both summaries, and the least certain move of statistics (`certain_moves`).
 
-    It is 0 for those that are certainly as in the reference (`held_statistics`). A quantile or mean
-    that is neither is not known: it has no move, and None in the summary of the window, because
-    that of a few records is mostly noise. The move of a category is 1 or 0.
+    It is 0 for those of which nothing suggests that they have moved (`held_statistics`). A quantile
+    or mean that is neither is uncertain and has no move. Both kinds have the reference's value in
+    the summary of the window, because that of a few records is mostly noise. The move of a category
+    is 1 or 0.
     """
     stream = baseline.streams[index]
     reference, current = event_summaries(baseline, index, window, parts)
@@ -87,8 +88,8 @@ def stated_summaries(
         return reference, current, {}
     moves, held = certain_moves(stream, present), held_statistics(stream, present)
     known = {name: move for name, move in moves.items() if move or name in held}
-    unknown = {_FIELDS[name]: None for name in moves if name not in known}
-    return reference, structs.replace(current, **unknown), known
+    same = {_FIELDS[name]: getattr(reference, _FIELDS[name]) for name, m in moves.items() if not m}
+    return reference, structs.replace(current, **same), known
 
 
 def margin(baseline: Baseline, index: int, window: Windows, of: str) -> float | None:

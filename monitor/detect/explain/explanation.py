@@ -15,7 +15,7 @@ from scipy.special import chdtrc
 from detectors.arrays import Floats, Ints
 from detectors.baseline import Baseline, Stream, sum_by_bin
 from detectors.conditional_stream import ConditionalStream
-from detectors.intervals import PAGE_LEVEL, moved_shares
+from detectors.intervals import PAGE_LEVEL, QUANTILES, moved_shares
 from detectors.kinds import Kind
 from detectors.numeric_stream import NumericStream
 from detectors.parts import Parts
@@ -69,8 +69,16 @@ def explain(
         effect=_effect(stream, shifts, reference, current, moves),
         bins=tuple(shifts),
         unmoved=tuple(name for name, move in moves.items() if not move),
+        uncertain=_uncertain(stream, moves),
         examples=tuple(islice(_request_ids(examples, stream, parts, grew), MAX_EXAMPLES)),
     )
+
+
+def _uncertain(stream: Stream, moves: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the quantiles and the mean that may have moved or not."""
+    if stream.kind is not Kind.NUMERIC:
+        return ()
+    return tuple(name for name in (*QUANTILES, "mean") if name not in moves)
 
 
 def changed_together(

@@ -379,17 +379,17 @@ def test_a_defect_before_the_evaluation_is_a_result(benches: list[Bench]) -> Non
 
 
 def test_boosted_samples_take_nothing_from_the_uniform_ones(benches: list[Bench]) -> None:
-    """Sixty errors for each uniform sample: these are judged, the others within their share."""
-    bench = Bench(1_000.0, boosted=0.25)
+    """Twenty errors for each uniform sample: these are judged, the others within their share."""
+    bench = Bench(500.0, boosted=0.25)
     benches.append(bench)
     for minute in range(14):
         bench.now = NOON + 60 * minute
-        errors = [sample(f"e{minute}-{i}", Inclusion(False, 0.1, ("error",))) for i in range(60)]
+        errors = [sample(f"e{minute}-{i}", Inclusion(False, 0.1, ("error",))) for i in range(20)]
         bench.add(sample(f"u{minute}"), *errors)
-        bench.run((minute + 1) * 61)
+        bench.run((minute + 1) * 21)
     scored = Counter(each.request_id[0] for each in bench.done if each.score is not None)
     assert scored["u"] == 14
-    assert 200 < scored["e"] <= 250
+    assert 100 < scored["e"] <= 125
 
 
 def test_critical_samples_are_judged_as_others_when_their_reserve_is_spent(
