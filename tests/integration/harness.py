@@ -83,6 +83,7 @@ class Daemon:
         **sections: Any,
     ) -> None:
         """Write the configuration; `kafka` and `sections` are parts of it."""
+        self.prefix = prefix
         section = {"bootstrap_servers": bootstrap, "prefix": prefix, "logs": list(logs)}
         config = {
             "kafka": section | {"partitions": 2} | dict(kafka or {}),

@@ -34,6 +34,8 @@ from grafana.alerts.rules import GRAFANA, RULES, Rule, by_name, groups
 from grafana.links import RUNBOOKS
 from judges.rubrics import loading
 from monitor.cli.demo.traffic import INJECTED, traffic
+from monitor.events.evaluations import encode_evaluation
+from monitor.kafka.topics import Topics
 from monitor.telemetry.exporter import MAX_SERIES, registry
 from monitor.telemetry.health import Health
 from monitor.telemetry.http.server import WebServer
@@ -51,6 +53,7 @@ from tests.integration.prometheus import (
 )
 from tests.judges.replies import Reply, message
 from tests.judges.server import ModelServer, Received
+from tests.judges.trust.calibration.evaluations import with_labels
 from tests.monitor.notify.receiver import Receiver
 from tests.monitor.notify.receiver import Reply as TargetReply
 from tests.monitor.telemetry.scrape import crowd
@@ -320,6 +323,11 @@ def scenario(
     warm, slow, quiet = lines()
     bootstrap = real_broker.bootstrap
     others = b"no record", b'{"model": "m"}', numbered(0, "one too many", timestamp=time.time())
+    labelled = [
+        each for number, name in enumerate(MODELS) for each in with_labels(number, 80, name)
+    ]
+    evaluations = Topics(daemon.prefix).evaluations
+    produce(bootstrap, evaluations, [encode_evaluation(each) for each in labelled])
     produce(bootstrap, logs, [*earlier(), *warm, *others])
     daemon.wait_metric("records_consumed_total", EARLIER + 2 * WARM + len(others))
     daemon.wait(lambda: daemon.metric("drift_statistic") > 0, "a statistic of a detector")
@@ -347,7 +355,10 @@ def has_judged(daemon: Daemon) -> bool:
     """Return whether both models are judged and watched, and the golden set was judged twice."""
     quality = "judge.answer_quality"
     watched = (daemon.metric("drift_psi", model=model, feature=quality) for model in MODELS)
-    others = ("judge_quality", "judge_agreement", "judge_repeat_deviation", "experiment_mean")
+    others = (
+        *("judge_quality", "judge_agreement", "judge_repeat_deviation", "experiment_mean"),
+        "judge_pass_ratio",
+    )
     return all(value > 0 for value in (*watched, *map(daemon.metric, others)))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from judges.trust.calibration.labels import Label
-from monitor.events.evaluations import Evaluation
+from monitor.events.evaluations import HUMAN, Evaluation
 
 TRUTH = 2.0
 PASS_RATE = 0.4
@@ -44,3 +44,17 @@ def simulated(seed: int, labels: int, total: int = 2_000) -> tuple[list[Evaluati
         if number < labels:
             labelled.append(Label(f"r{number}", "tone", score=truth, passed=truth >= 3))
     return found, labelled
+
+
+def with_labels(seed: int, labels: int, model: str) -> list[Evaluation]:
+    """Return evaluations of the traffic of a model, and the labels of people as published."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(4 * labels):
+        truth = float(rng.integers(0, 5))
+        score = truth + float(rng.random() < 0.5)
+        found.append(evaluation(number, score, model=model))
+        if number < labels:
+            people = {"evaluator": HUMAN, "judge_score": score, "probability": 1.0}
+            found.append(evaluation(number, truth, model=model, **people))
+    return found
