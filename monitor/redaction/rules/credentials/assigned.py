@@ -36,6 +36,9 @@ _separated = re.compile(rf"[:=>|(.-]|[是は는은为為]|\b(?:{names.IS})\s|,",
 _prefixed = re.compile(
     r"(?<![a-z])(?:db|my|sql|user|admin|root|smtp|ftp|mail|wifi|ssh|app)\Z"
 ).search
+_counted = re.compile(
+    r"\b(?i:first|second|third|last|next|final|single|one|two|each|this|another)[ -]\Z"
+).search
 _setter = re.compile(r"(?i:(?:\A|[^a-z])(?:set|with|using)?_?)\Z").search
 _parameter = re.compile(r"&[\w.-]{1,40}=").search
 _variable = re.compile(
@@ -71,6 +74,8 @@ def _password(match: re.Match[str]) -> Span | None:
 def _is_name_of_password(match: re.Match[str], given: str) -> bool:
     """Return False for a part of another word, such as compass=, and behind another element."""
     inside = before(match, 1).isalpha() and match[0][0].islower()
+    if match[0].lower().startswith("pass:") and _counted(before(match, 10)):
+        return False  # the second pass: ...
     if match[0].lower().startswith("clave") and before(match, 8).lower().endswith("palabra "):
         return False
     if given.endswith(('("', "('", "(`")) and not _setter(before(match, 12)):

@@ -45,7 +45,7 @@ _OPTIONS = (  # command, and what stands between it and the password
     ("keypass", rf"-\w{{0,5}}keypass(?:word)?[ =]{{1,2}}{_Q}(?:pass:)?"),
     ("-U", rf"-U\s?{_Q}[^\s%\"'$]{{1,64}}%"),
     ("net user", r"net user\s\S{1,64}\s"),
-    ("net use", r"net use\s(?:[A-Za-z*]:?\s)?\\{2,8}\S{3,100}\s(?!/)"),
+    ("net use", r"net use\s(?:[A-Za-z*]:?\s)?\\{2,8}\S{3,100}\s(?:/user:\S{1,60}\s)?(?!/)"),
     ("htpasswd", r"htpasswd\s-\w{0,4}b\w{0,4}\s\S{1,100}\s\S{1,64}\s"),
     ("ipmitool", rf"ipmitool{_NEAR}-P ?{_Q}"),
     ("freerdp", rf"freerdp{_NEAR}/p:{_Q}"),
@@ -92,14 +92,14 @@ def _statement(match: re.Match[str]) -> Span | None:
     return None if is_placeholder(match.string[start + 1 : end - 1]) else (start + 1, end - 1)
 
 
-_ARGUMENT = r"(?:[\"'][^\"'\n]{0,120}[\"']|[\w.$:\[\]]{1,60})\s{0,2},\s{0,2}"
+_ARGUMENT = r"(?:[\"'][^\"'\n]{0,120}[\"'](?:\.\w{1,20}\(\))?|[\w.$:\[\]]{1,60})\s{0,2},\s{0,8}"
 _LITERAL = (  # or an application password of Google
     r"@?[\"'](?P<secret>[^\"'\s]{5,100}|[a-z]{4}(?: [a-z]{4}){3})[\"']"
 )
 _ACCOUNT = (  # a name and a password
     r"(?:[aA]uth\s{0,2}[=:]\s{0,2}[(\[]|(?:[lL]ogin|[sS]ign_?[iI]n|[aA]uth|[aA]uthenticate"
     r"|asic_?[aA]uth\w{0,12}"
-    r"|[cC]redentials?|asswordAuthentication|asswordCredentials?)\(\s{0,8})"
+    r"|[cC]redentials?(?:::\w{1,12})?|asswordAuthentication|asswordCredentials?)\(\s{0,8})"
     rf"{_ARGUMENT}{_LITERAL}"
 )
 _CONNECTION = (  # an address, a name and a password
@@ -121,7 +121,7 @@ def _argument(match: re.Match[str]) -> Span | None:
 
 _CALL_HINTS = (
     r"(?i:auth\w{0,16}\s{0,2}[=:]?\s{0,2})[(\[]",
-    r"(?i:login|sign_?in|credentials?|authentication|connect(?:ion)?|mysqli|pdo)\s{0,2}[(\[]",
+    r"(?i:login|sign_?in|credentials?(?:::\w{1,12})?|authentication|connect(?:ion)?|mysqli|pdo)\s{0,2}[(\[]",
 )
 URLS = (Rule("password", _URL, _url_password, anchor="://", reach=21),)
 RULES = (

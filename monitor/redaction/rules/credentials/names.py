@@ -36,7 +36,11 @@ IS = (
     "|c['’]est|là|adalah|ialah|είναι|este|هي|هو|है|היא|—|–"
 )
 """What stands between the name and the value in prose, with blanks around it."""
-NOW = "now|currently|actually|still|jetzt|nun|maintenant|ahora|agora|adesso|nu|teraz|теперь"
+NOW = (
+    "now|currently|actually|still|from now on|as of today|jetzt|nun|ab (?:jetzt|heute|sofort)"
+    "|seit heute|maintenant|désormais|ahora|desde hoy|agora|a partir de agora|adesso|da oggi|nu"
+    "|vanaf nu|teraz|od dziś|теперь"
+)
 POSSESSIVES = (
     "my|our|his|her|their|your|mein|meine|unser|dein|ihr|mi|tu|su|mon|votre|notre|minha|meu|sua"
     "|mia|mio|tua|mijn|moje|mój|můj|mitt|mit|min|моя|мой|мій|наш|benim|我的|我|내|私の|मेरा"

@@ -16,7 +16,7 @@ _STATED = (
     r"|till|från|voor|van|od|do|z|na|от|для|к|из|của|untuk|saya|tôi|i)\s[^\n:=?]{1,40}?"
     r"|(?i:temp|prov|actu|aktu|inic|init|neu|nuev|nouv|nov|new|old)[^\W\d_]{0,10}"
     rf"|(?!{_NOT_VALUES})[^\W\d_][\w.-]{{1,15}}(?:\s[^\W\d_][\w.-]{{1,15}})?)"
-    rf"(?:\s(?i:{names.IS})\s(?:\S{{4,14}}\s(?i:to|in|auf|à|na|a|en|em|naar)\s)?|\s?:\s|\s[-–—]\s))"
+    rf"(?:\s(?i:{names.IS})\s(?:(?i:{names.NOW})\s)?(?:\S{{4,14}}\s(?i:to|in|auf|à|na|a|en|em|naar)\s)?|\s?:\s|\s[-–—]\s))"
     r"|(?:(?i:changed|reset|set|updated|geändert)\s)?(?i:to|in|auf|à|na|a|en|em|from|von)\s"
     r"|(?i:wi-?fi|wlan|e?-?mail|gmail|router|admin|root|vpn|server)\s)?"
     rf"\s{{0,3}}(?:{OPEN}|\[)?|\s{{2,8}}|[,;.]?\s[^\n]{{0,30}}?\sone\s(?:is|was)\s)"

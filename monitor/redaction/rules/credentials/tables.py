@@ -31,7 +31,8 @@ def _cells(match: re.Match[str]) -> list[Span]:
         if len(cells) <= max(column, 1):
             break
         cell = cells[column].strip(' "`*')
-        if value.is_mixed(cell) and not value.stands_for_one(cell) and " " not in cell:
+        secret = value.is_mixed(cell) or value.is_number(cell)
+        if secret and not value.stands_for_one(cell) and " " not in cell:
             first = text.index(cell, position + sum(len(each) + 1 for each in cells[:column]))
             found.append((first, first + len(cell)))
         if end < 0:

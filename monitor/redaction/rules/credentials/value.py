@@ -36,7 +36,7 @@ _technical = re.compile(
     r"|option|test|tls|ssl|http|wpa|wep|kdbx)[-_]?\d{1,4}|\$?\d[\d.,]*%?|[a-z]+@[a-z]+\.[a-z]+",
     re.IGNORECASE,
 ).fullmatch
-_tag = re.compile(r"!!?[A-Za-z][A-Za-z/]*|[a-z]+(?:\|[a-z:\d]+)+").fullmatch
+_tag = re.compile(r"!!?[A-Za-z][A-Za-z/_]*|[a-z]+(?:\|[a-z:\d]+)+").fullmatch
 """!vault, !Ref of YAML; required|min:8, a rule of validation."""
 
 
