@@ -108,10 +108,11 @@ PASSWORDS = {
     "blind_set_11.yaml": (0.72, 0.96),
     "blind_set_13.yaml": (0.833, 1.0),
     "blind_set_14.yaml": (0.933, 0.97),
+    "blind_set_15.yaml": (0.95, 0.984),
 }
 """First runs over sets of passwords alone, stated in ways that the other sets lack.
-The rules were mended after each of them. The author of the sets 10 and 11 knew the rules,
-those of the sets 13 and 14 had seen neither them nor the other sets."""
+The rules were mended after each of them but the last. The author of the sets 10 and 11 knew the
+rules, those of the sets 13 to 15 had seen neither them nor the other sets."""
 PASSWORDS_AFTER_MENDING = (*PASSWORDS, "blind_set_2.yaml", "blind_set_4.yaml", "blind_set_12.yaml")
 """Set 12 has the forms that were missed, or wrongly marked, in public source code."""
 SECOND = ("phone", "credit_card", "us_ssn", "aws_key", "password", "authorization")
