@@ -19,10 +19,13 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness.daemon import DaemonError
+from benchmarks.harness.rounds import interleaved
+from benchmarks.sampling.__main__ import JUDGES
 from benchmarks.throughput import records
 from benchmarks.throughput.group import HoldError
 from benchmarks.throughput.measure import Job, Measurement, measure
@@ -33,15 +36,7 @@ from tests.integration.kafka_jars import KafkaUnavailable
 OUT: Final = Path(__file__).parent / "results" / "additions.json"
 PARTITIONS: Final = 4
 TOPIC: Final = "records"
-JUDGING: Final[dict[str, Any]] = {
-    "judges": {
-        "rubrics": ["answer_quality"],
-        "model": "judge",
-        "prices": {"judge": {"input": 1, "output": 1}},
-        "client": {"provider": "compatible", "base_url": "http://127.0.0.1:9/v1"},
-    },
-    "sampling": {"rate": 0.01},
-}
+JUDGING: Final[dict[str, Any]] = {"judges": JUDGES, "sampling": {"rate": 0.01}}
 EXPERIMENT: Final[dict[str, Any]] = {
     "experiments": {
         "prompt": {
@@ -99,19 +94,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(path: Path, count: int, rounds: int) -> dict[str, list[Measurement]]:
     """Return the measurements by configuration. path: of the records."""
-    names = list(CONFIGURATIONS)
-    measured: dict[str, list[Measurement]] = {name: [] for name in names}
     with KafkaBroker(path.parent / "kafka", jvm=THROUGHPUT_JVM, heap="1g") as broker:
         broker.create_topic(TOPIC, PARTITIONS)
         records.load(broker.bootstrap, TOPIC, PARTITIONS, records.read(path, count))
         warm_up = {"source": "warmup", "records": WARM_UP}
         job = Job(broker.bootstrap, TOPIC, PARTITIONS, count, warm_up)
-        for number in range(rounds):
-            for place in range(len(names)):
-                name = names[(place + number) % len(names)]
-                one = dataclasses.replace(job, settings=CONFIGURATIONS[name])
-                measured[name].append(measure(one, path.parent))
-    return measured
+        runs = {
+            name: partial(measure, dataclasses.replace(job, settings=sections), path.parent)
+            for name, sections in CONFIGURATIONS.items()
+        }
+        return interleaved(runs, rounds)
 
 
 def _summary(

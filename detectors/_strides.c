@@ -199,8 +199,8 @@ static PyObject *update_cusums(PyObject *module, PyObject *args)
     PyObject *result = NULL;
     Py_ssize_t number;
     double largest, highest;
-    if (!PyArg_ParseTuple(args, "OOnddOO:update_cusums", &given[0], &given[1], &number, &largest, &highest,
-                          &given[2], &given[3]))
+    if (!PyArg_ParseTuple(args, "OOnddOO:update_cusums", &given[0], &given[1], &number, &largest,
+                          &highest, &given[2], &given[3]))
         return NULL;
     if (!get(given, KINDS, 4, &arrays))
         goto done;

@@ -33,13 +33,8 @@ def certain_moves(stream: NumericStream, values: Floats) -> dict[str, float]:
 
     values: shape (n,), sorted, without NaN, n > 0.
     """
-    effective = effective_records(len(values), stream.count, stream.inflation)
-    tail = PAGE_LEVEL / _STATEMENTS / 2
-    moves = {
-        name: _distance(stream.quantile(q), *quantile_interval(values, q, effective, tail))
-        for name, q in QUANTILES.items()
-    }
-    return moves | {"mean": _distance(stream.mean, *_mean_interval(stream, values, tail))}
+    intervals = _intervals(stream, values, PAGE_LEVEL / _STATEMENTS / 2)
+    return {name: _distance(*each) for name, each in intervals.items()}
 
 
 def held_statistics(stream: NumericStream, values: Floats) -> frozenset[str]:
@@ -51,17 +46,23 @@ def held_statistics(stream: NumericStream, values: Floats) -> frozenset[str]:
 
     values: as in `certain_moves`.
     """
-    effective = effective_records(len(values), stream.count, stream.inflation)
-    intervals = {
-        name: (stream.quantile(q), *quantile_interval(values, q, effective, HELD_TAIL))
-        for name, q in QUANTILES.items()
-    }
-    intervals["mean"] = (stream.mean, *_mean_interval(stream, values, HELD_TAIL))
     return frozenset(
         name
-        for name, (before, low, high) in intervals.items()
+        for name, (before, low, high) in _intervals(stream, values, HELD_TAIL).items()
         if low <= before <= high and math.isfinite(high - low)
     )
+
+
+def _intervals(
+    stream: NumericStream, values: Floats, tail: float
+) -> dict[str, tuple[float, float, float]]:
+    """Return the reference's value and both ends of the interval, of quantiles and mean."""
+    effective = effective_records(len(values), stream.count, stream.inflation)
+    found = {
+        name: (stream.quantile(q), *quantile_interval(values, q, effective, tail))
+        for name, q in QUANTILES.items()
+    }
+    return found | {"mean": (stream.mean, *_mean_interval(stream, values, tail))}
 
 
 def statistic_margin(stream: NumericStream, values: Floats, name: str) -> float | None:

@@ -21,16 +21,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.formats.traffic import TRAFFIC, Traffic, messages
 from benchmarks.harness.daemon import DaemonError
+from benchmarks.harness.rounds import interleaved
 from benchmarks.throughput import records
 from benchmarks.throughput.consumers import JSON_LOADS, UPB, upb
 from benchmarks.throughput.contenders import DAEMON, Measure, loop
 from benchmarks.throughput.group import HoldError
-from benchmarks.throughput.measure import Job, Measurement, measure
+from benchmarks.throughput.measure import Job, measure
 from benchmarks.throughput.references import WARM_UP
 from monitor.config.schema import Config
 from monitor.ingest import files
@@ -46,7 +48,6 @@ STAGE_ROUNDS: Final = 15
 BEFORE: Final = "before"
 NATIVE: Final = "native"
 PARSERS: Final[dict[str, Callable[[bytes], object]]] = {JSON_LOADS: json.loads, UPB: upb}
-Rounds = dict[str, list[Measurement]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -125,12 +126,8 @@ def _daemon_rounds(
     if before is not None:
         older = dataclasses.replace(job, root=before)
         contenders[BEFORE] = lambda _, folder: measure(older, folder)
-    names = list(contenders)
-    measured: Rounds = {name: [] for name in names}
-    for number in range(rounds):
-        for place in range(len(names)):
-            name = names[(place + number) % len(names)]
-            measured[name].append(contenders[name](job, directory))
+    runs = {name: partial(each, job, directory) for name, each in contenders.items()}
+    measured = interleaved(runs, rounds)
     result: dict[str, Any] = {}
     for field in ("wall_us", "cpu_us"):
         times = {name: [getattr(m, field) for m in row] for name, row in measured.items()}

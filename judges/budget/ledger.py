@@ -1,9 +1,9 @@
 """The ledger of one partition of the samples topic: what its judges may spend, and have spent.
 
 The cap is divided evenly among the partitions, so ledgers need no communication; what only the
-owner of partition 0 spends is not divided. A call is paid
-from a **block**: an amount that is counted as spent in the stored state before any call is made
-from it. A process that is killed loses at most the blocks that it had open; it never spends twice.
+owner of partition 0 spends is not divided. A call is paid from a **block**: an amount that is
+counted as spent in the stored state before any call is made from it. A process that is killed loses
+at most the blocks that it had open; it never spends twice.
 
 1. `top_up` reserves a block.
 2. The caller stores `snapshot()`, together with its offsets and fenced by its consumer group, and

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,10 +16,7 @@ from judges.calls import Answer, Call, CallFailed, JudgeClient, UnscoredReason, 
 
 
 class Account(Protocol):
-    """What requests are paid from. A draw is of a type of its own, and is not None.
-
-    Calls wait for money at an account that is derived from `OpenDraws` as well.
-    """
+    """What requests are paid from. A draw is of a type of its own, and is not None."""
 
     def draw(self, amount: int) -> Any | None:
         """Take nanodollars for one request; None if they are not available."""
@@ -26,6 +24,10 @@ class Account(Protocol):
 
     def settle(self, draw: Any, cost: int) -> None:
         """Replace a draw by the cost of its request."""
+        ...
+
+    def next_settlement(self) -> asyncio.Event | None:
+        """Return the event of the next settlement; None if there is none to wait for."""
         ...
 
 
@@ -141,8 +143,7 @@ class MeteredClient:
             raise CallFailed(UnscoredReason.NO_BUDGET, "the model has no price", fatal=True)
         draw = self._account.draw(self._prices.worst_case(call))
         if draw is None:
-            account = self._account
-            settled = account.next_settlement() if isinstance(account, OpenDraws) else None
+            settled = self._account.next_settlement()
             if settled is not None:
                 raise Postponed(settled)
             self._meter.requests[call.model, UnscoredReason.NO_BUDGET] += 1

@@ -19,9 +19,9 @@ import structlog
 
 from judges.budget.caps import Caps, Purpose
 from judges.budget.ledger import Draw
-from judges.budget.metered import LedgerAccount, Meter, MeteredClient
+from judges.budget.metered import Account, Meter, MeteredClient
 from judges.budget.prices import NANODOLLARS, Prices
-from judges.budget.waiting import OpenDraws, deadline
+from judges.budget.waiting import deadline
 from judges.calls import JudgeClient, UnscoredReason
 from judges.client.retrying import RetryingClient
 from judges.client.settings import ClientSettings
@@ -86,19 +86,18 @@ class Judging:
     generator: random.Random
 
 
-class _TaskAccount(OpenDraws):
-    """Adds up what one task costs. It waits for money of its partition as `account` does."""
+@dataclass(slots=True)
+class _TaskAccount:
+    """Adds up what one task costs."""
 
-    def __init__(self, account: LedgerAccount) -> None:
-        super().__init__()
-        self.account = account
-        self.cost = 0
-
-    def next_settlement(self) -> asyncio.Event | None:
-        return self.account.next_settlement()
+    account: Account
+    cost: int = 0
 
     def draw(self, amount: int) -> Draw | None:
         return self.account.draw(amount)
+
+    def next_settlement(self) -> asyncio.Event | None:
+        return self.account.next_settlement()
 
     def settle(self, draw: Draw, cost: int) -> None:
         self.cost += cost

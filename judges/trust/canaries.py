@@ -47,7 +47,7 @@ async def run_canaries(
     model: str,
     attacks: Sequence[Attack],
     random: Random,
-    most: int = 8,
+    most: int,
 ) -> CanaryResult:
     """Judge a poor response with each attack. Attacks without a verdict do not count.
 

@@ -154,13 +154,20 @@ class Materiality:
         ratios = np.where(grown < 1, shrunk, grown)[groups]
         return p, np.log(ratios / (p @ ratios)), len(expected) - 1
 
+    def _divided(self, stream: int) -> CategoricalStream | None:
+        """Return a stream whose rare categories have several cells; None of any other."""
+        reference = self.streams[stream]
+        if isinstance(reference, CategoricalStream) and reference.divisions > 1:
+            return reference
+        return None
+
     def _groups(self, stream: int, counts: Floats) -> NDArray[np.intp]:
         """Return the group of each of a stream's own bins or cells, from 0 on.
 
         Rare categories are one group, except those that have certainly moved.
         """
-        reference, width = self.streams[stream], int(self.own[stream].sum())
-        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+        reference, width = self._divided(stream), int(self.own[stream].sum())
+        if reference is None:
             return np.arange(width)
         apart = np.ones(width, np.bool_)
         apart[reference.frequent : -2] = moved_cells(reference, counts[:width])
@@ -173,16 +180,16 @@ class Materiality:
 
         shares: of the stream's own bins or cells, shape (..., width).
         """
-        reference = self.streams[stream]
-        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+        reference = self._divided(stream)
+        if reference is None:
             return shares
         by_bin = sum_by_bin(shares, reference)
         return np.concatenate((by_bin, shares[..., reference.frequent : -2]), axis=-1)
 
     def _confidence(self, stream: int) -> Floats:
         """Return the one-sided confidence required of each rate."""
-        reference = self.streams[stream]
-        if not isinstance(reference, CategoricalStream) or reference.divisions == 1:
+        reference = self._divided(stream)
+        if reference is None:
             return np.full(int(self.rated[stream].sum()), CONFIDENCE)
         rare = reference.divisions
         each = 1 - (1 - CONFIDENCE) / rare

@@ -257,12 +257,7 @@ def _statistics(event: DriftEvent) -> str:
     """Return the first statistics that changed, then median and p95 if they did not."""
     before, after, unit = event.reference, event.current, _unit(event)
     both = common_statistics(before, after)
-    unmoved = set(event.explanation.unmoved)
-    changed = [
-        name
-        for name, (a, b) in both.items()
-        if name not in unmoved and differs(a, b, tail_length(before))
-    ]
+    changed = [name for name, (a, b) in both.items() if differs(a, b, tail_length(before))]
     if not changed:
         return "its shape has changed: " + (_bins(event) or _unchanged(both))
     effect = event.explanation.effect
@@ -272,8 +267,7 @@ def _statistics(event: DriftEvent) -> str:
         f"{name} {numbers_text(*both[name])}{unit}{ratio_text(*both[name])}" for name in reported
     ]
     # before a change is dated, all records are those of the window
-    if event.explanation.since is None:
-        unmoved = {"median", "p95"}
+    unmoved = event.explanation.unmoved if event.explanation.since else ("median", "p95")
     still = [name for name in ("median", "p95") if name in unmoved and name in both]
     still = [name for name in still if name not in changed]
     texts += [f"{name} still {number_text(both[name][1], 3)}" for name in still]

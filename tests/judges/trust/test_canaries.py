@@ -37,7 +37,7 @@ class Judge:
 def run(score: int | None) -> CanaryResult:
     """Judge ten attacks."""
     chosen = next_attacks(attacks(), 0, 10)
-    return asyncio.run(run_canaries(Judge(score), RUBRIC, "j", chosen, random.Random(1)))
+    return asyncio.run(run_canaries(Judge(score), RUBRIC, "j", chosen, random.Random(1), 8))
 
 
 def test_what_passes_has_succeeded() -> None:
